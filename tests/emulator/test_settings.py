@@ -1,0 +1,197 @@
+"""Settings say no with a line that names the setting, what was given and what is allowed."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podflare_emulator.settings import Mount, Settings, SettingsError
+
+
+def test_the_defaults_listen_on_loopback_alone() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port, settings.isolation, settings.fork_engine) == (
+        "127.0.0.1",
+        7070,
+        "auto",
+        "live",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (
+            {},
+            {"host": "127.0.0.1", "port": 7070, "api_keys": (), "auth_disabled": False, "log_format": "text"},
+        ),
+        ({"PODFLARE_API_KEYS": "a,b"}, {"api_keys": ("a", "b")}),
+        ({"PODFLARE_API_KEYS": " a , ,b,"}, {"api_keys": ("a", "b")}),
+        ({"PODFLARE_API_KEYS": ""}, {"api_keys": ()}),
+        ({"PODFLARE_AUTH_DISABLED": "1"}, {"auth_disabled": True}),
+        ({"PODFLARE_AUTH_DISABLED": "0"}, {"auth_disabled": False}),
+        ({"PODFLARE_AUTH_DISABLED": ""}, {"auth_disabled": False}),
+        ({"PODFLARE_HOSTD_ADDR": "127.0.0.2:8080"}, {"host": "127.0.0.2", "port": 8080}),
+        ({"PODFLARE_HOSTD_ADDR": "localhost:0"}, {"host": "localhost", "port": 0}),
+        ({"PODFLARE_HOSTD_ADDR": "[::1]:7071"}, {"host": "::1", "port": 7071}),
+        ({"PODFLARE_HOSTD_ADDR": ""}, {"host": "127.0.0.1", "port": 7070}),
+        ({"PODFLARE_LOG_FORMAT": "json"}, {"log_format": "json"}),
+        ({"PODFLARE_LOG_FORMAT": ""}, {"log_format": "text"}),
+    ],
+)
+def test_the_environment_is_read(environ: dict[str, str], expected: dict[str, Any]) -> None:
+    settings = Settings.from_environment(environ)
+    assert {name: getattr(settings, name) for name in expected} == expected
+
+
+def test_what_is_given_wins_over_the_environment() -> None:
+    environ = {
+        "PODFLARE_HOSTD_ADDR": "127.0.0.2:8080",
+        "PODFLARE_API_KEYS": "a",
+        "PODFLARE_LOG_FORMAT": "json",
+    }
+    settings = Settings.from_environment(environ, port=9, api_keys=("b",), log_format="text")
+    assert (settings.host, settings.port, settings.api_keys, settings.log_format) == (
+        "127.0.0.2",
+        9,
+        ("b",),
+        "text",
+    )
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        *(
+            {"PODFLARE_HOSTD_ADDR": given}
+            for given in ("7070", ":7070", "localhost", "localhost:http", "::1:7070")
+        ),
+        *({"PODFLARE_HOSTD_ADDR": given} for given in ("localhost:70000", "localhost:-1", "[]:1", "[::1]")),
+        {"PODFLARE_AUTH_DISABLED": "true"},
+        {"PODFLARE_LOG_FORMAT": "yaml"},
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        Settings.from_environment(environ)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"host": ""}, "host: expected an address"),
+        ({"host": "http://localhost"}, "host: expected an address"),
+        ({"port": -1}, "port: expected 0 to 65535, got -1"),
+        ({"port": 65536}, "port: expected 0 to 65535, got 65536"),
+        ({"pool_size": -1}, "pool size: expected 0 or more, got -1"),
+        (
+            {"isolation": "vm"},
+            "isolation: expected auto, namespace, preload or portable, got 'vm'",
+        ),
+        ({"isolation": "preload"}, "preload is not in this version yet; use auto, namespace or portable"),
+        ({"fork_engine": "magic"}, "fork: expected live or replay, got 'magic'"),
+        ({"fork_engine": "replay"}, "replay is not in this version yet; use live"),
+        ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),
+        ({"python": "/no/such/python"}, "python: no executable file '/no/such/python'"),
+        ({"api_keys": ("",)}, "api key: "),
+        ({"api_keys": ("a b",)}, "api key: "),
+        ({"api_keys": ("é",)}, "api key: "),
+        ({"allow_hosts": ("http://devbox",)}, "allow host: "),
+        ({"allow_hosts": ("devbox:7070",)}, "allow host: "),
+        ({"allow_hosts": ("*",)}, "allow host: "),
+        ({"allow_hosts": ("",)}, "allow host: "),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message.replace("(", r"\(")) as refusal:
+        Settings(**given)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "devbox"])
+def test_an_address_beyond_loopback_needs_keys_or_an_explicit_no(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"--api-key.*PODFLARE_API_KEYS.*PODFLARE_AUTH_DISABLED=1"):
+        Settings(host=host)
+    assert Settings(host=host, api_keys=("pk",)).host == host
+    assert Settings(host=host, auth_disabled=True).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
+def test_a_loopback_address_needs_no_key(host: str) -> None:
+    assert Settings(host=host).host == host
+
+
+def test_the_keys_do_not_show_where_settings_are_printed() -> None:
+    assert "pk_secret" not in repr(Settings(api_keys=("pk_secret",)))
+
+
+def test_python_is_made_absolute_and_not_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    assert Settings(python="./python").python == str(tmp_path / "python")
+
+
+def test_python_may_be_a_name_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python9").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Settings(python="python9").python == str(tmp_path / "python9")
+
+
+def test_a_python_that_cannot_be_executed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file"):
+        with pytest.raises(SettingsError, match="no executable file"):
+            Settings(python=str(path))
+
+
+@pytest.mark.parametrize("target", ["/data", "/data/", "//data", "/x/../data/."])
+def test_a_mount_is_read_relative_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    (tmp_path / "a:b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Mount.parse(f"./a:b:{target}") == Mount(str(tmp_path / "a:b"), "/data")
+
+
+@pytest.mark.parametrize("text", ["", ":", "data", "data:", ":/data", "/no/such/folder:/data"])
+def test_a_mount_that_is_not_a_pair_of_paths_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="mount"):
+        Mount.parse(text)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "data",
+        "./data",
+        "/",
+        "//",
+        "/..",
+        "/usr",
+        "/usr/",
+        "/usr/local/x",
+        "/proc/1",
+        "/dev",
+        "/etc/x",
+        "/x/../etc",
+    ],
+)
+def test_a_mount_over_the_root_or_a_system_directory_is_refused(tmp_path: Path, target: str) -> None:
+    with pytest.raises(SettingsError, match=r"the sandbox path must|belongs to the system"):
+        Mount.parse(f"{tmp_path}:{target}")
+
+
+def test_a_directory_that_only_begins_like_a_system_directory_is_fine(tmp_path: Path) -> None:
+    assert Mount.parse(f"{tmp_path}:/devices").target == "/devices"
+
+
+@pytest.mark.parametrize(("source", "target"), [(".", "/data"), ("/", "/data/"), ("/", "/a/../b")])
+def test_a_mount_made_by_hand_must_be_absolute_and_normalised(source: str, target: str) -> None:
+    with pytest.raises(SettingsError):
+        Mount(source, target)
+
+
+def test_one_place_for_two_mounts_is_refused(tmp_path: Path) -> None:
+    mount = Mount(str(tmp_path), "/data")
+    with pytest.raises(SettingsError, match="'/data' is given twice"):
+        Settings(mounts=(mount, mount))
