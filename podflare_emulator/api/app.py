@@ -1,0 +1,65 @@
+"""The application: the routes, the guard in front of them, and the answer to whatever went wrong."""
+
+from typing import TYPE_CHECKING
+
+from podflare_emulator.api.access_log import AccessLog
+from podflare_emulator.api.guard import Guard
+from podflare_emulator.api.sandboxes import SandboxRoutes
+from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.logs import logger
+from podflare_emulator.settings import Settings
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from podflare_emulator.domain.registry import SandboxRegistry
+
+
+def build_app(registry: "SandboxRegistry", settings: Settings) -> ASGIApp:
+    """The HTTP API over `registry`. Of `settings` it reads the keys and the allowed hosts."""
+    router = Router(SandboxRoutes(registry).routes(), redirect_slashes=False)
+    return AccessLog(ErrorAnswers(Guard(router, settings)))
+
+
+class ErrorAnswers:
+    """Every failure becomes its status and `{"error": "..."}`; an unexpected one is logged besides."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # With an "app" in the scope, Starlette's router raises its 404 and 405 instead of answering itself.
+        scope["app"] = self
+        # With a slash at the end it is the same thing: most clients follow no redirect of a POST.
+        scope["path"] = scope["path"].rstrip("/") or "/"
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            await _answer(error, scope)(scope, receive, send)
+
+
+def _answer(error: Exception, scope: Scope) -> Response:
+    headers = None
+    match error:
+        case SandboxNotFound():
+            status, message = 404, str(error)
+        case InvalidRequest():
+            status, message = 400, str(error)
+        case GuestFailed():
+            status, message = 500, str(error)
+        case HTTPException():
+            status, message, headers = error.status_code, error.detail, error.headers
+            if status in (404, 405):  # the router's own, which say no more than the status does
+                message = f"{message.lower()}: {scope['method']} {scope['path']}"
+        case _:
+            status, message = 500, f"the emulator failed: {type(error).__name__}: {error}"
+            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return JSONResponse({"error": message}, status, headers)

@@ -1,0 +1,113 @@
+"""Request bodies: reading one within its limit, and the shape of each."""
+
+import re
+from typing import Literal, TypeVar
+
+import msgspec
+from podflare_emulator.domain.errors import InvalidRequest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+LIMIT = 64 * 2**20
+"""Bytes of one body. Uploads travel base64-encoded in the code of an exec, and are meant for a few MB."""
+
+
+class CreateBody(msgspec.Struct):
+    """`POST /v1/sandboxes`. A field that is null counts as absent."""
+
+    template: str | None = None
+    timeout_seconds: int | None = None
+    idle_timeout_seconds: int | None = None
+    ram_mib: int | None = None
+    rootfs_gb: int | None = None
+    persistent: bool | None = None
+    egress: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("timeout_seconds", "idle_timeout_seconds", "ram_mib", "rootfs_gb"):
+            value: int | None = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {value}")
+
+
+class ExecBody(msgspec.Struct):
+    """`POST /v1/sandboxes/{id}/exec`."""
+
+    code: str
+    language: Literal["python", "bash"] = "python"
+
+
+class ForkBody(msgspec.Struct):
+    """`POST /v1/sandboxes/{id}/fork`."""
+
+    n: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= 32:
+            raise ValueError(f"n: expected 1 to 32, got {self.n}")
+
+
+Body = TypeVar("Body", CreateBody, ExecBody, ForkBody)
+
+
+async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:
+    """Read and check the body; an empty one is `{}`, whatever its content type says.
+
+    Raises:
+        InvalidRequest: It is not a JSON object of that shape; the message names the field.
+        HTTPException: 413, it is larger than `LIMIT`; the rest is not read.
+        ClientDisconnect: The client went away before it had sent all of it.
+    """
+    body = await _bytes(request) or b"{}"
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(_explained(str(error))) from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest(_where_not_utf8(body)) from None
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deeply") from None
+
+
+async def _bytes(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > LIMIT:
+            raise HTTPException(
+                413, f"the body is larger than {LIMIT // 2**20} MiB; upload large files in parts"
+            )
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunk if len(chunks) == 1 else b"".join(chunks)
+
+
+def _explained(message: str) -> str:
+    """msgspec's ``Expected `int`, got `str` - at `$.n` `` as `n: expected int, got str`."""
+    what, _, where = message.partition(" - at `$")
+    what = what.replace("`", "")
+    if missing := re.fullmatch("Object missing required field (.*)", what):
+        return f"{missing[1]}: this field is required"
+    if unknown := re.fullmatch("Invalid enum value (.*)", what):
+        what = f"expected python or bash, got {unknown[1]}"
+    if field := where.strip(".`"):
+        return f"{field}: {what[0].lower()}{what[1:]}"
+    return f"the body: {what[0].lower()}{what[1:]}" if what.startswith("Expected") else what
+
+
+def _where_not_utf8(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        before = body[: error.start].decode()
+        fields: list[str] = re.findall(r'"(\w+)"\s*:', before)
+        field = fields[-1] if fields else "the body"
+        return f"{field}: not UTF-8, byte 0x{body[error.start]:02x} at {error.start}"
+    raise AssertionError("a body of UTF-8 was refused as not UTF-8")

@@ -1,0 +1,74 @@
+"""The calls on sandboxes: each turns a request into one call of the domain, and its result into an answer."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from podflare_emulator.api import ndjson
+from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
+from podflare_emulator.domain.registry import SandboxOrder
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+if TYPE_CHECKING:
+    from podflare_emulator.domain.registry import SandboxRegistry
+
+THREADS_LEFT_BEHIND = "Podflare-Threads-Left-Behind"
+"""Header of a fork's answer: how many threads of the parent its children lack; absent when none."""
+
+_create_body = msgspec.json.Decoder(CreateBody)
+_exec_body = msgspec.json.Decoder(ExecBody)
+_fork_body = msgspec.json.Decoder(ForkBody)
+
+
+class SandboxRoutes:
+    def __init__(self, registry: "SandboxRegistry") -> None:
+        self._registry = registry
+
+    def routes(self) -> list[Route]:
+        one = "/v1/sandboxes/{sandbox_id}"
+        return [
+            Route(f"{one}/exec", self.exec, methods=["POST"]),
+            Route("/v1/sandboxes", self.create, methods=["POST"]),
+            Route(f"{one}/fork", self.fork, methods=["POST"]),
+            Route(one, self.destroy, methods=["DELETE"]),
+            Route(f"{one}/merge_into/{{winner_id}}", self.merge_into, methods=["POST"]),
+            Route(f"{one}/replay", self.replay, methods=["GET"]),
+            Route("/v1/healthz", self.healthz, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        body = await read(request, _create_body)
+        given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+        sandbox = await self._registry.create(SandboxOrder(**given))
+        return JSONResponse({"id": sandbox.id, "state": "ready"})
+
+    async def exec(self, request: Request) -> ASGIApp:
+        body = await read(request, _exec_body)
+        sandbox = self._registry.get(request.path_params["sandbox_id"])
+        return ndjson.ExecStream(sandbox, body.code, body.language)
+
+    async def fork(self, request: Request) -> Response:
+        body = await read(request, _fork_body)
+        forked = await self._registry.get(request.path_params["sandbox_id"]).fork(body.n)
+        threads = forked.threads_left_behind
+        return JSONResponse(
+            {"children": [child.id for child in forked.children]},
+            headers={THREADS_LEFT_BEHIND: str(threads)} if threads else None,
+        )
+
+    async def merge_into(self, request: Request) -> Response:
+        await self._registry.merge(request.path_params["sandbox_id"], request.path_params["winner_id"])
+        return Response(status_code=204)
+
+    async def destroy(self, request: Request) -> Response:
+        await self._registry.destroy(request.path_params["sandbox_id"])
+        return Response(status_code=204)
+
+    async def replay(self, request: Request) -> Response:
+        events = self._registry.get(request.path_params["sandbox_id"]).replay()
+        return Response(ndjson.encode(events), media_type=ndjson.MEDIA_TYPE)
+
+    async def healthz(self, request: Request) -> Response:
+        return PlainTextResponse("ok")
