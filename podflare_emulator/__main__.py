@@ -1,0 +1,7 @@
+"""`python -m podflare_emulator` is the command `podflare-emulator`."""
+
+import sys
+
+from podflare_emulator.cli import main
+
+sys.exit(main())
