@@ -1,0 +1,688 @@
+"""Directory trees by descriptor: make one equal to another, remove one.
+
+Every step is one name relative to one descriptor, so that no path can be too long, no symlink is ever
+followed, and nothing depends on where the process's root is at the moment.
+
+The calls go to `posix`, not to `os`: this runs inside the user's interpreter, where the user's code (or the
+portable backend) may have replaced functions of `os`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import posix
+import stat
+import sys
+import time
+from collections.abc import Collection, Iterator
+
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW
+# How many nested directories are held open at once; deeper trees are walked again from their root.
+_WINDOW = 32
+# How often a directory is emptied again because somebody keeps creating entries in it.
+_ROUNDS = 100
+# Up to here, one read and one write cost less than asking the kernel to copy.
+_SMALL = 64 * 1024
+_CHUNK = 1024 * 1024
+# _IOW(0x94, 9, int), the same on every architecture that CPython supports but MIPS, PowerPC and SPARC, where
+# the request is unknown to the file system and the bytes are copied instead.
+_FICLONE = 0x40049409
+# CLOCK_REALTIME_COARSE, which Python has no name for.
+_COARSE_CLOCK = 5
+
+# What opening a name says when the entry that was listed is gone, or has become something else.
+_VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ESTALE})
+# What the kernel says when it will not copy between two files by itself.
+_UNSUPPORTED = frozenset(
+    {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTTY, errno.EBADF}
+)
+
+
+def baseline() -> int:
+    """The time, in ns, to hand to `synchronize` as `untouched_since`: all later changes have a later ctime.
+
+    `time.time_ns()` would not do: file systems stamp with the kernel's coarse clock, which is up to 10 ms
+    behind, so a change made right afterwards would look older than the baseline.
+    """
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(_COARSE_CLOCK) - 1
+    return time.time_ns() - 10_000_000
+
+
+def synchronize(
+    source: int, target: int, *, skip: Collection[str] = (), untouched_since: int | None = None
+) -> list[str]:
+    """Make the tree below the directory descriptor `target` equal to the one below `source`.
+
+    Equal in names, contents, holes, hard links, modes, mtimes, and, as far as the process may set them, in
+    owners and extended attributes. Sockets and device nodes are left out. `source` may change meanwhile: what
+    vanishes is left out. Nobody else may change `target`.
+
+    Args:
+        source: a descriptor of a directory; `O_PATH` will do. It is only read.
+        target: the same, of the directory that is changed.
+        skip: paths relative to the root, such as "proc" or "dev/shm", that are neither entered, nor copied,
+            nor removed from the target: mount points.
+        untouched_since: a time from `baseline()`, taken when both trees held the same files. What has not
+            changed in the source since then is taken to be the same in the target. None copies everything.
+            Does not see writes through a shared mapping on tmpfs, which change no timestamp.
+
+    Returns:
+        "path: reason" for each entry that exists and was left out because it may not be read.
+
+    Raises:
+        OSError: `filename` is the path, relative to the root, that could not be copied (disk full, quota,
+            input/output error). The target is then neither the old tree nor the new one.
+    """
+    synchronization = _Synchronization(source, target, skip, untouched_since)
+    try:
+        synchronization.run()
+    finally:
+        synchronization.close()
+    return synchronization.problems
+
+
+def remove(parent: int, name: str) -> None:
+    """Remove the entry `name` of the directory descriptor `parent`, a whole tree if it is a directory.
+
+    Modes do not stand in the way of the tree's owner. Entries may vanish or appear meanwhile; that `name`
+    does not exist is no error.
+
+    Raises:
+        OSError: `filename` is the path, relative to `parent`, that could not be removed; ENOTEMPTY when
+            somebody kept creating entries in it.
+    """
+    try:
+        posix.unlink(name, dir_fd=parent)
+        return
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):  # Linux and macOS for "this is a directory"
+        pass
+    cursor = _Cursor(parent, unlock=True)
+    try:
+        _remove_directory(cursor, name)
+    finally:
+        cursor.close()
+
+
+def copy_contents(reader: int, writer: int, status: posix.stat_result, *, may_seek: bool = True) -> None:
+    """Copy the bytes of one regular file into an empty one, holes as holes, sharing blocks where possible.
+
+    Args:
+        status: of `reader`; growth after it was taken is not copied.
+        may_seek: False when the offset of `reader` belongs to somebody else too; holes become zeros then.
+    """
+    size = status.st_size
+    if size > _SMALL and _clone(reader, writer):
+        return
+    if may_seek and status.st_blocks * 512 < size:
+        for start, end in _data(reader, size):
+            _copy_range(reader, writer, start, end)
+        posix.ftruncate(writer, size)
+    else:
+        _copy_range(reader, writer, 0, size)
+
+
+def copy_metadata(reader: int | None, writer: int, status: posix.stat_result) -> None:
+    """Give the open file or directory `writer` the attributes, owner, mode and times of another.
+
+    Extended attributes come from the descriptor `reader`, the rest from `status`. What this process may not
+    set is left as it is.
+    """
+    found = posix.fstat(writer)
+    owner = (status.st_uid, status.st_gid)
+    changes_owner = owner != (found.st_uid, found.st_gid)
+    if changes_owner:
+        _attempt_chown(writer, owner)
+    if reader is not None:
+        _copy_attributes(reader, writer, stat.S_ISDIR(found.st_mode))
+    # After the owner, because changing that clears setuid; after the attributes, because writing one needs
+    # a writable file.
+    if changes_owner or found.st_mode != status.st_mode:
+        posix.fchmod(writer, stat.S_IMODE(status.st_mode))
+    posix.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def printable(path: str) -> str:
+    """A path for a message: bytes that are not UTF-8 become U+FFFD."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class _Level:
+    __slots__ = ("fd", "identity", "name", "unlocked")
+
+    def __init__(self, name: str, fd: int = -1) -> None:
+        self.name = name
+        self.fd = fd
+        self.identity: tuple[int, int] | None = None
+        self.unlocked = False
+
+
+class _Cursor:
+    """A place in a tree, however deep, that holds few descriptors.
+
+    It never ascends by "..", which leads out of the tree when a directory is moved meanwhile. Descriptors of
+    the ancestors beyond the window are closed, and opened again from the root when the cursor comes back.
+    """
+
+    def __init__(self, root: int, *, unlock: bool = False) -> None:
+        # A description of its own: the caller's may be shared with other processes that list it just now.
+        self.root = posix.open(".", _DIRECTORY, dir_fd=root)
+        self._levels = [_Level("", self.root)]
+        self._unlock = unlock
+
+    @property
+    def fd(self) -> int:
+        """The directory's descriptor; raises FileNotFoundError when the directory was moved away."""
+        level = self._levels[-1]
+        if level.fd < 0:
+            self._reopen()
+        return level.fd
+
+    @property
+    def depth(self) -> int:
+        return len(self._levels) - 1
+
+    @property
+    def unlocked(self) -> bool:
+        """Whether the directory's mode had to be changed to work in it."""
+        return self._levels[-1].unlocked
+
+    def path(self, *names: str) -> str:
+        """The path, relative to the root, of this directory or of an entry of it."""
+        return "/".join([*(level.name for level in self._levels[1:]), *names])
+
+    def down(self, name: str) -> posix.stat_result:
+        """Enter the subdirectory `name`; its status as it was before it was unlocked."""
+        level = _Level(name)
+        status = self._open(level, self.fd)
+        self._levels.append(level)
+        self._close_beyond_window(len(self._levels) - 1)
+        return status
+
+    def down_later(self, name: str) -> None:
+        """Enter a subdirectory that is known to exist, but open it only when its descriptor is asked for."""
+        self._levels.append(_Level(name))
+
+    def up(self) -> None:
+        level = self._levels.pop()
+        if level.fd >= 0:
+            posix.close(level.fd)
+
+    def close(self) -> None:
+        while self._levels:
+            self.up()
+
+    def _open(self, level: _Level, parent: int) -> posix.stat_result:
+        try:
+            fd = posix.open(level.name, _DIRECTORY, dir_fd=parent)
+        except PermissionError:
+            if not self._unlock:
+                raise
+            _make_accessible(level.name, parent)
+            level.unlocked = True
+            fd = posix.open(level.name, _DIRECTORY, dir_fd=parent)
+        status = posix.fstat(fd)
+        identity = (status.st_dev, status.st_ino)
+        if level.identity not in (None, identity):
+            posix.close(fd)
+            raise FileNotFoundError(errno.ENOENT, "moved meanwhile", level.name)
+        # Setgid would hand the directory's group to whatever is created in it.
+        if self._unlock and status.st_mode & 0o2700 != 0o700:
+            level.unlocked = True
+            # Somebody else's directory may be open to us all the same.
+            with contextlib.suppress(PermissionError):
+                posix.fchmod(fd, 0o700)
+        level.fd = fd
+        level.identity = identity
+        return status
+
+    def _reopen(self) -> None:
+        parent = self.root
+        for depth, level in enumerate(self._levels[1:], 1):
+            if level.fd < 0:
+                try:
+                    self._open(level, parent)
+                except NotADirectoryError as error:
+                    raise FileNotFoundError(errno.ENOENT, "replaced meanwhile", level.name) from error
+                self._close_beyond_window(depth)
+            parent = level.fd
+
+    def _close_beyond_window(self, depth: int) -> None:
+        if depth > _WINDOW:
+            level = self._levels[depth - _WINDOW]
+            if level.fd >= 0:
+                posix.close(level.fd)
+                level.fd = -1
+
+
+class _Directory:
+    """A directory of the source that is being worked on."""
+
+    __slots__ = ("changed", "in_place", "pending", "status", "untouched")
+
+    def __init__(self, status: posix.stat_result, *, in_place: bool, untouched: bool) -> None:
+        self.status = status
+        # It has not been moved since the baseline, so an untouched entry is the one that the target has.
+        self.in_place = in_place
+        self.untouched = untouched
+        # The target's directory needs its metadata set again.
+        self.changed = not (in_place and untouched)
+        # Subdirectories to enter, and whether each is untouched.
+        self.pending: list[tuple[str, bool]] = []
+
+
+class _Synchronization:
+    def __init__(self, source: int, target: int, skip: Collection[str], untouched_since: int | None) -> None:
+        self.problems: list[str] = []
+        self._source = _Cursor(source)
+        try:
+            self._target = _Cursor(target, unlock=True)
+        except OSError:
+            self._source.close()
+            raise
+        self._since = -1 if untouched_since is None else untouched_since
+        # Inodes with several names: where the target has the first of them.
+        self._links: dict[tuple[int, int], str] = {}
+        self._skipped: dict[str, set[str]] = {}
+        self._leads_to_skipped: dict[str, set[str]] = {}
+        self._skip_depth = 0
+        for path in skip:
+            *parents, name = path.strip("/").split("/")
+            self._skipped.setdefault("/".join(parents), set()).add(name)
+            for depth, parent in enumerate(parents):
+                self._leads_to_skipped.setdefault("/".join(parents[:depth]), set()).add(parent)
+            self._skip_depth = max(self._skip_depth, len(parents) + 1)
+
+    def close(self) -> None:
+        self._source.close()
+        self._target.close()
+
+    def run(self) -> None:
+        status = posix.fstat(self._source.fd)
+        if status.st_ctime_ns % 1_000_000_000 == 0:
+            self._since = -1  # a file system that stamps whole seconds cannot tell what is untouched
+        root = _Directory(status, in_place=self._since >= 0, untouched=status.st_ctime_ns <= self._since)
+        self._copy_entries(root)
+        stack = [root]
+        while stack:
+            directory = stack[-1]
+            if directory.pending:
+                entered = self._enter(directory, *directory.pending.pop())
+                if entered is not None:
+                    stack.append(entered)
+                    self._copy_entries(entered)
+                continue
+            if directory.changed or self._target.unlocked:
+                self._finish(directory)
+            stack.pop()
+            if stack:
+                self._source.up()
+                self._target.up()
+
+    def _enter(self, parent: _Directory, name: str, untouched: bool) -> _Directory | None:
+        """Go down into `name` on both sides."""
+        try:
+            status = self._source.down(name)
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                if parent.in_place and untouched:
+                    return None  # nobody could change anything in it, so the target has the same
+                self._report(name, error)
+            elif error.errno not in _VANISHED:
+                raise self._named(name, error) from error
+            self._clear(parent, name)
+            return None
+        # Moving a directory changes its own ctime and that of the directory it is moved into.
+        in_place = parent.in_place and (parent.untouched or untouched)
+        try:
+            if in_place and parent.untouched:
+                self._target.down_later(name)
+            else:
+                in_place = self._enter_or_create(parent, name) and in_place
+        except OSError as error:
+            raise self._named(name, error) from error
+        return _Directory(status, in_place=in_place, untouched=untouched)
+
+    def _enter_or_create(self, parent: _Directory, name: str) -> bool:
+        """Go down into the target's directory; False when it had none of that name."""
+        try:
+            self._target.down(name)
+        except OSError as error:
+            if error.errno not in _VANISHED:
+                raise
+            parent.changed = True
+            remove(self._target.fd, name)
+            posix.mkdir(name, 0o700, dir_fd=self._target.fd)
+            self._target.down(name)
+            return False
+        return True
+
+    def _copy_entries(self, directory: _Directory) -> None:
+        """Copy the entries of the current directory, all but its subdirectories, which become pending."""
+        here = self._source.fd
+        with posix.scandir(here) as listing:
+            entries = list(listing)
+        skipped: Collection[str] = ()
+        kept: Collection[str] = ()
+        if self._source.depth < self._skip_depth:
+            path = self._source.path()
+            skipped = self._skipped.get(path, ())
+            kept = self._leads_to_skipped.get(path, ())
+        in_place = directory.in_place
+        present: set[str] | None = None  # the names in the target; unknown as long as they must be the same
+        if not (in_place and directory.untouched):
+            present = set(posix.listdir(self._target.fd))
+            for name in present.difference((entry.name for entry in entries), skipped, kept):
+                self._clear(directory, name)
+        since = self._since
+        for entry in entries:
+            name = entry.name
+            if name in skipped:
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                if error.errno == errno.EACCES:  # a directory that may be listed but not searched
+                    self._report(name, error)
+                elif error.errno not in _VANISHED:
+                    raise self._named(name, error) from error
+                self._clear(directory, name)
+                continue
+            untouched = status.st_ctime_ns <= since
+            if stat.S_ISDIR(status.st_mode):
+                directory.pending.append((name, untouched))
+                continue
+            if in_place and untouched:
+                if status.st_nlink == 1:
+                    continue
+                identity = (status.st_dev, status.st_ino)
+                if identity not in self._links:
+                    self._links[identity] = self._target.path(name)
+                    continue
+            directory.changed = True
+            try:
+                self._copy(name, status, here, present is None or name in present)
+            except OSError as error:
+                raise self._named(name, error) from error
+
+    def _copy(self, name: str, status: posix.stat_result, here: int, replaces: bool) -> None:
+        """Copy one entry that is no directory."""
+        there = self._target.fd
+        kind = stat.S_IFMT(status.st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):
+            # The target may have a device of its own here, even a mounted one; anything else must go.
+            if replaces and _kind(name, there) != kind:
+                remove(there, name)
+            return
+        if replaces:
+            remove(there, name)
+        identity = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and identity in self._links and self._link(self._links[identity], name, there):
+            return
+        if kind == stat.S_IFREG:
+            copied = self._copy_file(name, here, there)
+        elif kind == stat.S_IFLNK:
+            copied = _copy_symlink(name, status, here, there)
+        else:
+            copied = _copy_fifo(name, status, there)
+        if copied is not None and copied.st_nlink > 1:
+            self._links[copied.st_dev, copied.st_ino] = self._target.path(name)
+
+    def _copy_file(self, name: str, here: int, there: int) -> posix.stat_result | None:
+        """Copy a regular file; the status of what was copied, None when there was nothing to copy."""
+        try:
+            # O_NONBLOCK for the case that it has become a FIFO meanwhile.
+            reader = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK, dir_fd=here)
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                self._report(name, error)
+            elif error.errno not in _VANISHED:
+                raise
+            return None
+        try:
+            # Not the status that was listed: a file that is written and renamed into place by a background
+            # process must come over whole.
+            status = posix.fstat(reader)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            writer = posix.open(
+                name,
+                posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL,
+                status.st_mode & 0o777 | 0o600,
+                dir_fd=there,
+            )
+            try:
+                copy_contents(reader, writer, status)
+                copy_metadata(reader, writer, status)
+            finally:
+                posix.close(writer)
+        finally:
+            posix.close(reader)
+        return status
+
+    def _link(self, path: str, name: str, there: int) -> bool:
+        """Make `name` another link to what the target has at `path`; False where that cannot be done."""
+        try:
+            if len(path) < 1000:  # of at most 4 bytes each: within PATH_MAX
+                posix.link(path, name, src_dir_fd=self._target.root, dst_dir_fd=there, follow_symlinks=False)
+                return True
+            walk = _Cursor(self._target.root)
+            try:
+                *parents, first = path.split("/")
+                for parent in parents:
+                    walk.down(parent)
+                posix.link(first, name, src_dir_fd=walk.fd, dst_dir_fd=there, follow_symlinks=False)
+            finally:
+                walk.close()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            return False  # too many links, or the two names lie on different mounts
+        return True
+
+    def _finish(self, directory: _Directory) -> None:
+        """Set what changes when entries are created: last of all the directory's times."""
+        try:
+            reader: int | None = self._source.fd
+        except OSError:
+            reader = None  # moved meanwhile
+        try:
+            copy_metadata(reader, self._target.fd, directory.status)
+        except OSError as error:
+            raise self._named(None, error) from error
+
+    def _clear(self, directory: _Directory, name: str) -> None:
+        """Remove `name` from the target, whatever it is there."""
+        directory.changed = True
+        try:
+            remove(self._target.fd, name)
+        except OSError as error:
+            raise self._named(name, error) from error
+
+    def _report(self, name: str, error: OSError) -> None:
+        self.problems.append(f"{printable(self._source.path(name))}: {error.strerror}")
+
+    def _named(self, name: str | None, error: OSError) -> OSError:
+        path = self._source.path() if name is None else self._source.path(name)
+        return OSError(error.errno, error.strerror, path)
+
+
+def _copy_symlink(name: str, status: posix.stat_result, here: int, there: int) -> posix.stat_result | None:
+    try:
+        destination = posix.readlink(name, dir_fd=here)
+    except OSError as error:
+        if error.errno in _VANISHED or error.errno == errno.EINVAL:  # no symlink any more
+            return None
+        raise
+    posix.symlink(destination, name, dir_fd=there)
+    if (status.st_uid, status.st_gid) != (posix.geteuid(), posix.getegid()):
+        _attempt_chown(name, (status.st_uid, status.st_gid), there)
+    posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)
+    return status
+
+
+def _copy_fifo(name: str, status: posix.stat_result, there: int) -> posix.stat_result:
+    posix.mkfifo(name, 0o600, dir_fd=there)
+    _attempt_chown(name, (status.st_uid, status.st_gid), there)
+    posix.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=there)
+    posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there)
+    return status
+
+
+def _attempt_chown(target: int | str, owner: tuple[int, int], parent: int | None = None) -> None:
+    """Change the owner where that is allowed: an ordinary user may not, a user namespace maps few ids."""
+    try:
+        posix.chown(target, *owner, dir_fd=parent, follow_symlinks=parent is None)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL):
+            raise
+
+
+def _copy_attributes(reader: int, writer: int, replace: bool) -> None:
+    """Copy the extended attributes (ACLs and capabilities among them) that this process may read and set."""
+    if sys.platform != "linux":
+        return
+    try:
+        names = posix.listxattr(reader)
+        if replace:
+            for name in set(posix.listxattr(writer)).difference(names):
+                posix.removexattr(writer, name)
+    except OSError:
+        return  # the file system has none
+    for name in names:
+        try:
+            posix.setxattr(writer, name, posix.getxattr(reader, name))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+
+
+def _kind(name: str, parent: int) -> int:
+    """The file type bits of an entry, 0 when it does not exist."""
+    try:
+        return stat.S_IFMT(posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return 0
+
+
+def _make_accessible(name: str, parent: int) -> None:
+    """Give the owner of a directory all rights to it; never follows a symlink that has taken its place."""
+    if sys.platform == "linux":
+        fd = posix.open(name, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW, dir_fd=parent)
+        try:
+            posix.chmod(f"/proc/self/fd/{fd}", 0o700)
+        finally:
+            posix.close(fd)
+    else:
+        posix.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
+
+
+def _clone(reader: int, writer: int) -> bool:
+    """Let the two files share their blocks; False where the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(writer, _FICLONE, reader)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return False
+        raise
+    return True
+
+
+def _data(reader: int, size: int) -> Iterator[tuple[int, int]]:
+    """The ranges of a sparse file that hold data."""
+    end = 0
+    while end < size:
+        try:
+            start = posix.lseek(reader, end, posix.SEEK_DATA)
+            end = posix.lseek(reader, start, posix.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+                return
+            raise
+        yield start, min(end, size)
+
+
+def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
+    """Copy bytes to the same place in another file, moving neither file's offset."""
+    by_kernel = sys.platform == "linux" and end - start > _SMALL
+    while start < end:
+        if sys.platform == "linux" and by_kernel:
+            try:
+                copied = posix.copy_file_range(reader, writer, min(end - start, 1 << 30), start, start)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                by_kernel = False
+                continue
+        else:
+            data = posix.pread(reader, min(end - start, _CHUNK), start)
+            copied = posix.pwrite(writer, data, start)
+        if copied == 0:  # the file has shrunk meanwhile
+            return
+        start += copied
+
+
+def _remove_directory(cursor: _Cursor, name: str) -> None:
+    # For each level the names that are still to be removed, and how often the last of them was emptied.
+    levels: list[list[str]] = [[name]]
+    rounds = [0]
+    while levels:
+        names = levels[-1]
+        if not names:
+            levels.pop()
+            rounds.pop()
+            if levels:
+                cursor.up()
+            continue
+        last = names[-1]
+        try:
+            posix.rmdir(last, dir_fd=cursor.fd)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno == errno.ENOTDIR:
+                _unlink(cursor, last)
+            elif error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or rounds[-1] == _ROUNDS:
+                raise OSError(error.errno, error.strerror, cursor.path(last)) from error
+            else:
+                rounds[-1] += 1
+                levels.append(_empty(cursor, last))
+                rounds.append(0)
+                continue
+        names.pop()
+        rounds[-1] = 0
+
+
+def _empty(cursor: _Cursor, name: str) -> list[str]:
+    """Enter a directory and unlink what is in it; the names that are directories themselves."""
+    try:
+        cursor.down(name)
+    except OSError as error:
+        if error.errno in _VANISHED:
+            cursor.down_later(name)
+            return []
+        raise OSError(error.errno, error.strerror, cursor.path(name)) from error
+    with posix.scandir(cursor.fd) as listing:
+        entries = list(listing)
+    directories = []
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            directories.append(entry.name)
+        else:
+            _unlink(cursor, entry.name)
+    return directories
+
+
+def _unlink(cursor: _Cursor, name: str) -> None:
+    try:
+        posix.unlink(name, dir_fd=cursor.fd)
+    except (FileNotFoundError, IsADirectoryError):
+        pass  # gone, or to be found by the next round
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, cursor.path(name)) from error
