@@ -5,8 +5,9 @@ import re
 import time
 from urllib.parse import quote
 
-from podflare_emulator.logs import logger, traceparent
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from podflare_emulator.logs import logger, traceparent
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 

@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from podflare_emulator.api.access_log import AccessLog
 from podflare_emulator.api.guard import Guard
 from podflare_emulator.api.sandboxes import SandboxRoutes
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.logs import logger
 from podflare_emulator.settings import Settings
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.registry import SandboxRegistry

@@ -4,9 +4,10 @@ import re
 from typing import Literal, TypeVar
 
 import msgspec
-from podflare_emulator.domain.errors import InvalidRequest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+
+from podflare_emulator.domain.errors import InvalidRequest
 
 LIMIT = 64 * 2**20
 """Bytes of one body. Uploads travel base64-encoded in the code of an exec, and are meant for a few MB."""

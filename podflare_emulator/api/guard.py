@@ -3,9 +3,10 @@
 import hmac
 from functools import lru_cache
 
-from podflare_emulator.settings import Settings, is_loopback
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from podflare_emulator.settings import Settings, is_loopback
 
 
 class Guard:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Literal
 
-from podflare_emulator.logs import logger
 from starlette.types import Receive, Scope, Send
+
+from podflare_emulator.logs import logger
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.events import Event

@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING
 
 import msgspec
-from podflare_emulator.api import ndjson
-from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
-from podflare_emulator.domain.registry import SandboxOrder
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+
+from podflare_emulator.api import ndjson
+from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
+from podflare_emulator.domain.registry import SandboxOrder
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.registry import SandboxRegistry

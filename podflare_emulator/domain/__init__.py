@@ -1,0 +1,1 @@
+"""Sandboxes and their rules: ids, execs in order, forks, merges, ends. Knows `hosting`, not `api`."""

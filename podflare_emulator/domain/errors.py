@@ -1,0 +1,20 @@
+"""What can go wrong with a sandbox, in the domain's own words; `api` gives each its HTTP status."""
+
+
+class SandboxError(Exception):
+    """The message is written for the person who sent the request; it becomes the body's `error`."""
+
+
+class SandboxNotFound(SandboxError):
+    """No such sandbox lives: it never was, it was destroyed, or it was merged away."""
+
+    def __init__(self) -> None:
+        super().__init__("sandbox not found")
+
+
+class InvalidRequest(SandboxError):
+    """The request makes no sense; the message names the field."""
+
+
+class GuestFailed(SandboxError):
+    """The sandbox's interpreter cannot answer: it has ended, or it could not be made."""

@@ -1,0 +1,71 @@
+"""From bytes to lines to events, by the contract's rules, and what is remembered of them."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+EventType = Literal["stdout", "stderr", "exit"]
+REPLAYED = 1000  # contract: the recent events of a sandbox, up to this many
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`data`: a line of text without its newline, or the exit code. `ts`: ms since the epoch. `seq`: from 0, per exec."""
+
+    type: EventType
+    data: str | int
+    seq: int
+    ts: int
+
+
+class Lines:
+    """Cuts one stream into lines. Only `\\n` ends one; bytes that are not UTF-8 become U+FFFD.
+
+    `hidden` is taken out of every line: where the sandbox's directory lies on the host is nobody's business.
+    """
+
+    def __init__(self, hidden: bytes = b"") -> None:
+        self._hidden = hidden
+        self._begun = bytearray()
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that `data` completes."""
+        end = data.rfind(b"\n")
+        if end < 0:
+            self._begun += data
+            return []
+        whole = bytes(self._begun) + data[:end]
+        self._begun = bytearray(data[end + 1 :])
+        return self._text(whole).split("\n")
+
+    def rest(self) -> list[str]:
+        """The last line, if it has no newline."""
+        whole, self._begun = bytes(self._begun), bytearray()
+        return [self._text(whole)] if whole else []
+
+    def _text(self, data: bytes) -> str:
+        if self._hidden:
+            data = data.replace(self._hidden, b"")
+        return codecs.decode(data, "utf-8", "replace")
+
+
+class Journal:
+    """What a sandbox has said: the events of its execs, and the lines that arrived while none ran."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque(maxlen=REPLAYED)
+        self.background: deque[str] = deque(maxlen=REPLAYED)
+
+    def add(self, events: list[Event]) -> None:
+        self._events.extend(events)
+
+    def recent(self) -> list[Event]:
+        return list(self._events)
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,53 @@
+"""Guests made ahead of demand, so that a create has nothing to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guest import Guest
+
+
+class Pool:
+    """Ready guests of one template, refilled off the request's path."""
+
+    def __init__(self, make: Callable[[], Awaitable[Guest]], size: int) -> None:
+        self._make = make
+        self._size = size
+        self._ready: deque[Guest] = deque()
+        self._refill: asyncio.Task[None] | None = None
+
+    def add(self, guest: Guest) -> None:
+        self._ready.append(guest)
+
+    async def take(self) -> Guest:
+        """A ready guest, or one made now; raises HostingError when it cannot be made."""
+        guest = None
+        while self._ready and guest is None:
+            candidate = self._ready.popleft()
+            if candidate.ended:
+                await candidate.end()
+            else:
+                guest = candidate
+        self.refill()
+        return guest or await self._make()
+
+    def refill(self) -> None:
+        if self._refill is None or self._refill.done():
+            self._refill = asyncio.get_running_loop().create_task(self._fill())
+
+    async def close(self) -> None:
+        if self._refill:
+            self._refill.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refill
+        await asyncio.gather(*(guest.end() for guest in self._ready))
+        self._ready.clear()
+
+    async def _fill(self) -> None:
+        with contextlib.suppress(HostingError):  # whoever needs a guest next is told why there is none
+            while len(self._ready) < self._size:
+                self._ready.append(await self._make())

@@ -1,0 +1,121 @@
+"""Every sandbox by its id; create, merge and destroy as one step each."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.domain.pool import Pool
+from podflare_emulator.domain.sandbox import Machine, Sandbox
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.launcher import Launcher
+
+# What each template has imported in the REPL: name there -> module. (contract: templates)
+TEMPLATES: Mapping[str, dict[str, str]] = {
+    "default": {},
+    "python-datasci": {
+        "pd": "pandas",
+        "np": "numpy",
+        "scipy": "scipy",
+        "matplotlib": "matplotlib",
+    },
+}
+
+
+@dataclass(frozen=True)
+class SandboxOrder:
+    """What a create asks for. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
+
+    template: str = "default"
+    timeout_seconds: int | None = None
+    idle_timeout_seconds: int | None = None
+    ram_mib: int | None = None
+    rootfs_gb: int | None = None
+    persistent: bool = False
+    egress: bool = True
+
+
+class SandboxRegistry:
+    """The emulator's state: which ids live, and which once did."""
+
+    def __init__(self, launcher: Launcher, pool_size: int, new_id: Callable[[], str] | None = None) -> None:
+        self._launcher = launcher
+        self._pool_size = pool_size
+        self._pools: dict[str, Pool] = {}
+        self._living: dict[str, Sandbox] = {}
+        self._gone: set[str] = set()
+        self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
+
+    def warm(self, guest: Guest) -> None:
+        """Fills the default template's pool, of which `guest` is the first."""
+        pool = self._pool("default")
+        pool.add(guest)
+        pool.refill()
+
+    async def create(self, order: SandboxOrder) -> Sandbox:
+        """Raises InvalidRequest for an unknown template, GuestFailed when no guest can be made."""
+        if order.template not in TEMPLATES:
+            raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(TEMPLATES)}")
+        try:
+            guest = await self._pool(order.template).take()
+        except HostingError as error:
+            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
+        return self._adopt(Machine(guest, forkable=order.ram_mib is None and order.rootfs_gb is None))
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        try:
+            return self._living[sandbox_id]
+        except KeyError:
+            raise SandboxNotFound from None
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """At once, whatever runs. Silent for an id already destroyed; raises SandboxNotFound for one that never was."""
+        sandbox = self._living.pop(sandbox_id, None)
+        if sandbox is None:
+            if sandbox_id not in self._gone:
+                raise SandboxNotFound
+            return
+        self._gone.add(sandbox_id)
+        machine, sandbox.machine = sandbox.machine, None
+        if machine:
+            await machine.guest.end()
+
+    async def merge(self, parent_id: str, winner_id: str) -> None:
+        """The winner's machine takes over the parent's id. Waits for what runs in either, then is one step.
+
+        Raises InvalidRequest for one id twice, SandboxNotFound if either is gone, GuestFailed for a dead winner.
+        """
+        parent, winner = self.get(parent_id), self.get(winner_id)
+        if parent is winner:
+            raise InvalidRequest("a sandbox cannot be merged into itself: parent and winner are the same id")
+        first, second = sorted((parent, winner), key=lambda sandbox: sandbox.id)  # one order: no deadlock
+        async with first.turn, second.turn:
+            if parent.machine is None or winner.machine is None:
+                raise SandboxNotFound
+            if winner.machine.guest.ended:
+                raise GuestFailed(f"the winner's interpreter {winner.machine.guest.ended}")
+            replaced, parent.machine, winner.machine = parent.machine, winner.machine, None
+            del self._living[winner_id]
+            self._gone.add(winner_id)
+        await replaced.guest.end()
+
+    async def close(self) -> None:
+        """Ends every sandbox."""
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await asyncio.gather(*(self.destroy(sandbox_id) for sandbox_id in list(self._living)))
+
+    def _pool(self, template: str) -> Pool:
+        if template not in self._pools:
+            self._pools[template] = Pool(
+                lambda: self._launcher.guest(template, TEMPLATES[template]), self._pool_size
+            )
+        return self._pools[template]
+
+    def _adopt(self, machine: Machine) -> Sandbox:
+        sandbox = Sandbox(self._new_id(), machine, self._launcher.jails.take, self._adopt)
+        self._living[sandbox.id] = sandbox
+        return sandbox

@@ -1,0 +1,193 @@
+"""One sandbox: its exec queue, its forks, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.domain.events import Event, EventType, Journal, Lines, now
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guest import Ended, Guest
+from podflare_emulator.hosting.jails import Jail
+
+Language = Literal["python", "bash"]
+
+_log = logging.getLogger("podflare_emulator")
+MOST_CHILDREN = 32  # contract: of one fork
+_UNREAD = 20_000  # events that wait for a slow reader before the sandbox has to wait too
+
+
+@dataclass(frozen=True)
+class Forked:
+    """`threads_left_behind`: how many threads only the parent has."""
+
+    children: list[Sandbox]
+    threads_left_behind: int
+
+
+class Machine:
+    """What a merge hands over: the guest, and the journal of what it said."""
+
+    def __init__(self, guest: Guest, *, forkable: bool = True) -> None:
+        self.guest = guest
+        self.forkable = forkable
+        self.journal = Journal()
+        self._background = {"stdout": Lines(guest.jail.hidden), "stderr": Lines(guest.jail.hidden)}
+        self.rest()
+
+    def rest(self) -> None:
+        """From now on, output belongs to no exec."""
+        self.guest.sink = self._note
+
+    def _note(self, stream: str, data: bytes) -> None:
+        for line in self._background[stream].feed(data):
+            self.journal.background.append(line)
+            _log.debug("output while no exec runs: %s", line)
+
+
+class Execution:
+    """One running exec. The code goes on whether anybody reads the events or not."""
+
+    def __init__(self, machine: Machine, done: Callable[[], None]) -> None:
+        self._machine = machine
+        self._done = done
+        hidden = machine.guest.jail.hidden
+        self._lines = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
+        self._unread: list[Event] = []
+        self._seq = 0
+        self._arrived: asyncio.Future[None] | None = None
+        self._abandoned = False
+        self._interrupting: asyncio.Task[None] | None = None
+        self.finished = False
+
+    def start(self, code: str, language: Language) -> None:
+        self._machine.guest.sink = self._feed
+        self._machine.guest.execute(code, language, self._finish)
+
+    async def next_events(self) -> list[Event]:
+        """Waits until there is at least one; the batch that holds the exit event is the last."""
+        if not self._unread:
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        events, self._unread = self._unread, []
+        if len(events) >= _UNREAD and not self.finished:
+            self._machine.guest.output.resume()
+        return events
+
+    async def abandon(self) -> None:
+        """The client has gone away: interrupts the code. Code that will not stop is left running, as a VM would."""
+        self._abandoned = True
+        if len(self._unread) >= _UNREAD and not self.finished:
+            self._machine.guest.output.resume()
+        self._unread = []
+        if not self.finished and self._interrupting is None:
+            self._interrupting = asyncio.create_task(self._interrupt())
+            await asyncio.shield(self._interrupting)
+
+    async def _interrupt(self) -> None:
+        try:
+            await self._machine.guest.interrupt()
+        except HostingError:
+            pass  # its init is gone, and so is what was to be interrupted
+        finally:
+            self._interrupting = None
+            if self.finished:
+                self._done()
+
+    def _feed(self, stream: EventType, data: bytes) -> None:  # type: ignore[misc]
+        self._tell(stream, self._lines[stream].feed(data))
+
+    def _tell(self, kind: EventType, items: list[str] | list[int]) -> None:
+        ts = now()
+        events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
+        self._seq += len(events)
+        self._machine.journal.add(events)
+        if self._abandoned or not events:
+            return
+        full = len(self._unread) >= _UNREAD
+        self._unread += events
+        if not full and len(self._unread) >= _UNREAD and not self.finished:
+            self._machine.guest.output.pause()
+        if self._arrived and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    def _finish(self, result: int | Ended) -> None:
+        self.finished = True
+        self._machine.rest()
+        for stream, lines in self._lines.items():
+            self._tell(stream, lines.rest())  # type: ignore[arg-type]
+        if isinstance(result, Ended):
+            self._tell(
+                "stderr",
+                [f"podflare: the sandbox's interpreter {result}; the sandbox cannot run code any more"],
+            )
+            result = result.exit_code
+        self._tell("exit", [result])
+        if not self._interrupting:  # else an interrupt is on its way, and must not hit the next exec
+            self._done()
+
+
+class Sandbox:
+    """The bearer of an id. Execs, forks and merges take turns, in order of arrival."""
+
+    def __init__(
+        self,
+        sandbox_id: str,
+        machine: Machine,
+        take_jails: Callable[[int], Awaitable[list[Jail]]],
+        adopt: Callable[[Machine], Sandbox],
+    ) -> None:
+        self.id = sandbox_id
+        self.machine: Machine | None = machine
+        self.turn = asyncio.Lock()
+        self._take_jails = take_jails
+        self._adopt = adopt
+
+    async def exec(self, code: str, language: Language) -> Execution:
+        """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed."""
+        await self.turn.acquire()
+        try:
+            machine = self._working_machine()
+            execution = Execution(machine, self.turn.release)
+        except BaseException:
+            self.turn.release()
+            raise
+        execution.start(code, language)
+        return execution
+
+    async def fork(self, n: int) -> Forked:
+        """`n` children, or none: raises InvalidRequest, SandboxNotFound, GuestFailed."""
+        if not 1 <= n <= MOST_CHILDREN:
+            raise InvalidRequest(f"n: expected 1 to {MOST_CHILDREN}, got {n}")
+        async with self.turn:
+            machine = self._working_machine()
+            if not machine.forkable:
+                raise GuestFailed(
+                    "a sandbox created with custom ram_mib or rootfs_gb cannot be forked: it skipped the warm pool"
+                )
+            try:
+                children, threads = await machine.guest.fork(await self._take_jails(n))
+            except HostingError as error:
+                raise GuestFailed(f"fork failed: {error}") from error
+            if self.machine is not machine:  # destroyed meanwhile
+                await asyncio.gather(*(child.end() for child in children))
+                raise SandboxNotFound
+            return Forked([self._adopt(Machine(child)) for child in children], threads)
+
+    def replay(self) -> list[Event]:
+        if self.machine is None:
+            raise SandboxNotFound
+        return self.machine.journal.recent()
+
+    def _working_machine(self) -> Machine:
+        if self.machine is None:
+            raise SandboxNotFound
+        if self.machine.guest.ended:
+            raise GuestFailed(
+                f"agent did not respond: the sandbox's interpreter {self.machine.guest.ended}; create a new sandbox"
+            )
+        return self.machine

@@ -1,0 +1,17 @@
+"""`python -I -B <this directory> ROLE DESCRIPTOR`: starts one of the emulator's own processes.
+
+The directory may be bound anywhere, so it is made a package by hand, under a name that user code does not look for.
+"""
+
+import sys
+import types
+from importlib import import_module
+
+if __name__ == "__main__":
+    package = types.ModuleType("podflare_guest")
+    package.__path__ = [__file__.rpartition("/")[0]]
+    sys.modules[package.__name__] = package
+    if sys.path and sys.path[0] == package.__path__[0]:
+        del sys.path[0]
+    role, descriptor = sys.argv[1:]
+    import_module(f"{package.__name__}.{role}").main(int(descriptor))

@@ -1,0 +1,80 @@
+"""The base tree: what a new sandbox's directory holds before anything has run in it. Every jail starts as its copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+
+from .order import Seed
+
+VENV = "/.venv"
+PACKAGES = f"{VENV}/lib/python{{version}}/site-packages"
+SHARED_MEMORY = "/run/shm"
+
+_DIRECTORIES = (
+    "/root",
+    "/home",
+    "/data",
+    "/workspace",
+    "/opt",
+    "/srv",
+    "/mnt",
+    "/media",
+    "/run/lock",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+)
+_WORLD_WRITABLE = ("/tmp", "/var/tmp", SHARED_MEMORY)
+
+_PIP = """\
+#!/bin/sh
+exec "$(dirname "$0")/python3" -m pip "$@"
+"""
+
+
+def build(tree: str, *, python: str, version: str, path: Sequence[str], seeds: Sequence[Seed]) -> None:
+    """Lays out the base tree at `tree`. `python` and `path` are as the sandbox will see them."""
+    for directory in _DIRECTORIES:
+        os.makedirs(tree + directory)
+    os.chmod(f"{tree}/root", 0o700)
+    for directory in _WORLD_WRITABLE:
+        os.makedirs(tree + directory)
+        os.chmod(tree + directory, 0o1777)
+    _lay_out_environment(tree, python, version, path)
+    for seed in seeds:
+        _plant(seed, tree + seed.target)
+
+
+def _lay_out_environment(tree: str, python: str, version: str, path: Sequence[str]) -> None:
+    """A virtual environment of the sandbox's own, so that `pip install` lands in it, over the host's packages."""
+    packages = tree + PACKAGES.format(version=version)
+    programs = f"{tree}{VENV}/bin"
+    os.makedirs(packages)
+    os.makedirs(programs)
+    _write(
+        f"{tree}{VENV}/pyvenv.cfg",
+        f"home = {os.path.dirname(python)}\ninclude-system-site-packages = false\n",
+    )
+    _write(f"{packages}/host.pth", "".join(f"{directory}\n" for directory in path))
+    os.symlink(python, f"{programs}/python3")
+    for name in ("python", f"python{version}"):
+        os.symlink("python3", f"{programs}/{name}")
+    _write(f"{programs}/pip", _PIP)
+    os.chmod(f"{programs}/pip", 0o755)
+    for name in ("pip3", f"pip{version}"):
+        os.symlink("pip", f"{programs}/{name}")
+
+
+def _plant(seed: Seed, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.isdir(seed.source):
+        shutil.copytree(seed.source, target, symlinks=True, dirs_exist_ok=True)
+    else:
+        shutil.copy2(seed.source, target)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,29 @@
+"""The environment of a sandbox's processes, made from nothing: what the host has set must not reach them."""
+
+from __future__ import annotations
+
+from . import base
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Large blocks on huge pages: forking an interpreter with 1 GB of arrays takes 0.7 instead of 17 ms.
+_ZYGOTE_ONLY = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
+def of_sandbox(root: str) -> dict[str, str]:
+    """`root` is "" where absolute paths are the sandbox's own, else the host directory they lie below."""
+    return {
+        "HOME": f"{root}/root",
+        "LANG": "C.UTF-8",
+        "LOGNAME": "root",
+        "MPLBACKEND": "Agg",  # there is no screen
+        "OMP_NUM_THREADS": "1",  # a pool of OpenMP's does not survive a live fork: the child would hang
+        "PATH": f"{root}{base.VENV}/bin:{_SYSTEM_PATH}",
+        "SHELL": "/bin/bash",
+        "TERM": "dumb",
+        "USER": "root",
+    }
+
+
+def of_zygote(root: str) -> dict[str, str]:
+    return {**of_sandbox(root), **_ZYGOTE_ONLY}

@@ -1,0 +1,168 @@
+"""The guest: the long-lived process of one sandbox. Reads a message, does it, answers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from typing import Protocol
+
+from . import bash, environment, fork
+from .jail import kernel
+from .protocol import Connection, Message
+from .repl import Repl
+
+_FIRST_HIDDEN = (
+    1000  # our own descriptors lie up here: user code finds 3, 4, 5 free, as in a fresh interpreter
+)
+_OPEN_FILES = 1024
+
+
+class Jail(Protocol):
+    """What isolation means to a guest; one class a backend."""
+
+    @property
+    def root(self) -> str:
+        """Where the sandbox's tree is, as this process sees it."""
+
+    @property
+    def mounts(self) -> frozenset[str]:
+        """What in the tree is the system's, relative to its root."""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the sandbox's absolute paths for programs that are not mapped: "" or the root."""
+
+    def enter(self, tree: str, entrance: int) -> None: ...
+
+    def move(self, tree: str, entrance: int) -> None: ...
+
+    def mark(self) -> str:
+        """What tells this sandbox's processes from others, for the init that ends them."""
+
+    def resolve(self, path: str) -> str:
+        """Where a file that the kernel knew as `path` before the last move is now."""
+
+    def script(self, code: str) -> str:
+        """The bash code to run for the user's."""
+
+    def variables(self) -> dict[str, str]:
+        """The environment of a program that is started in the sandbox."""
+
+
+def run(
+    jail: Jail, ticket: Message, entrance: int, descriptors: tuple[int, int, int], names: dict[str, object]
+) -> None:
+    """Becomes a guest. `descriptors` are the control socket and the pipes for output and errors. Does not return."""
+    control, out, err = descriptors
+    connection = Connection(socket.socket(fileno=_hide(control)))
+    try:
+        os.setsid()
+        _reset_signals()
+        jail.enter(ticket["tree"], entrance)
+        guest = Guest(jail, connection, _hide(out), _hide(err), ticket["baseline"])
+        guest.repl.globals.update(names)
+        guest.announce()
+    except Exception as error:
+        connection.send({"failed": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    try:
+        guest.serve()
+    except BaseException:
+        traceback.print_exc()  # a defect of ours: on the sandbox's stderr, since there is no better place in here
+    finally:
+        os._exit(1)
+
+
+class Guest:
+    """The state of this process that is not the user's."""
+
+    def __init__(self, jail: Jail, connection: Connection, out: int, err: int, baseline: int) -> None:
+        self.jail = jail
+        self.connection = connection
+        self.out, self.err = out, err
+        self.baseline = baseline  # before this time (ns) nothing in the tree is the user's
+        self.pid = os.getpid()
+        self.repl = Repl()
+        self.take_descriptors()
+        os.environ.clear()
+        os.environ.update(environment.of_sandbox(""))
+        self._limit_open_files()
+
+    @property
+    def hidden(self) -> tuple[int, int, int]:
+        return (self.connection.fileno(), self.out, self.err)
+
+    def take_descriptors(self) -> None:
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, number in ((null, 0), (self.out, 1), (self.err, 2)):
+            os.dup2(source, number, inheritable=True)
+        if null:
+            os.close(null)
+
+    def announce(self) -> None:
+        self.connection.send({"ready": self.pid, "mark": self.jail.mark()})
+
+    def serve(self) -> None:
+        """Until the host closes the connection. Does not return."""
+        while (arrived := self.connection.receive()) is not None:
+            message, descriptors = arrived
+            if message["op"] == "exec":
+                code = self._execute(message["code"], message["language"])
+                if os.getpid() != self.pid:  # the user's code forked, and its child came back here
+                    os._exit(code)
+                self.connection.send({"exit": code})
+            else:
+                answer = fork.fork(self, message["children"], descriptors)
+                if answer is not None:
+                    self.connection.send(answer)
+        os._exit(0)
+
+    def _execute(self, code: str, language: str) -> int:
+        self._mend_descriptors()
+        try:
+            if language == "bash":
+                return bash.run(self.jail.script(code), self.jail.variables(), f"{self.jail.prefix}/root")
+            return self.repl.run(code)
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        """Everything that has been printed is in the pipes after this, whichever language printed it."""
+        self.repl.flush()
+        kernel.flush_c_streams()
+
+    def _mend_descriptors(self) -> None:
+        """Code that has closed its own standard streams has lost what it printed, not what comes after."""
+        for source, number in ((self.out, 1), (self.err, 2)):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(source, number, inheritable=True)
+
+    @staticmethod
+    def _limit_open_files() -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def _hide(number: int) -> int:
+    """Moves a descriptor out of user code's way."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = _FIRST_HIDDEN if soft == resource.RLIM_INFINITY else min(_FIRST_HIDDEN, soft - 16)
+    hidden = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(number)
+    return hidden
+
+
+def _reset_signals() -> None:
+    with contextlib.suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sys.argv = [""]

@@ -1,0 +1,130 @@
+"""Linux calls that Python has no name for, through ctypes. Each raises OSError with the call's name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+
+# Effective in a sandbox: files, ownership, ids, signals and low ports; what root in a container is used to.
+CAP_KEPT = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 10, 27, 31))
+CAP_SYS_CHROOT, CAP_SYS_ADMIN = 1 << 18, 1 << 21
+CAP_MOVE = CAP_SYS_ADMIN | CAP_SYS_CHROOT  # what setns into another mount namespace takes
+
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS, _PR_SET_SUBREAPER, _PR_CAP_AMBIENT = 4, 24, 28, 36, 47
+_PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 15, 38
+_SECBIT_NOROOT_LOCKED = 3
+_LAST_CAP = 40
+_PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname().machine, (155, 126))
+_MOUNT_SETATTR = 442  # Linux 5.12
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_MOUNT_ATTR_RDONLY = 1
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    _checked(libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(descriptor: int, kind: int) -> None:
+    _checked(libc.setns(descriptor, kind), "setns")
+
+
+def mount(
+    source: str | None, target: str, kind: str | None = None, flags: int = 0, options: str = ""
+) -> None:
+    result = libc.mount(
+        source and source.encode(),
+        target.encode(),
+        kind and kind.encode(),
+        ctypes.c_ulong(flags),
+        options.encode() or None,
+    )
+    _checked(result, f"mount {kind or source or 'flags'} on {target}")
+
+
+def unmount(target: str) -> None:
+    _checked(libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def bind(source: str, target: str) -> None:
+    mount(source, target, None, MS_BIND | MS_REC)
+
+
+def make_read_only(target: str) -> None:
+    """The whole mount tree where the kernel can (5.12), else its top: flags a lower mount is locked with must stay."""
+    attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
+    if libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, attributes, 32) == 0:
+        return
+    locked = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount(None, target, None, MS_BIND | MS_REMOUNT | MS_RDONLY | locked)
+
+
+def pivot_root_here() -> None:
+    """Makes the current directory the root of this mount namespace and lets go of the old one."""
+    _checked(libc.syscall(_PIVOT_ROOT, b".", b"."), "pivot_root")
+    unmount(".")  # the old root lies on top of the new one
+    os.chdir("/")
+
+
+def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+    words = [
+        word & 0xFFFFFFFF
+        for shift in (0, 32)
+        for word in (effective >> shift, permitted >> shift, inheritable >> shift)
+    ]
+    header = struct.pack("Ii", 0x20080522, 0)
+    _checked(libc.syscall(_CAPSET, header, struct.pack("IIIIII", *words)), "capset")
+
+
+def lock_down() -> None:
+    """Leaves CAP_KEPT for good, here and in every program started from here; CAP_MOVE stays permitted, not effective."""
+    for number in range(_LAST_CAP + 1):
+        if not CAP_KEPT >> number & 1:
+            libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # EINVAL: a number this kernel does not have
+    _checked(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NOROOT_LOCKED, 0, 0, 0), "prctl securebits")
+    set_capabilities(CAP_KEPT, CAP_KEPT | CAP_MOVE, CAP_KEPT)
+    for number in range(_LAST_CAP + 1):
+        if CAP_KEPT >> number & 1:
+            _checked(libc.prctl(_PR_CAP_AMBIENT, 2, number, 0, 0), "prctl ambient")
+
+
+def stay_dumpable() -> None:
+    """Lost with a change of ids; without it /proc/PID/ns is closed to our own processes."""
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """This process becomes the parent of every descendant whose own parent ends (Linux; elsewhere nothing happens)."""
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_SUBREAPER, 1, 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    """At most 15 bytes, in /proc/PID/comm; forks inherit it, programs started do not."""
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def flush_c_streams() -> None:
+    """What C code has printed through stdio and not yet written."""
+    libc.fflush(None)

@@ -1,0 +1,153 @@
+"""Where a path of a portable sandbox lies on the host, and back.
+
+Imported at the start of every Python that a sandbox runs: no import here that such a Python has not made anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from os import getcwd, readlink  # bound before they are mapped: here they mean the host's
+
+TYPE_CHECKING = False  # as in `typing`, which takes as long to import as everything here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+SYSTEM_DIRECTORIES = (
+    "/bin",
+    "/dev",
+    "/etc",
+    "/gnu",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/Library",
+    "/nix",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/System",
+    "/usr",
+)
+_SHARED_MEMORY = (
+    "/dev/shm",
+    "/run/shm",
+)  # the first lies in a shared directory, and is the sandbox's own all the same
+_MOST_LINKS = 40  # as many as the kernel follows
+
+
+class PathMap:
+    """Maps a sandbox's absolute paths below its directory on the host.
+
+    Args:
+        root: that directory, absolute and without symbolic links.
+        shared: absolute prefixes that mean the host's own files; the longest prefix wins, `root` among them.
+
+    What is below `root` already stays, and so does (moved along) what is below a root that `move` has left: a path that
+    the kernel, a C library or bash has handed out goes on naming the sandbox's file.
+    """
+
+    def __init__(self, root: str, shared: Sequence[str]) -> None:
+        self.root = root
+        self.shared = tuple(dict.fromkeys(path.rstrip("/") for path in shared))
+        self._former: list[str] = []
+        self._build()
+
+    def move(self, root: str) -> None:
+        self._former.append(self.prefix)
+        self.root = root
+        self._build()
+
+    def _build(self) -> None:
+        self.prefix = self.root.rstrip("/")  # "" if everything means the host's own files
+        places: list[tuple[str, str | None]] = [(f"{path}/", None) for path in self.shared]
+        if self.prefix:
+            source, target = _SHARED_MEMORY
+            places.append((f"{source}/", self.prefix + target))
+            places += [(f"{former}/", self.prefix) for former in self._former if former != self.prefix]
+            places.append((f"{self.prefix}/", None))
+        places.sort(key=lambda place: len(place[0]), reverse=True)
+        self._by_top: dict[
+            str, list[tuple[str, str | None]]
+        ] = {}  # a path's first name finds the few that can match
+        for prefix, place in places:
+            self._by_top.setdefault(prefix.split("/", 2)[1], []).append((prefix, place))
+
+    def real(self, path: Any) -> Any:
+        """The host's path for a sandbox's: str for str and PathLike, bytes for bytes.
+
+        Descriptors, None and what is no path at all come back as they are, for the called function to judge. Relative
+        paths do too, unless a `..` in them may climb out of the sandbox.
+        """
+        if type(path) is not str:
+            return self._real_of_another_type(path)
+        if path[:1] != "/":
+            return self._clamped(path) if ".." in path else path
+        if ".." in path or "//" in path or "/./" in path:
+            path = self._resolved(path)
+        for prefix, place in self._by_top.get(path.split("/", 2)[1], ()):
+            if path.startswith(prefix) or path == prefix[:-1]:
+                return path if place is None else place + path[len(prefix) - 1 :]
+        return self.prefix + path
+
+    def _real_of_another_type(self, path: Any) -> Any:
+        if isinstance(path, os.PathLike):
+            path = os.fspath(path)
+        if isinstance(path, bytes):
+            return os.fsencode(self.real(os.fsdecode(path)))
+        return self.real(str(path)) if isinstance(path, str) else path
+
+    def target(self, path: Any) -> Any:
+        """As `real`, for a relative path that is not relative to the current directory: it stays."""
+        text = os.fspath(path) if isinstance(path, os.PathLike) else path
+        return self.real(text) if isinstance(text, (str, bytes)) and text[:1] in ("/", b"/") else path
+
+    def virtual(self, path: Any) -> Any:
+        """The sandbox's path for the host's; what does not lie in the sandbox stays."""
+        if isinstance(path, bytes):
+            return os.fsencode(self.virtual(os.fsdecode(path)))
+        for root in filter(None, (self.prefix, *self._former)):
+            if path.startswith(f"{root}/"):
+                return path[len(root) :]
+            if path == root:
+                return "/"
+        return path
+
+    def shown(self, text: str) -> str:
+        """Text (a search path, a variable) with the roots taken off the paths in it."""
+        for root in filter(None, (self.prefix, *self._former)):
+            if root in text:
+                text = "/" if text == root else text.replace(f"{root}/", "/")
+        return text
+
+    def _clamped(self, path: str) -> str:
+        if ".." not in path.split("/") or not self.prefix:
+            return path
+        try:
+            directory = self.virtual(getcwd())
+        except OSError:  # it has been removed: the kernel refuses the path by itself
+            return path
+        resolved: str = self.real(self._resolved(f"{directory}/{path}"))
+        return resolved
+
+    def _resolved(self, path: str) -> str:
+        """An absolute path without `..`, as a kernel whose root was the sandbox would walk it: the root's `..` is the root."""
+        reached = ""
+        for name in path.split("/"):
+            if name == "..":
+                reached = self._followed(reached).rpartition("/")[0]
+            elif name not in ("", "."):
+                reached += f"/{name}"
+        return reached or "/"
+
+    def _followed(self, path: str) -> str:
+        """`..` leaves the directory that a symbolic link leads to, not the one that it lies in."""
+        for _ in range(_MOST_LINKS):
+            try:
+                link = self.virtual(readlink(self.real(path or "/")))
+            except OSError:
+                break
+            path = self._resolved(link if link[:1] == "/" else f"{path.rpartition('/')[0]}/{link}")
+        return path

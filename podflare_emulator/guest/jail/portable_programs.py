@@ -1,0 +1,96 @@
+"""What a program that is started in a portable sandbox gets: arguments and an environment with the host's paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .portable_paths import PathMap
+from .portable_shell import shell_command
+from .portable_words import SHELLS, Command, Role
+
+ROOT = "PODFLARE_PORTABLE_ROOT"
+SHARED = "PODFLARE_PORTABLE_SHARED"
+REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # bash's script has been through `shell_command` already
+
+_BASH_START = f"{os.path.dirname(os.path.abspath(__file__))}/portable_bash.sh"
+_OPTION = re.compile(r"([A-Za-z_-][\w-]*=)(/.*)", re.DOTALL)
+
+
+def child_variables(path_map: PathMap) -> dict[str, str]:
+    """What Pythons and bashes in the sandbox find their mapping by."""
+    return {ROOT: path_map.root, SHARED: ":".join(path_map.shared), "BASH_ENV": _BASH_START}
+
+
+def map_of_environment(variables: Mapping[str, str]) -> PathMap:
+    """The reverse of `child_variables`."""
+    return PathMap(variables[ROOT], variables[SHARED].split(":"))
+
+
+def arguments(words: Iterable[Any], path_map: PathMap) -> list[Any]:
+    """A program's argument list, each of the type that it had.
+
+    An absolute path is mapped if its first directory is there in the sandbox: `/foo` may be anything.
+    """
+    command = Command()
+    return [_argument(word, command, path_map) for word in words]
+
+
+def _argument(word: Any, command: Command, path_map: PathMap) -> Any:
+    if isinstance(word, os.PathLike):
+        word = os.fspath(word)
+    if isinstance(word, bytes):
+        return os.fsencode(_argument(os.fsdecode(word), command, path_map))
+    if not isinstance(word, str):
+        return word
+    is_program = not command.name
+    role = command.take(word)
+    if role is Role.SCRIPT:
+        return shell_command(word, path_map)
+    if role is Role.TEXT:
+        return word
+    option = _OPTION.fullmatch(word)
+    name, path = option.groups() if option else ("", word)
+    if path[:1] != "/" or path.startswith("//"):
+        return word
+    if path == "/":
+        return path_map.real(word) if command.takes_root else word
+    return name + path_map.real(path) if is_program or _is_known(path, path_map) else word
+
+
+def _is_known(path: str, path_map: PathMap) -> bool:
+    top: str = path_map.real("/" + path.split("/", 2)[1])
+    return os.path.lexists(top)
+
+
+def environment(variables: Mapping[Any, Any], path_map: PathMap, words: Sequence[Any]) -> dict[bytes, bytes]:
+    """`variables` with host's paths, and with what keeps the mapping up in the program's own children.
+
+    Args:
+        words: the program's arguments, before or after mapping: tells whether it is a bash with a mapped script.
+    """
+    mapped = {
+        os.fsencode(name): os.fsencode(_value(os.fsdecode(value), path_map))
+        for name, value in variables.items()
+    }
+    added = child_variables(path_map)
+    if words and os.path.basename(os.fsdecode(words[0])) in SHELLS and _has_script(words):
+        added[REWRITTEN] = "1"
+    return {**mapped, **{os.fsencode(name): os.fsencode(value) for name, value in added.items()}}
+
+
+def _has_script(words: Sequence[Any]) -> bool:
+    command = Command()
+    return any(command.take(os.fsdecode(word)) is Role.SCRIPT for word in words)
+
+
+def _value(value: str, path_map: PathMap) -> str:
+    """HOME, PATH, PYTHONPATH and all their like."""
+    if "/" not in value or "://" in value:
+        return value
+    return ":".join(
+        path_map.real(path) if path[:1] == "/" and path != "/" and _is_known(path, path_map) else path
+        for path in value.split(":")
+    )

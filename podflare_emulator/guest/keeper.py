@@ -1,0 +1,89 @@
+"""The keeper: makes jails and removes them, starts zygotes, and is init to whatever has no nearer one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from . import tree
+from .jail import directory, namespace
+from .protocol import Connection, Message
+from .reaper import Reaper
+
+_COARSE_CLOCK = 5
+
+
+class Keeper:
+    """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
+
+    def __init__(self, connection: Connection, keep: namespace.Keep | directory.Keep) -> None:
+        self._connection = connection
+        self._keep = keep
+        self._made = 0
+        self._base = os.open(f"{keep.state}/base", os.O_RDONLY | os.O_DIRECTORY)
+        self._jails = os.open(f"{keep.state}/jails", os.O_RDONLY | os.O_DIRECTORY)
+
+    def serve(self) -> None:
+        reaper = Reaper(self._connection, self._keep.belongs)
+        self._connection.send({"kept": True, "state": self._keep.state, "shared": self._keep.shared})
+        reaper.serve(self._answer)
+
+    def _answer(self, message: Message, descriptors: list[int]) -> None:
+        match message["op"]:
+            case "zygote":
+                self._start_zygote(descriptors[0])
+            case "jail":
+                try:
+                    self._make_jail(message["id"])
+                except OSError as error:
+                    self._connection.send({"id": message["id"], "error": str(error)})
+            case "remove":
+                self._remove(message["jail"])
+            case unknown:
+                raise ValueError(f"unknown message {unknown!r}")
+
+    def _start_zygote(self, control: int) -> None:
+        pid = os.fork()
+        if pid:
+            os.close(control)
+            return
+        try:
+            os.dup2(control, 3, inheritable=True)
+            program = self._keep.python
+            os.execve(
+                program, [program, "-I", "-B", self._keep.guest_code, "zygote", "3"], self._keep.environment
+            )
+        finally:
+            os._exit(127)
+
+    def _make_jail(self, request: int) -> None:
+        name = f"{self._made:06x}"
+        self._made += 1
+        os.mkdir(name, 0o755, dir_fd=self._jails)
+        root = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._jails)
+        try:
+            tree.synchronize(self._base, root)
+        finally:
+            os.close(root)
+        namespace = self._keep.prepare(f"{self._keep.state}/jails/{name}")
+        baseline = _now()
+        self._connection.send(
+            {"id": request, "jail": name, "baseline": baseline}, [] if namespace is None else [namespace]
+        )
+        if namespace is not None:
+            os.close(namespace)
+
+    def _remove(self, name: str) -> None:
+        """In a process of its own: a large tree must not keep the next jail waiting."""
+        if os.fork():
+            return
+        try:
+            tree.remove(self._jails, name)
+        finally:
+            os._exit(0)
+
+
+def _now() -> int:
+    """The time that file systems stamp with, in ns: the coarse clock's on Linux."""
+    return time.clock_gettime_ns(_COARSE_CLOCK) if sys.platform == "linux" else time.time_ns()

@@ -1,0 +1,48 @@
+"""What the host asks its processes to set up, as it travels in the first message."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from .protocol import Message
+
+
+@dataclass(frozen=True)
+class Python:
+    """The interpreter that guests run: a base installation, and the directories its packages come from."""
+
+    executable: str
+    prefix: str
+    version: str  # "3.12"
+    path: tuple[str, ...]  # directories beside the standard library, in sys.path's order
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A file or folder of the user's, copied into every new sandbox."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything the warden must know. `state` is the one directory that may be written."""
+
+    state: str
+    isolation: str  # "namespace" or "portable"
+    python: Python
+    seeds: tuple[Seed, ...]
+
+    def message(self) -> Message:
+        return asdict(self)
+
+    @classmethod
+    def from_message(cls, message: Message) -> Order:
+        python = message["python"]
+        return cls(
+            state=message["state"],
+            isolation=message["isolation"],
+            python=Python(**{**python, "path": tuple(python["path"])}),
+            seeds=tuple(Seed(**seed) for seed in message["seeds"]),
+        )

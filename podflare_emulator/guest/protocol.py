@@ -1,0 +1,100 @@
+"""Messages between the host and its processes: JSON with file descriptors beside it, over a Unix stream socket.
+
+The one file that both ends read. A frame is a header (length of the body in bytes, number of descriptors) and the
+body, a JSON object in ASCII. Descriptors travel as SCM_RIGHTS with the frame's first bytes and arrive close-on-exec.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+import struct
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+Message = dict[str, Any]
+
+_HEADER = struct.Struct("!IB")
+_MOST_DESCRIPTORS = 250  # the kernel's SCM_MAX_FD is 253
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_CHUNK = 1 << 16
+
+
+def encode(message: Message, descriptors: Sequence[int] = ()) -> bytes:
+    if len(descriptors) > _MOST_DESCRIPTORS:
+        raise ValueError(f"{len(descriptors)} descriptors in one message; at most {_MOST_DESCRIPTORS} travel")
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    return _HEADER.pack(len(body), len(descriptors)) + body
+
+
+def ancillary(descriptors: Sequence[int]) -> list[tuple[int, int, array.array[int]]]:
+    if not descriptors:
+        return []
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+
+
+class Decoder:
+    """Puts frames together from what arrives."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._descriptors: deque[int] = deque()
+
+    def receive_from(self, sock: socket.socket) -> bool:
+        """Takes in what is there; False at the end of the stream."""
+        data, extra, _, _ = sock.recvmsg(_CHUNK, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), _CLOSE_ON_EXEC)
+        for level, kind, content in extra:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+        self._bytes += data
+        return bool(data)
+
+    def next(self) -> tuple[Message, list[int]] | None:
+        """The next whole message and its descriptors, if one has arrived."""
+        if len(self._bytes) < _HEADER.size:
+            return None
+        length, count = _HEADER.unpack_from(self._bytes)
+        end = _HEADER.size + length
+        if len(self._bytes) < end:
+            return None
+        message: Message = json.loads(self._bytes[_HEADER.size : end])
+        del self._bytes[:end]
+        return message, [self._descriptors.popleft() for _ in range(count)]
+
+
+class Connection:
+    """The blocking end, for processes that do one thing at a time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._decoder = Decoder()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        frame = memoryview(encode(message, descriptors))
+        sent = self._socket.sendmsg([frame], ancillary(descriptors))
+        while sent < len(frame):
+            sent += self._socket.send(frame[sent:])
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """Waits for a message; None when the other end is gone."""
+        while (arrived := self._decoder.next()) is None:
+            try:
+                if not self._decoder.receive_from(self._socket):
+                    return None
+            except ConnectionError:
+                return None
+        return arrived
+
+    def waiting(self) -> tuple[Message, list[int]] | None:
+        """A message that has been read already but not handed out: `select` does not see it."""
+        return self._decoder.next()
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,111 @@
+"""What an init does: adopts and reaps, reports who ended and how, signals, and ends a sandbox with all it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+from .protocol import Connection, Message
+
+Belongs = Callable[[int, Message], bool]
+
+
+class Reaper:
+    """Serves one connection of the host's until it closes.
+
+    `belongs(pid, message)` tells whether a process is part of the sandbox that an `end` message names.
+    """
+
+    def __init__(self, connection: Connection, belongs: Belongs) -> None:
+        self._connection = connection
+        self._belongs = belongs
+        self._wake, wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self, other: Callable[[Message, list[int]], None] | None = None) -> None:
+        """Answers `signal` and `end`; hands everything else to `other`. Returns when the host is gone."""
+        with contextlib.suppress(ConnectionError):
+            self._serve(other)
+
+    def _serve(self, other: Callable[[Message, list[int]], None] | None) -> None:
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == self._wake:
+                    self._drain_wake()
+                    continue
+                arrived = self._connection.receive()
+                if arrived is None:
+                    return
+                while arrived is not None:
+                    self._answer(*arrived, other)
+                    arrived = self._connection.waiting()
+            self.reap()
+
+    def reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                self._connection.send({"exited": pid, "code": os.waitstatus_to_exitcode(status)})
+
+    def _answer(
+        self, message: Message, descriptors: list[int], other: Callable[[Message, list[int]], None] | None
+    ) -> None:
+        match message["op"]:
+            case "signal":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(message["pid"], message["signal"])
+                self._connection.send({"id": message["id"]})
+            case "end":
+                self._end(message)
+                self._connection.send({"id": message["id"]})
+            case _ if other is not None:
+                other(message, descriptors)
+            case unknown:
+                raise ValueError(f"unknown message {unknown!r}")
+
+    def _end(self, message: Message) -> None:
+        """Kills what belongs until a look finds nothing: a process may fork while it is being looked for."""
+        if message["pid"]:  # what /proc would find anyway, for machines without one
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(message["pid"], signal.SIGKILL)
+        pause = 0.0002
+        while pids := [pid for pid in processes() if pid != os.getpid() and self._belongs(pid, message)]:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(pause)
+            pause = min(pause * 2, 0.01)
+            self.reap()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+
+
+def processes() -> list[int]:
+    """The processes that /proc shows; none where there is no /proc."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+def parent_of(pid: int) -> int:
+    """0 where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0

@@ -1,0 +1,117 @@
+"""The persistent Python REPL: every exec runs in one globals dict."""
+
+from __future__ import annotations
+
+import io
+import linecache
+import os
+import signal
+import sys
+import textwrap
+import traceback
+import types
+from importlib import invalidate_caches
+
+_SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
+
+
+class Repl:
+    """One interpreter's user-visible state, and the rules by which code runs in it."""
+
+    def __init__(self) -> None:
+        main = types.ModuleType("__main__")
+        main.__dict__["__builtins__"] = __builtins__
+        sys.modules["__main__"] = main
+        self.globals = main.__dict__
+        self._runs = 0
+        self._running = False
+        signal.signal(signal.SIGINT, self._interrupt)
+        self._open_streams()
+
+    def run(self, source: str) -> int:
+        """Runs `source` and returns the exit code that its process would have had."""
+        self._runs += 1
+        name = f"<exec-{self._runs}>"
+        source = _dedent(source)
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        linecache.cache.pop(f"<exec-{self._runs - _SOURCES_KEPT}>", None)
+        invalidate_caches()  # bash, or another process, may have written modules
+        try:
+            code = compile(source, name, "exec", dont_inherit=True)
+            self._running = True
+            try:
+                exec(code, self.globals)
+            finally:
+                self._running = False
+        except SystemExit as error:
+            return self._leave(error.code)
+        except BaseException as error:
+            self._report(error)
+            return 130 if isinstance(error, KeyboardInterrupt) else 1
+        return 0
+
+    def flush(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:  # closed, or an object of the user's that cannot
+                self._reopen_closed_streams()
+
+    def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
+        """SIGINT: stops the running code; between two execs there is nothing to stop."""
+        if self._running:
+            raise KeyboardInterrupt
+
+    def _leave(self, code: object) -> int:
+        if code is None:
+            return 0
+        if isinstance(code, int):
+            return code & 0xFF
+        self._say(f"{code}\n")
+        return 1
+
+    def _report(self, error: BaseException) -> None:
+        """The traceback, from the user's first frame on, through the user's excepthook if there is one."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        try:
+            sys.excepthook(type(error), error.with_traceback(trace), trace)
+            sys.stderr.flush()
+        except BaseException:
+            self._say("".join(traceback.format_exception(type(error), error, trace)))
+
+    @staticmethod
+    def _say(text: str) -> None:
+        try:
+            sys.stderr.write(text)
+        except Exception:
+            os.write(2, text.encode("utf-8", "backslashreplace"))
+
+    def _open_streams(self) -> None:
+        sys.stdin = sys.__stdin__ = _stream(0, "r", "strict")
+        sys.stdout = sys.__stdout__ = _stream(1, "w", "strict")
+        sys.stderr = sys.__stderr__ = _stream(2, "w", "backslashreplace")
+
+    @staticmethod
+    def _reopen_closed_streams() -> None:
+        if getattr(sys.stdout, "closed", False):
+            sys.stdout = _stream(1, "w", "strict")
+        if getattr(sys.stderr, "closed", False):
+            sys.stderr = _stream(2, "w", "backslashreplace")
+
+
+def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:
+    """Line by line, so that what is printed is seen at once; closing it leaves the descriptor open."""
+    raw = open(number, mode + "b", closefd=False)  # noqa: SIM115 - it lives as long as the interpreter
+    return io.TextIOWrapper(
+        raw, encoding="utf-8", errors=errors, line_buffering=mode == "w", write_through=False
+    )
+
+
+def _dedent(source: str) -> str:
+    """Code may be indented as a block; code that is not is left alone, down to the blank lines in its strings."""
+    first = next(
+        (line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")), ""
+    )
+    return textwrap.dedent(source) if first[:1] in (" ", "\t") else source

@@ -1,0 +1,76 @@
+"""The outermost process of an emulator: makes the base tree, starts the keeper, and cleans up after everything.
+
+It runs on the host with the rights of whoever started the emulator, does nothing while the emulator lives, and cannot
+be reached by guests under the namespace backend. However the emulator ends, the keeper notices, and the warden removes
+what is left: processes first, then the state directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable
+
+from . import tree
+from .jail import directory, kernel, namespace
+from .keeper import Keeper
+from .order import Order
+from .protocol import Connection
+from .reaper import parent_of, processes
+
+_BACKENDS = {"namespace": namespace, "portable": directory}
+
+
+def main(descriptor: int) -> None:
+    connection = Connection(socket.socket(fileno=descriptor))
+    arrived = connection.receive()
+    if arrived is None:
+        return
+    order = Order.from_message(arrived[0])
+    backend = _BACKENDS[order.isolation]
+    kernel.adopt_orphans()
+    try:
+        os.makedirs(f"{order.state}/jails")
+        backend.build_base(order)
+        backend.start_keeper(order, lambda build: _keep(connection, build))
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            connection.send({"failed": str(error)})
+    connection.close()
+    _outlive()
+    state = os.open(os.path.dirname(order.state), os.O_RDONLY | os.O_DIRECTORY)
+    tree.remove(state, os.path.basename(order.state))
+
+
+def _keep(connection: Connection, build: Callable[[], namespace.Keep | directory.Keep]) -> None:
+    """In the keeper. Does not return."""
+    try:
+        keeper = Keeper(connection, build())
+    except Exception as error:
+        connection.send({"failed": str(error)})
+        os._exit(1)
+    try:
+        keeper.serve()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+def _outlive() -> None:
+    """Waits for the keeper's end, then ends what it has left behind: orphans come here, to a subreaper."""
+    with contextlib.suppress(ChildProcessError):
+        os.wait()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            for pid in processes():
+                if parent_of(pid) == os.getpid():
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, signal.SIGKILL)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            time.sleep(0.001)

@@ -1,0 +1,64 @@
+"""The zygote: an interpreter with a template's modules loaded, which forks guests on request."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import socket
+
+from . import family, guest
+from .jail import directory, namespace
+from .protocol import Connection, Message
+
+
+def main(descriptor: int) -> None:
+    connection = Connection(socket.socket(fileno=descriptor))
+    arrived = connection.receive()
+    if arrived is None:
+        return
+    template = arrived[0]
+    try:
+        names = {alias: importlib.import_module(name) for alias, name in template["preload"].items()}
+        if template["isolation"] == "portable":
+            directory.confine(template["state"])
+    except (ImportError, OSError) as error:
+        connection.send({"failed": str(error)})
+        return
+    gc.collect()
+    gc.freeze()  # a collection in a guest must not touch, and so copy, what all guests share
+    connection.send({"ready": True})
+    spawn = _spawn_in_namespace if template["isolation"] == "namespace" else _spawn_in_directory
+    while (arrived := connection.receive()) is not None:
+        message, descriptors = arrived
+        spawn(template, names, message, descriptors)
+        for number in descriptors:
+            os.close(number)
+
+
+def _spawn_in_namespace(
+    template: Message, names: dict[str, object], ticket: Message, descriptors: list[int]
+) -> None:
+    control, out, err, channel, entrance = descriptors
+
+    def run_guest() -> None:
+        os.close(channel)
+        guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), names)
+
+    def run_init() -> None:
+        family.run(channel, (control, out, err, entrance), run_guest)
+
+    namespace.start_family(run_init)
+
+
+def _spawn_in_directory(
+    template: Message, names: dict[str, object], ticket: Message, descriptors: list[int]
+) -> None:
+    control, out, err = descriptors
+    middle = os.fork()
+    if middle == 0:
+        if os.fork() == 0:
+            jail = directory.DirectoryJail(template["state"], template["version"], template["shared"])
+            guest.run(jail, ticket, -1, (control, out, err), names)
+        os._exit(0)
+    os.waitpid(middle, 0)

@@ -1,0 +1,118 @@
+"""The host's end of a connection: never blocks the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from podflare_emulator.guest.protocol import Decoder, Message, ancillary, encode
+from podflare_emulator.hosting.errors import HostingError
+
+OnMessage = Callable[[Message, list[int]], None]
+
+
+class Channel:
+    """Sends and receives messages on the running loop.
+
+    `on_message` is called for each message that is no answer to a `request`; `on_close` once, when the other end is
+    gone. Descriptors that are sent are closed here once the kernel has taken them.
+    """
+
+    def __init__(self, sock: socket.socket, on_message: OnMessage, on_close: Callable[[], None]) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._on_message = on_message
+        self._on_close = on_close
+        self._decoder = Decoder()
+        self._outgoing: deque[tuple[memoryview, Sequence[int]]] = deque()
+        self._requests: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
+        self._numbered = 0
+        self._loop = asyncio.get_running_loop()
+        self.closed = False
+        self._loop.add_reader(sock, self._readable)
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Raises HostingError when the other end is gone."""
+        if self.closed:
+            _close_all(descriptors)
+            raise HostingError("the process has ended")
+        self._outgoing.append((memoryview(encode(message, descriptors)), descriptors))
+        if len(self._outgoing) == 1:
+            self._writable()
+
+    async def request(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
+        """Sends, and waits for the answer with the same `id`; raises HostingError for an `error` in it."""
+        self._numbered += 1
+        number = self._numbered
+        answer: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
+        self._requests[number] = answer
+        try:
+            self.send({**message, "id": number}, descriptors)
+            body, received = await answer
+        finally:
+            self._requests.pop(number, None)
+        if "error" in body:
+            raise HostingError(body["error"])
+        return body, received
+
+    def close(self) -> None:
+        """Lets go of the connection; the other end sees it and ends."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        for _, descriptors in self._outgoing:
+            _close_all(descriptors)
+        self._outgoing.clear()
+        for request in self._requests.values():
+            if not request.done():
+                request.set_exception(HostingError("the process has ended"))
+        self._on_close()
+
+    def _readable(self) -> None:
+        try:
+            alive = self._decoder.receive_from(self._socket)
+        except BlockingIOError:
+            return
+        except OSError:
+            alive = False
+        while not self.closed and (arrived := self._decoder.next()) is not None:
+            message, descriptors = arrived
+            request = self._requests.get(message.get("id", 0))
+            if request is None:
+                self._on_message(message, descriptors)
+            elif not request.done():
+                request.set_result((message, descriptors))
+        if not alive:
+            self.close()
+
+    def _writable(self) -> None:
+        try:
+            while self._outgoing:
+                frame, descriptors = self._outgoing[0]
+                if descriptors:
+                    sent = self._socket.sendmsg([frame], ancillary(descriptors))
+                    _close_all(descriptors)
+                else:
+                    sent = self._socket.send(frame)
+                if sent < len(frame):
+                    self._outgoing[0] = (frame[sent:], ())
+                else:
+                    self._outgoing.popleft()
+        except BlockingIOError:
+            self._loop.add_writer(self._socket, self._writable)
+            return
+        except OSError:
+            self._loop.call_soon(self.close)
+            return
+        self._loop.remove_writer(self._socket)
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for number in descriptors:
+        os.close(number)

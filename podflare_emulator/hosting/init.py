@@ -1,0 +1,77 @@
+"""The host's handle on an init: the process that reaps, signals and ends sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from podflare_emulator.guest.protocol import Message
+from podflare_emulator.hosting.channel import Channel
+
+_REPORT_WITHIN = 2.0  # seconds between a guest's closing its socket and its init's telling how it ended
+_REMEMBERED = 1000
+
+
+class Init:
+    """One for each family under the namespace backend; under the portable one the keeper, for all."""
+
+    def __init__(
+        self, sock: socket.socket, other: Callable[[Message, list[int]], None] | None = None
+    ) -> None:
+        self._other = other  # only the keeper has more to say than an init
+        self._members = 0
+        self._exits: dict[int, int] = {}
+        self._awaited: dict[int, asyncio.Future[int]] = {}
+        self.gone = asyncio.get_running_loop().create_future()
+        self.channel = Channel(sock, self._received, self._closed)
+
+    def join(self) -> None:
+        """A guest of its family is being made."""
+        self._members += 1
+
+    def leave(self) -> None:
+        """A guest of its family has ended. The init of a family ends with the last."""
+        self._members -= 1
+        if not self._members and self._other is None:
+            self.channel.close()
+
+    async def signal(self, pid: int, number: int) -> None:
+        """Returns when the signal has been sent; a process that has ended is no error."""
+        await self.channel.request({"op": "signal", "pid": pid, "signal": number})
+
+    async def end(self, pid: int, session: int, mark: str) -> None:
+        """Kills a sandbox's guest (`pid`; 0 when it has ended) and all it has started; returns when none is left."""
+        await self.channel.request({"op": "end", "pid": pid, "session": session, "mark": mark})
+
+    def watch(self, pid: int) -> None:
+        """A new process has this pid: what was known of the one before it is forgotten."""
+        self._exits.pop(pid, None)
+
+    async def exit_code(self, pid: int) -> int | None:
+        """How a guest that has just ended did: its exit code, or minus the signal; None if nobody can tell."""
+        if pid in self._exits:
+            return self._exits[pid]
+        if self.channel.closed:
+            return None
+        report = self._awaited.setdefault(pid, asyncio.get_running_loop().create_future())
+        await asyncio.wait([report], timeout=_REPORT_WITHIN)
+        self._awaited.pop(pid, None)
+        return report.result() if report.done() and not report.cancelled() else None
+
+    def _received(self, message: Message, descriptors: list[int]) -> None:
+        if "exited" in message:
+            pid, code = message["exited"], message["code"]
+            self._exits[pid] = code
+            if len(self._exits) > _REMEMBERED:
+                del self._exits[next(iter(self._exits))]
+            if (report := self._awaited.get(pid)) and not report.done():
+                report.set_result(code)
+        elif self._other:
+            self._other(message, descriptors)
+
+    def _closed(self) -> None:
+        for report in self._awaited.values():
+            report.cancel()
+        if not self.gone.done():
+            self.gone.set_result(None)

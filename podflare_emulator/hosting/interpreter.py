@@ -1,0 +1,59 @@
+"""The Python that guests run: where it is installed, and where its packages come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from podflare_emulator.guest.order import Python
+from podflare_emulator.hosting.errors import HostingError
+
+_OLDEST = (3, 10)
+
+# Runs in the interpreter that is asked about, which need not be the one that asks.
+_PROBE = """
+import json, os, sys, sysconfig
+standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+standard |= {os.path.join(path, "lib-dynload") for path in standard}
+path = []
+for entry in map(os.path.realpath, filter(None, sys.path)):
+    if os.path.isdir(entry) and entry not in standard and entry not in path:
+        path.append(entry)
+name = "python%d.%d" % sys.version_info[:2]
+base = os.path.join(os.path.realpath(sys.base_prefix), "bin", name)
+if not os.path.exists(base):
+    base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+print(json.dumps([base, os.path.realpath(sys.base_prefix), sys.version_info[:3], path]))
+"""
+
+
+def find(executable: str | None) -> Python:
+    """Asks the interpreter at `executable` (a virtual environment's is fine; None: the running one) about itself.
+
+    Raises HostingError when it is missing, does not start, or is too old.
+    """
+    program = executable or sys.executable
+    try:
+        answer = subprocess.run(
+            [program, "-E", "-B", "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd="/",
+            env={name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ},
+            stdin=subprocess.DEVNULL,
+        )
+        base, prefix, version, path = json.loads(answer.stdout)
+    except subprocess.CalledProcessError as error:
+        raise HostingError(
+            f"{program} does not run as a Python interpreter: {error.stderr.strip()[-300:]}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise HostingError(f"{program} does not run as a Python interpreter: {error}") from None
+    if tuple(version) < _OLDEST:
+        found, oldest = (".".join(map(str, numbers)) for numbers in (version, _OLDEST))
+        raise HostingError(f"{program} is Python {found}; guests need {oldest} or later")
+    inside = [entry for entry in path if entry != "/"]  # "-c" puts the current directory first
+    return Python(base, prefix, ".".join(map(str, version[:2])), tuple(inside))

@@ -1,0 +1,63 @@
+"""Which isolation backend is used: chosen by trying the whole recipe, best first."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from podflare_emulator.guest.order import Python, Seed
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.launcher import Launcher
+
+BACKENDS = ("namespace", "portable")  # best first
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A backend that was tried, and the kernel's own words."""
+
+    backend: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.backend} isolation cannot be had here: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A running launcher, the guest that proved it, and what was tried before."""
+
+    backend: str
+    launcher: Launcher
+    guest: Guest
+    refusals: tuple[Refusal, ...]
+
+
+async def launch(isolation: str, python: Python, seeds: tuple[Seed, ...]) -> Launched:
+    """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can."""
+    refusals: list[Refusal] = []
+    for backend in BACKENDS if isolation == "auto" else (isolation,):
+        outcome = await attempt(backend, python, seeds)
+        if isinstance(outcome, Refusal):
+            refusals.append(outcome)
+        else:
+            launcher, guest = outcome
+            return Launched(backend, launcher, guest, tuple(refusals))
+    raise HostingError("; ".join(map(str, refusals)))
+
+
+async def attempt(backend: str, python: Python, seeds: tuple[Seed, ...]) -> Refusal | tuple[Launcher, Guest]:
+    """One backend, as far as a guest that is ready to run code."""
+    if backend == "namespace" and sys.platform != "linux":
+        return Refusal(backend, "it needs Linux")
+    launcher = Launcher(backend, python, seeds)
+    try:
+        await launcher.start()
+    except (HostingError, OSError) as error:
+        return Refusal(backend, str(error))
+    try:
+        return launcher, await launcher.guest("default", {})
+    except HostingError as error:
+        await launcher.stop()
+        return Refusal(backend, str(error))

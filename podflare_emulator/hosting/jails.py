@@ -1,0 +1,82 @@
+"""Jails made ahead of demand: a sandbox's directory, ready to be entered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from podflare_emulator.guest.protocol import Message
+
+_SETTLED = 0.010  # seconds: a file written in the same tick of the file system's clock looks untouched
+
+
+class Jail:
+    """One jail. Whoever has it must give its entrance away, and let go of it in the end.
+
+    `hidden`: where it lies on the host, if processes in it can see that.
+    """
+
+    def __init__(
+        self, name: str, ticket: Message, entrance: int | None, hidden: bytes, remove: Callable[[str], None]
+    ) -> None:
+        self.name = name
+        self.ticket = ticket
+        self.hidden = hidden
+        self.made = asyncio.get_running_loop().time()
+        self._entrance = entrance
+        self._remove = remove
+
+    def give_entrance(self) -> tuple[int, ...]:
+        """The descriptor to send to the process that enters, if the backend has one."""
+        entrance, self._entrance = self._entrance, None
+        return () if entrance is None else (entrance,)
+
+    def let_go(self) -> None:
+        """Nothing runs in it any more: it is removed."""
+        for number in self.give_entrance():
+            os.close(number)
+        self._remove(self.name)
+
+
+class Jails:
+    """A stock of jails, refilled one at a time in the background, and larger once forks have asked for more."""
+
+    def __init__(self, make: Callable[[], Awaitable[Jail]], spare: int) -> None:
+        self._make = make
+        self._spare = spare
+        self._stock: deque[Jail] = deque()
+        self._refill: asyncio.Task[None] | None = None
+
+    async def take(self, count: int) -> list[Jail]:
+        """`count` jails at once; raises HostingError, having kept none, if one cannot be made."""
+        self._spare = max(self._spare, count + 2)
+        jails = [self._stock.popleft() for _ in range(min(count, len(self._stock)))]
+        try:
+            while len(jails) < count:
+                jails.append(await self._make())
+        except BaseException:
+            self._stock.extend(jails)
+            raise
+        self.refill()
+        loop = asyncio.get_running_loop()
+        fresh = max(jail.made for jail in jails) + _SETTLED - loop.time()
+        if fresh > 0:
+            await asyncio.sleep(fresh)
+        return jails
+
+    def refill(self) -> None:
+        if self._refill is None or self._refill.done():
+            self._refill = asyncio.get_running_loop().create_task(self._fill())
+
+    def close(self) -> None:
+        if self._refill:
+            self._refill.cancel()
+        for jail in self._stock:
+            for number in jail.give_entrance():
+                os.close(number)
+
+    async def _fill(self) -> None:
+        while len(self._stock) < self._spare:
+            self._stock.append(await self._make())

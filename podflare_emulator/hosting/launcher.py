@@ -1,0 +1,193 @@
+"""Starts an emulator's processes, and through them makes guests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import podflare_emulator.guest
+from podflare_emulator.guest.order import Order, Python, Seed
+from podflare_emulator.guest.protocol import Message
+from podflare_emulator.hosting.channel import Channel
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guest import Ends, Guest
+from podflare_emulator.hosting.init import Init
+from podflare_emulator.hosting.jails import Jail, Jails
+
+_log = logging.getLogger("podflare_emulator.hosting")
+
+STATE_PREFIX = "podflare-emulator-"
+_SPARE_JAILS = 8
+_GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
+
+
+class Launcher:
+    """One state directory, one warden and keeper, and a zygote a template."""
+
+    def __init__(self, isolation: str, python: Python, seeds: tuple[Seed, ...]) -> None:
+        self._isolation = isolation
+        self._python = python
+        self._seeds = seeds
+        self._zygotes: dict[str, Zygote] = {}
+        self._complaints: list[str] = []
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
+        self._loop = asyncio.get_running_loop()
+        self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
+        ours, theirs = socket.socketpair()
+        complaints, complain = os.pipe()
+        lock = os.open(f"{self.state}/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            self._warden = subprocess.Popen(
+                [self._python.executable, "-I", "-S", "-B", _GUEST_CODE, "warden", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complain,
+                pass_fds=[theirs.fileno(), lock],
+                env={},
+                cwd="/",
+                start_new_session=True,  # Ctrl-C in the terminal is the emulator's to answer, not theirs
+            )
+        finally:
+            theirs.close()
+            os.close(complain)
+            os.close(lock)
+        os.set_blocking(complaints, False)
+        self._complaints_pipe = complaints
+        self._loop.add_reader(complaints, self._hear)
+        self._kept: asyncio.Future[Message] = self._loop.create_future()
+        self.keeper = Init(ours, self._received)
+        self.keeper.gone.add_done_callback(self._lost)
+        self.keeper.channel.send(Order(self.state, self._isolation, self._python, self._seeds).message())
+        answer = await self._kept
+        if "failed" in answer:
+            await self.stop()
+            raise HostingError(answer["failed"])
+        self.jails = Jails(self._make_jail, _SPARE_JAILS)
+        self.jails.refill()
+
+    async def guest(self, template: str, preload: dict[str, str]) -> Guest:
+        """A new guest of a new family; raises HostingError when it cannot be made."""
+        (jail,) = await self.jails.take(1)
+        guest: Guest | None = None
+        try:
+            zygote = self._zygotes.get(template)
+            if zygote is None or zygote.channel.closed:
+                zygote = self._zygotes[template] = self._start_zygote(preload)
+            await asyncio.shield(zygote.ready)
+            guest = zygote.spawn(jail, self.keeper)
+            await guest.arrive()
+        except BaseException:
+            if guest is not None:
+                await guest.end()
+            else:
+                jail.let_go()
+            raise
+        return guest
+
+    async def stop(self) -> None:
+        """Ends every process and waits until the warden has removed what they left."""
+        self._stopping = True
+        if hasattr(self, "jails"):
+            self.jails.close()
+        for zygote in self._zygotes.values():
+            zygote.channel.close()
+        self.keeper.channel.close()
+        await self._loop.run_in_executor(None, self._warden.wait)
+        self._hear()
+        self._loop.remove_reader(self._complaints_pipe)
+        os.close(self._complaints_pipe)
+
+    def _start_zygote(self, preload: dict[str, str]) -> Zygote:
+        ours, theirs = socket.socketpair()
+        self.keeper.channel.send({"op": "zygote"}, [theirs.detach()])
+        start = {
+            "isolation": self._isolation,
+            "state": self._inside_state,
+            "version": self._python.version,
+            "shared": self._shared,
+            "preload": preload,
+        }
+        return Zygote(ours, start, namespaces=self._isolation == "namespace")
+
+    async def _make_jail(self) -> Jail:
+        answer, descriptors = await self.keeper.channel.request({"op": "jail"})
+        name = answer["jail"]
+        ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
+        hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
+        return Jail(name, ticket, descriptors[0] if descriptors else None, hidden, self._remove)
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(HostingError):
+            self.keeper.channel.send({"op": "remove", "jail": name})
+
+    def _received(self, message: Message, descriptors: list[int]) -> None:
+        if not self._kept.done():
+            self._inside_state = message.get("state", "")
+            self._shared = message.get("shared", [])
+            self._kept.set_result(message)
+
+    def _lost(self, _: object) -> None:
+        """The keeper is gone. Unless we are stopping, everything inside is gone with it."""
+        if not self._kept.done():
+            self._hear()
+            reason = " ".join(self._complaints[-3:]) or "no reason given"
+            self._kept.set_result({"failed": f"the keeper ended before it was ready: {reason}"})
+        elif not self._stopping:
+            _log.error("the keeper has ended, and every sandbox with it")
+
+    def _hear(self) -> None:
+        """What the processes inside write on stderr is a defect of theirs: keep the last lines, and log them."""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(self._complaints_pipe, 1 << 16)
+            if not data:
+                self._loop.remove_reader(self._complaints_pipe)
+            for line in data.decode("utf-8", "replace").splitlines():
+                self._complaints = [*self._complaints[-20:], line]
+                _log.warning("inside: %s", line)
+
+
+class Zygote:
+    """The host's handle on one zygote."""
+
+    def __init__(self, sock: socket.socket, start: Message, *, namespaces: bool) -> None:
+        self._namespaces = namespaces
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.channel = Channel(sock, self._received, self._closed)
+        self.channel.send(start)
+
+    def spawn(self, jail: Jail, keeper: Init) -> Guest:
+        """Asks for a guest; `Guest.arrive` tells when it is there."""
+        ends = Ends()
+        descriptors = [*ends.given]
+        init = keeper
+        if self._namespaces:
+            ours, theirs = socket.socketpair()
+            init = Init(ours)
+            descriptors.append(theirs.detach())
+        descriptors += jail.give_entrance()
+        guest = Guest(ends, jail, init)
+        self.channel.send(jail.ticket, descriptors)
+        return guest
+
+    def _received(self, message: Message, descriptors: list[int]) -> None:
+        if self.ready.done():
+            return
+        if "failed" in message:
+            self.ready.set_exception(HostingError(message["failed"]))
+        else:
+            self.ready.set_result(None)
+
+    def _closed(self) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(HostingError("the zygote ended before it was ready"))

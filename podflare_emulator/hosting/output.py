@@ -1,0 +1,70 @@
+"""A guest's two pipes: what the sandbox prints, read as it comes."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import errno
+import fcntl
+import os
+import termios
+from collections.abc import Callable
+
+Sink = Callable[[str, bytes], None]
+_PIECE = 1 << 18
+
+
+class Output:
+    """Calls `sink("stdout" | "stderr", data)` for what arrives, until `close`."""
+
+    def __init__(self, out: int, err: int, sink: Sink) -> None:
+        self._pipes = {"stdout": out, "stderr": err}
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+        for number in self._pipes.values():
+            os.set_blocking(number, False)
+        self.resume()
+
+    def pause(self) -> None:
+        """Stops reading, so that a sandbox that prints faster than its reader takes blocks, as it would on a pipe."""
+        for number in self._pipes.values():
+            self._loop.remove_reader(number)
+
+    def resume(self) -> None:
+        for name, number in self._pipes.items():
+            self._loop.add_reader(number, self._read, name, number)
+
+    def drain(self) -> None:
+        """Reads what is in the pipes at this moment, no more: it waits neither for the end nor for silence."""
+        waiting = array.array("i", [0])
+        for name, number in self._pipes.items():
+            fcntl.ioctl(number, termios.FIONREAD, waiting)
+            left = waiting[0]
+            while left > 0 and (data := self._take(number, min(left, _PIECE))):
+                left -= len(data)
+                self._sink(name, data)
+
+    def close(self) -> None:
+        self.pause()
+        for number in self._pipes.values():
+            os.close(number)
+        self._pipes = {}
+
+    def _read(self, name: str, number: int) -> None:
+        data = self._take(number, _PIECE)
+        if data:
+            self._sink(name, data)
+        elif data is not None:
+            self._loop.remove_reader(number)  # every writer is gone
+
+    @staticmethod
+    def _take(number: int, most: int) -> bytes | None:
+        """None when there is nothing at the moment, b"" at the end."""
+        try:
+            return os.read(number, most)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return b""
+            raise
