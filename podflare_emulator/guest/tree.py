@@ -207,6 +207,9 @@ class _Cursor:
         """Enter a subdirectory that is known to exist, but open it only when its descriptor is asked for."""
         self._levels.append(_Level(name))
 
+    def unlock_root(self) -> None:
+        _unlock(self._levels[0], posix.fstat(self.root))
+
     def up(self) -> None:
         level = self._levels.pop()
         if level.fd >= 0:
@@ -230,14 +233,10 @@ class _Cursor:
         if level.identity not in (None, identity):
             posix.close(fd)
             raise FileNotFoundError(errno.ENOENT, "moved meanwhile", level.name)
-        # Setgid would hand the directory's group to whatever is created in it.
-        if self._unlock and status.st_mode & 0o2700 != 0o700:
-            level.unlocked = True
-            # Somebody else's directory may be open to us all the same.
-            with contextlib.suppress(PermissionError):
-                posix.fchmod(fd, 0o700)
         level.fd = fd
         level.identity = identity
+        if self._unlock:
+            _unlock(level, status)
         return status
 
     def _reopen(self) -> None:
@@ -257,6 +256,16 @@ class _Cursor:
             if level.fd >= 0:
                 posix.close(level.fd)
                 level.fd = -1
+
+
+def _unlock(level: _Level, status: posix.stat_result) -> None:
+    """Make an open directory one that its owner can work in."""
+    # Setgid would hand the directory's group to whatever is created in it.
+    if status.st_mode & 0o2700 != 0o700:
+        level.unlocked = True
+        # Somebody else's directory may be open to us all the same.
+        with contextlib.suppress(PermissionError):
+            posix.fchmod(level.fd, 0o700)
 
 
 class _Directory:
@@ -305,6 +314,7 @@ class _Synchronization:
         status = posix.fstat(self._source.fd)
         if status.st_ctime_ns % 1_000_000_000 == 0:
             self._since = -1  # a file system that stamps whole seconds cannot tell what is untouched
+        self._target.unlock_root()
         root = _Directory(status, in_place=self._since >= 0, untouched=status.st_ctime_ns <= self._since)
         self._copy_entries(root)
         stack = [root]
