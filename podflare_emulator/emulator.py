@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
@@ -47,7 +48,6 @@ class Emulator:
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._python: Python | None = None
         self._thread: threading.Thread | None = None
-        self._socket: socket.socket | None = None
 
     def __enter__(self) -> Emulator:
         self.start()
@@ -62,12 +62,12 @@ class Emulator:
         """Returns when it serves."""
         if self._thread:
             raise EmulatorError("this emulator is running already")
-        self._socket = _listen(self.settings.host, self.settings.port)
-        self._port = self._socket.getsockname()[1]
+        listener = _listen(self.settings.host, self.settings.port)
+        self._port = listener.getsockname()[1]
         started: Future[None] = Future()
         self._thread = threading.Thread(
-            target=_loop().run_until_complete,
-            args=(self._run(started),),
+            target=_run_to_its_end,
+            args=(_loop(), self._run(listener, started)),
             name="podflare-emulator",
             daemon=True,
         )
@@ -77,7 +77,7 @@ class Emulator:
         except BaseException:
             self._thread.join()
             self._thread = None
-            self._socket.close()
+            listener.close()
             raise
 
     def stop(self) -> None:
@@ -107,17 +107,17 @@ class Emulator:
             f"Python: {self._python.version} ({self._python.executable})"
         )
 
-    async def _run(self, started: Future[None]) -> None:
+    async def _run(self, listener: socket.socket, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         try:
-            await self._serve(started)
+            await self._serve(listener, started)
         except BaseException as error:
             if started.done():
                 raise
             started.set_exception(error)
 
-    async def _serve(self, started: Future[None]) -> None:
+    async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
         from podflare_emulator.hosting.errors import HostingError
         from podflare_emulator.hosting.interpreter import find
         from podflare_emulator.hosting.isolation import launch
@@ -150,7 +150,7 @@ class Emulator:
             timeout_graceful_shutdown=_GRACE,
         )
         server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[self._socket]))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started and not serving.done():
                 await asyncio.sleep(0.001)
@@ -177,6 +177,14 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+
+
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        loop.run_until_complete(work)
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -14,7 +14,7 @@ REPLAYED = 1000  # contract: the recent events of a sandbox, up to this many
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`data`: a line of text without its newline, or the exit code. `ts`: ms since the epoch. `seq`: from 0, per exec."""
+    """`data`: a line without its newline, or the exit code. `seq`: from 0, per exec. `ts`: ms since the epoch."""
 
     type: EventType
     data: str | int

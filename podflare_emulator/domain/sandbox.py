@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from podflare_emulator.domain.events import Event, EventType, Journal, Lines, no
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended, Guest
 from podflare_emulator.hosting.jails import Jail
+from podflare_emulator.hosting.output import Stream
 
 Language = Literal["python", "bash"]
 
@@ -43,7 +44,7 @@ class Machine:
         """From now on, output belongs to no exec."""
         self.guest.sink = self._note
 
-    def _note(self, stream: str, data: bytes) -> None:
+    def _note(self, stream: Stream, data: bytes) -> None:
         for line in self._background[stream].feed(data):
             self.journal.background.append(line)
             _log.debug("output while no exec runs: %s", line)
@@ -56,7 +57,7 @@ class Execution:
         self._machine = machine
         self._done = done
         hidden = machine.guest.jail.hidden
-        self._lines = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
+        self._lines: dict[Stream, Lines] = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
         self._unread: list[Event] = []
         self._seq = 0
         self._arrived: asyncio.Future[None] | None = None
@@ -98,10 +99,10 @@ class Execution:
             if self.finished:
                 self._done()
 
-    def _feed(self, stream: EventType, data: bytes) -> None:  # type: ignore[misc]
+    def _feed(self, stream: Stream, data: bytes) -> None:
         self._tell(stream, self._lines[stream].feed(data))
 
-    def _tell(self, kind: EventType, items: list[str] | list[int]) -> None:
+    def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
         ts = now()
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
         self._seq += len(events)
@@ -119,7 +120,7 @@ class Execution:
         self.finished = True
         self._machine.rest()
         for stream, lines in self._lines.items():
-            self._tell(stream, lines.rest())  # type: ignore[arg-type]
+            self._tell(stream, lines.rest())
         if isinstance(result, Ended):
             self._tell(
                 "stderr",

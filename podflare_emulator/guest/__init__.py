@@ -1,1 +1,1 @@
-"""What runs inside: the processes that keep, make and are the sandboxes. Standard library only; imports nothing outside."""
+"""What runs inside: the processes that keep, make and are the sandboxes. Standard library only."""

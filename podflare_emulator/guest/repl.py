@@ -89,9 +89,11 @@ class Repl:
             os.write(2, text.encode("utf-8", "backslashreplace"))
 
     def _open_streams(self) -> None:
-        sys.stdin = sys.__stdin__ = _stream(0, "r", "strict")
-        sys.stdout = sys.__stdout__ = _stream(1, "w", "strict")
-        sys.stderr = sys.__stderr__ = _stream(2, "w", "backslashreplace")
+        sys.stdin = _stream(0, "r", "strict")
+        sys.stdout = _stream(1, "w", "strict")
+        sys.stderr = _stream(2, "w", "backslashreplace")
+        for name in ("stdin", "stdout", "stderr"):
+            setattr(sys, f"__{name}__", getattr(sys, name))
 
     @staticmethod
     def _reopen_closed_streams() -> None:

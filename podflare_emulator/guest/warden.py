@@ -8,6 +8,7 @@ what is left: processes first, then the state directory.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -41,9 +42,26 @@ def main(descriptor: int) -> None:
         with contextlib.suppress(OSError):
             connection.send({"failed": str(error)})
     connection.close()
+    temporary, name = os.path.split(order.state)
+    place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+    _sweep(place, name)
     _outlive()
-    state = os.open(os.path.dirname(order.state), os.O_RDONLY | os.O_DIRECTORY)
-    tree.remove(state, os.path.basename(order.state))
+    tree.remove(place, name)
+
+
+def _sweep(place: int, mine: str) -> None:
+    """Removes the state directories of emulators that are dead, warden and all: nobody holds their lock."""
+    prefix = mine[: mine.rindex("-") + 1]
+    for name in os.listdir(place):
+        if not name.startswith(prefix) or name == mine:
+            continue
+        with contextlib.suppress(OSError):  # somebody else's, or one that is just being made or removed
+            lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                tree.remove(place, name)
+            finally:
+                os.close(lock)
 
 
 def _keep(connection: Connection, build: Callable[[], namespace.Keep | directory.Keep]) -> None:

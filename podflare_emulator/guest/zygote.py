@@ -19,7 +19,9 @@ def main(descriptor: int) -> None:
         return
     template = arrived[0]
     try:
-        names = {alias: importlib.import_module(name) for alias, name in template["preload"].items()}
+        names: dict[str, object] = {
+            alias: importlib.import_module(name) for alias, name in template["preload"].items()
+        }
         if template["isolation"] == "portable":
             directory.confine(template["state"])
     except (ImportError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail
-from podflare_emulator.hosting.output import Output
+from podflare_emulator.hosting.output import Output, Sink
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Guest:
         self.pid = 0
         self.jail = jail
         self.ended: Ended | None = None
-        self.sink: Callable[[str, bytes], None] = lambda stream, data: None
+        self.sink: Sink = lambda stream, data: None
         self.output = Output(*ends.kept, lambda stream, data: self.sink(stream, data))
         self._channel = Channel(ends.socket, self._received, self._closed)
         init.join()
@@ -126,10 +127,8 @@ class Guest:
             return
         self._closing = True
         if self.pid and not self._init.channel.closed:
-            try:
+            with contextlib.suppress(HostingError):  # the init is gone, and with it all that it was init of
                 await self._init.end(0 if self.ended else self.pid, self.pid, self._mark)
-            except HostingError:
-                pass  # the init is gone, and with it all that it was init of
         self._channel.close()
         self._init.leave()
         self.output.close()

@@ -45,8 +45,9 @@ class Launcher:
         self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
         ours, theirs = socket.socketpair()
         complaints, complain = os.pipe()
-        lock = os.open(f"{self.state}/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(f"{self.state}/.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(f"{self.state}/.lock", f"{self.state}/lock")  # found by other wardens only once it is held
         try:
             self._warden = subprocess.Popen(
                 [self._python.executable, "-I", "-S", "-B", _GUEST_CODE, "warden", str(theirs.fileno())],

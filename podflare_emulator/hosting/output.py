@@ -9,8 +9,10 @@ import fcntl
 import os
 import termios
 from collections.abc import Callable
+from typing import Literal
 
-Sink = Callable[[str, bytes], None]
+Stream = Literal["stdout", "stderr"]
+Sink = Callable[[Stream, bytes], None]
 _PIECE = 1 << 18
 
 
@@ -18,7 +20,7 @@ class Output:
     """Calls `sink("stdout" | "stderr", data)` for what arrives, until `close`."""
 
     def __init__(self, out: int, err: int, sink: Sink) -> None:
-        self._pipes = {"stdout": out, "stderr": err}
+        self._pipes: dict[Stream, int] = {"stdout": out, "stderr": err}
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         for number in self._pipes.values():
@@ -50,7 +52,7 @@ class Output:
             os.close(number)
         self._pipes = {}
 
-    def _read(self, name: str, number: int) -> None:
+    def _read(self, name: Stream, number: int) -> None:
         data = self._take(number, _PIECE)
         if data:
             self._sink(name, data)

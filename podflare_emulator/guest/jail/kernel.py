@@ -97,7 +97,7 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
 
 
 def lock_down() -> None:
-    """Leaves CAP_KEPT for good, here and in every program started from here; CAP_MOVE stays permitted, not effective."""
+    """Leaves CAP_KEPT for good, here and in all that starts from here; CAP_MOVE stays permitted, not effective."""
     for number in range(_LAST_CAP + 1):
         if not CAP_KEPT >> number & 1:
             libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # EINVAL: a number this kernel does not have

@@ -18,7 +18,7 @@ from ..order import Order, Python
 from ..protocol import Message
 from . import kernel
 
-RUNTIME = "/.podflare"  # where the interpreter, its packages and this code are bound, out of the way of `find /root /tmp`
+RUNTIME = "/.podflare"  # the interpreter, its packages and this code: out of the way of `find /root /tmp`
 GUEST_CODE = f"{RUNTIME}/guest"
 HOSTNAME = "sandbox"
 
@@ -82,7 +82,7 @@ class Layout:
         ]
 
     def _place(self, tree: str, path: str, place: str) -> str:
-        """Where `path`, which lies in `tree`, is seen inside; `tree` is pinned at `place` unless it is visible already."""
+        """Where `path`, in `tree`, is seen inside; `tree` is pinned at `place` unless it is visible already."""
         if _below_system(tree):
             return path
         for pinned, seen in self.pins.items():
@@ -208,7 +208,7 @@ def _pin(layout: Layout) -> None:
 def belongs(pid: int, message: Message) -> bool:
     """Whether a process is in the mount namespace that an `end` message names. A zombie is in none."""
     with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/{pid}/ns/mnt") == message["mark"]
+        return os.readlink(f"/proc/{pid}/ns/mnt") == str(message["mark"])
     return False
 
 

@@ -1,0 +1,1 @@
+"""The pytest plugin: fixtures `podflare_emulator` and `podflare_sandbox`."""
