@@ -56,6 +56,21 @@ def test_removes_a_file_and_accepts_that_there_is_none(tmp_path: Path, parent: i
     assert os.listdir(tmp_path) == []
 
 
+def test_removes_trees_deeper_than_any_path(tmp_path: Path, parent: int) -> None:
+    fd = os.dup(parent)
+    for _ in range(1_500):
+        os.mkdir("n" * 100, dir_fd=fd)
+        deeper = os.open("n" * 100, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = deeper
+        os.mkfifo("fifo", dir_fd=fd)
+    os.close(fd)
+
+    tree.remove(parent, "n" * 100)
+
+    assert os.listdir(tmp_path) == []
+
+
 def test_removes_wide_trees(tmp_path: Path, parent: int) -> None:
     for number in range(300):
         (tmp_path / "a" / str(number)).mkdir(parents=True)
