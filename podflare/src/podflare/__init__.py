@@ -1,0 +1,37 @@
+"""The Podflare SDK: cloud sandboxes with a Python REPL that can be forked in memory."""
+
+from podflare.client import Client
+from podflare.errors import (
+    APIConnectionError,
+    APIStatusError,
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    PodflareError,
+    SandboxClosedError,
+    ServerError,
+    ThreadsLeftBehindWarning,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+from podflare.sandbox import Sandbox
+from podflare.types import Event, ExecResult, Language
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "BadRequestError",
+    "Client",
+    "Event",
+    "ExecResult",
+    "ForbiddenError",
+    "Language",
+    "NotFoundError",
+    "PodflareError",
+    "Sandbox",
+    "SandboxClosedError",
+    "ServerError",
+    "ThreadsLeftBehindWarning",
+    "TooManyRequestsError",
+    "UnauthorizedError",
+]

@@ -1,0 +1,145 @@
+import asyncio
+import gc
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from podflare import NotFoundError, Sandbox
+from podflare.integrations.openai_agents import podflare_code_interpreter
+
+
+@pytest.fixture
+def agents() -> Any:
+    return pytest.importorskip("agents", reason="the package openai-agents is not installed")
+
+
+def _run(agents: Any, tool: Any, *calls: dict[str, str]) -> list[dict[str, Any]]:
+    """Let an agent, whose model makes these calls, one a turn, run to its end; return the tool's outputs."""
+    responses = pytest.importorskip("openai.types.responses")
+    seen: list[dict[str, Any]] = []
+
+    class ScriptedModel(agents.Model):  # type: ignore[misc]
+        turn = 0
+
+        async def get_response(self, *positional: Any, **named: Any) -> Any:
+            # Older versions of the framework give the items as the second positional argument.
+            items = named["input"] if "input" in named else positional[1]
+            seen[:] = [item for item in items if isinstance(item, dict)]
+            output: Any
+            if self.turn < len(calls):
+                output = responses.ResponseFunctionToolCall(
+                    type="function_call",
+                    call_id=f"call_{self.turn}",
+                    name="run_code",
+                    arguments=json.dumps(calls[self.turn]),
+                )
+            else:
+                text = responses.ResponseOutputText(type="output_text", text="done", annotations=[])
+                output = responses.ResponseOutputMessage(
+                    id="msg_1", type="message", role="assistant", status="completed", content=[text]
+                )
+            self.turn += 1
+            return agents.ModelResponse(output=[output], usage=agents.Usage(), response_id=None)
+
+        def stream_response(self, *_: Any, **__: Any) -> Any:
+            raise NotImplementedError
+
+    agent = agents.Agent(name="test", model=ScriptedModel(), tools=[tool])
+    config = agents.RunConfig(tracing_disabled=True)
+    result = asyncio.run(agents.Runner.run(agent, "go", run_config=config))
+    assert result.final_output == "done"
+    return [item for item in seen if item.get("type") == "function_call_output"]
+
+
+def test_an_agent_runs_code_and_sees_what_it_printed(agents: Any, sandbox: Sandbox) -> None:
+    outputs = _run(
+        agents,
+        podflare_code_interpreter(sandbox),
+        {"code": "x = 6", "language": "python"},
+        {"code": "import sys; print(x * 7); print('hm', file=sys.stderr)", "language": "python"},
+        {"code": "echo from $0; exit 3", "language": "bash"},
+    )
+    assert [output["output"] for output in outputs] == [
+        str({"stdout": "", "stderr": "", "exit_code": 0}),
+        str({"stdout": "42", "stderr": "hm", "exit_code": 0}),
+        str({"stdout": "from bash", "stderr": "", "exit_code": 3}),
+    ]
+
+
+def test_the_model_is_told_the_parameters(agents: Any, sandbox: Sandbox) -> None:
+    tool = podflare_code_interpreter(sandbox)
+    assert isinstance(tool, agents.FunctionTool)
+    assert tool.name == "run_code"
+    assert "sandbox" in tool.description
+    assert tool.params_json_schema["properties"]["code"]["type"] == "string"
+    assert tool.params_json_schema["properties"]["language"]["enum"] == ["python", "bash"]
+
+
+def test_arguments_that_do_not_fit_are_told_to_the_model(agents: Any, sandbox: Sandbox) -> None:
+    (output,) = _run(agents, podflare_code_interpreter(sandbox), {"code": "1", "language": "ruby"})
+    assert "error" in output["output"]
+
+
+def test_a_sandbox_that_is_gone_ends_the_run(agents: Any, sandbox: Sandbox, instead: dict[str, Any]) -> None:
+    instead["exec"] = (404, {}, [b'{"error": "sandbox not found"}'])
+    with pytest.raises(Exception, match="sandbox not found") as caught:
+        _run(agents, podflare_code_interpreter(sandbox), {"code": "1"})
+    assert isinstance(caught.value, NotFoundError) or isinstance(caught.value.__cause__, NotFoundError)
+
+
+def test_without_a_sandbox_the_tool_makes_its_own_when_it_is_first_called(
+    agents: Any, host: str, received: list[dict[str, Any]]
+) -> None:
+    tool: Any = podflare_code_interpreter(host=host, api_key="pk_1", template="python-datasci")
+    assert received == []
+    outputs = _run(agents, tool, {"code": "x = 1"}, {"code": "print(x)"})
+    assert "'stdout': '1'" in outputs[1]["output"]
+    creations = [request for request in received if request["path"] == "/v1/sandboxes"]
+    assert [request["body"] for request in creations] == [{"template": "python-datasci"}]
+    assert received[-1]["headers"]["Authorization"] == "Bearer pk_1"
+    del tool
+    gc.collect()
+    assert received[-1]["method"] == "DELETE"
+
+
+def test_a_given_sandbox_is_not_closed(agents: Any, sandbox: Sandbox, received: list[dict[str, Any]]) -> None:
+    _run(agents, podflare_code_interpreter(sandbox), {"code": "x = 1"})
+    gc.collect()
+    assert sandbox.run_code("print(x)").stdout == "1"
+
+
+def test_the_event_loop_goes_on_while_code_runs(
+    agents: Any, sandbox: Sandbox, instead: dict[str, Any]
+) -> None:
+    started, loop_is_alive = threading.Event(), threading.Event()
+
+    def lines() -> Iterator[bytes]:
+        started.set()
+        exit_code = 0 if loop_is_alive.wait(60) else 1
+        yield b'{"type":"exit","data":%d,"seq":0,"ts":1}\n' % exit_code
+
+    instead["exec"] = (200, {}, lines())
+    tool: Any = podflare_code_interpreter(sandbox)
+    arguments = json.dumps({"code": "", "language": "python"})
+    context = pytest.importorskip("agents.tool_context").ToolContext(
+        context=None, tool_name="run_code", tool_call_id="call_1", tool_arguments=arguments
+    )
+
+    async def invoke_and_go_on() -> Any:
+        invocation = asyncio.create_task(tool.on_invoke_tool(context, arguments))
+        while not started.is_set():
+            await asyncio.sleep(0)
+        loop_is_alive.set()
+        return await invocation
+
+    assert asyncio.run(invoke_and_go_on())["exit_code"] == 0
+
+
+def test_a_missing_framework_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "agents", None)
+    with pytest.raises(ImportError, match=r"pip install 'podflare\[openai-agents\]'"):
+        podflare_code_interpreter()
