@@ -41,7 +41,8 @@ def abi() -> int:
     """The version of Landlock that the kernel speaks; 0 where it has none, or has it switched off."""
     if sys.platform != "linux":
         return 0
-    return max(0, _libc().syscall(_CREATE_RULESET, None, _size(0), _CREATE_RULESET_VERSION))
+    version: int = _libc().syscall(_CREATE_RULESET, None, _size(0), _CREATE_RULESET_VERSION)
+    return max(0, version)
 
 
 def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> int | None:

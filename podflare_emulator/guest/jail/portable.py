@@ -2,12 +2,12 @@
 
 `install` replaces every function of Python's that takes or returns a path, once in a process, by one that maps it;
 `activate` says what is mapped to where; `move` changes that in a forked child. Programs that Python starts get mapped
-arguments, working directories and environments (portable_programs.py), bash gets a rewritten script (portable_shell.py),
-and Pythons among them come here by themselves (`write_boot`).
+arguments, directories and environments (portable_spawn.py, portable_programs.py), bash gets a rewritten script
+(portable_shell.py), and Pythons among them come here by themselves (`write_boot`).
 
 Known not to be mapped:
-- C code that opens files by itself: SQL's `ATTACH` and `VACUUM INTO`, `ssl` loading certificates, OpenCV, h5py, polars,
-  DuckDB, and every other library that is not in `_LATE`; names of shared memory, which `/dev/shm` is not asked for;
+- C code that opens files by itself: SQL's `ATTACH` and `VACUUM INTO`, `ssl` loading certificates, OpenCV, h5py,
+  polars, DuckDB, and every other library that is not in `_LATE_CALLS`; POSIX shared memory and semaphores;
 - paths that a program has compiled in, reads from a file, or builds while it runs; `cd ../..` out of the sandbox in
   bash; scripts of another shell than bash, and scripts that bash reads from a pipe;
 - Pythons that are not the sandbox's own (`/usr/bin/python3`), or run with `-S`, or by `env -i`;
@@ -18,20 +18,16 @@ Known not to be mapped:
 
 from __future__ import annotations
 
-import _io
-import builtins
-import io
 import os
-import posix
-import posixpath
 import sys
 
-from .portable_paths import SYSTEM_DIRECTORIES, PathMap
+from . import portable_calls
+from .portable_calls import original
+from .portable_paths import ROOT_VARIABLE, SHARED_VARIABLE, SYSTEM_DIRECTORIES, PathMap
 
 TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any
 
 __all__ = [
     "SYSTEM_DIRECTORIES",
@@ -43,124 +39,22 @@ __all__ = [
     "install",
     "move",
     "original",
+    "retarget_links",
     "shell_command",
     "without_wrappers",
     "write_boot",
 ]
 
-# -- the table ---------------------------------------------------------------------------------------------------------
-
-# What os has that takes paths: the name, and what its leading parameters are. A "link" may be relative to another place
-# than the current directory.
-_OS_CALLS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        (
-            *(
-                "access",
-                "chdir",
-                "chflags",
-                "chmod",
-                "chown",
-                "chroot",
-                "lchflags",
-                "lchmod",
-                "lchown",
-                "lstat",
-            ),
-            *(
-                "mkdir",
-                "mkfifo",
-                "mknod",
-                "open",
-                "pathconf",
-                "readlink",
-                "remove",
-                "rmdir",
-                "stat",
-                "statvfs",
-            ),
-            *("truncate", "unlink", "utime", "getxattr", "removexattr", "setxattr"),
-        ),
-        ("path",),
-    ),
-    **dict.fromkeys(("listdir", "listxattr"), ("optional",)),
-    **dict.fromkeys(("link", "rename", "replace"), ("path", "path")),
-    "symlink": ("link", "path"),
-}
-_OS_RESULTS = ("getcwd", "getcwdb", "readlink")  # these return a path
-
-# Modules that are often imported later, if at all, and the functions in them whose first argument is a path.
-_LATE_CALLS = {
-    "_ctypes": ("dlopen",),
-    "_dbm": ("open",),
-    "_gdbm": ("open",),
-    "_sqlite3": ("connect",),
-    "pyarrow.fs": ("_resolve_filesystem_and_path",),
-}
-
-# Modules whose classes and functions keep functions of os that they found when they were imported.
-_REBOUND_INSIDE = ("glob", "pathlib", "pathlib._local", "shutil", "tempfile")
-
-_DIRECTORY_DESCRIPTORS = ("dir_fd", "src_dir_fd", "dst_dir_fd")
-
-
-class _Originals:
-    """What the emulator's own code must use where it means the host's paths."""
-
-    open = staticmethod(io.open)
-    os_open = staticmethod(os.open)
-    stat = staticmethod(os.stat)
-    lstat = staticmethod(os.lstat)
-    listdir = staticmethod(os.listdir)
-    scandir = staticmethod(os.scandir)
-    readlink = staticmethod(os.readlink)
-    symlink = staticmethod(os.symlink)
-    unlink = staticmethod(os.unlink)
-    getcwd = staticmethod(os.getcwd)
-    chdir = staticmethod(os.chdir)
-    realpath = staticmethod(os.path.realpath)
-    execve = staticmethod(os.execve)
-
-
-original = _Originals()
-_paths = PathMap("/", ())  # what is in force; this one maps nothing
-_replaced: dict[int, Any] = {}  # by the id of what was replaced
-
-
-# -- starting, moving --------------------------------------------------------------------------------------------------
-
 
 def install() -> None:
-    """Replaces what the table names. Nothing is mapped before `activate`: a zygote can do this ahead of its guests."""
-    if _replaced:
-        return
-    replacements = _os_replacements()
-    for name, mapped in replacements.items():
-        _replace(os, name, mapped)
-        if hasattr(posix, name):
-            setattr(posix, name, mapped)
-    _replace(posixpath, "realpath", _realpath)
-    for name, mapped in (
-        ("open", _open),
-        ("open_code", _mapped(io.open_code, ("path",))),
-        ("FileIO", _FileIO),
-    ):
-        _replace(io, name, mapped)
-        setattr(_io, name, mapped)
-    builtins.open = io.open
-    _replace(_imp, "create_dynamic", _create_dynamic)
-    sys.meta_path.insert(0, _LateCalls())
-    for late in _LATE:
-        if late in sys.modules:
-            _replace_late(sys.modules[late])
-    _rebind()
+    """Puts the mapping in place, once. Nothing is mapped before `activate`: a zygote does this ahead of its guests."""
+    portable_calls.install()
 
 
 def activate(path_map: PathMap) -> None:
     """From now on this process's paths are the sandbox's. `path_map` is kept: `move` changes it."""
-    global _paths
     install()
-    _paths = path_map
+    portable_calls.use(path_map)
     for name, value in os.environ.items():
         if path_map.root in value:
             os.environ[name] = path_map.shown(value)
@@ -169,8 +63,8 @@ def activate(path_map: PathMap) -> None:
         setattr(sys, attribute, path_map.shown(getattr(sys, attribute)))
     sys.argv[:] = map(path_map.shown, sys.argv)
     sys.path_importer_cache.clear()
-    if tempfile := sys.modules.get("tempfile"):
-        tempfile.tempdir = None
+    if "tempfile" in sys.modules:
+        sys.modules["tempfile"].__dict__["tempdir"] = None  # found before there was a mapping
 
 
 def move(root: str) -> None:
@@ -179,17 +73,18 @@ def move(root: str) -> None:
     Paths of the directory that it leaves, wherever the program has kept them, mean the new one's from now on. A working
     directory that is not there (yet) in the new one leaves the process at its top.
     """
+    path_map = portable_calls.current()
     try:
-        directory = _paths.virtual(original.getcwd())
+        directory = path_map.virtual(original.getcwd())
     except FileNotFoundError:
         directory = "/"
-    _paths.move(root)
+    path_map.move(root)
     try:
-        original.chdir(_paths.real(directory))
+        original.chdir(path_map.real(directory))
     except OSError:
         original.chdir(root)
     for finder in sys.path_importer_cache.values():
-        if hasattr(finder, "invalidate_caches"):
+        if finder is not None and hasattr(finder, "invalidate_caches"):
             finder.invalidate_caches()
 
 
@@ -199,7 +94,8 @@ def retarget_links(root: str, former: str) -> None:
     while pending:
         directory = pending.pop()
         try:
-            entries = list(original.scandir(directory))
+            with original.scandir(directory) as scan:
+                entries = list(scan)
         except OSError:  # a directory of mode 000: not to be read by the one who made it either
             continue
         for entry in entries:
@@ -210,9 +106,6 @@ def retarget_links(root: str, former: str) -> None:
                 if target == former or target.startswith(f"{former}/"):
                     original.unlink(entry.path)
                     original.symlink(root + target[len(former) :], entry.path)
-
-
-# -- programs ----------------------------------------------------------------------------------------------------------
 
 
 def shell_command(code: str, path_map: PathMap) -> str:
@@ -273,8 +166,10 @@ if "PODFLARE_PORTABLE_ROOT" in os.environ:
 
 def activate_from_environment() -> None:
     """In a Python that a sandbox has started: the mapping of the process that started it."""
-    variables = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
-    activate(map_of_environment(variables))
+    path_map = PathMap.of_variables(os.environ)
+    for name in (ROOT_VARIABLE, SHARED_VARIABLE, "BASH_ENV"):
+        os.environ.pop(name, None)  # what this process starts is given them anew
+    activate(path_map)
     sys.excepthook = _excepthook
 
 
@@ -284,8 +179,8 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def without_wrappers(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback with the frames of this file taken out: what failed is the user's call."""
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    """A traceback with the frames of the mapping taken out: what failed is the user's call."""
+    while trace is not None and trace.tb_frame.f_code.co_filename in portable_calls.FILES:
         trace = trace.tb_next
     if trace is not None:
         trace.tb_next = without_wrappers(trace.tb_next)

@@ -11,7 +11,7 @@ from os import getcwd, readlink  # bound before they are mapped: here they mean 
 TYPE_CHECKING = False  # as in `typing`, which takes as long to import as everything here
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 SYSTEM_DIRECTORIES = (
@@ -31,6 +31,10 @@ SYSTEM_DIRECTORIES = (
     "/System",
     "/usr",
 )
+ROOT_VARIABLE = (
+    "PODFLARE_PORTABLE_ROOT"  # how a program in a sandbox tells the mapping to the Pythons it starts
+)
+SHARED_VARIABLE = "PODFLARE_PORTABLE_SHARED"
 _SHARED_MEMORY = (
     "/dev/shm",
     "/run/shm",
@@ -54,6 +58,13 @@ class PathMap:
         self.shared = tuple(dict.fromkeys(path.rstrip("/") for path in shared))
         self._former: list[str] = []
         self._build()
+
+    @classmethod
+    def of_variables(cls, variables: Mapping[str, str]) -> PathMap:
+        return cls(variables[ROOT_VARIABLE], variables[SHARED_VARIABLE].split(":"))
+
+    def variables(self) -> dict[str, str]:
+        return {ROOT_VARIABLE: self.root, SHARED_VARIABLE: ":".join(self.shared)}
 
     def move(self, root: str) -> None:
         self._former.append(self.prefix)
@@ -133,7 +144,7 @@ class PathMap:
         return resolved
 
     def _resolved(self, path: str) -> str:
-        """An absolute path without `..`, as a kernel whose root was the sandbox would walk it: the root's `..` is the root."""
+        """An absolute path without `..`, as a kernel with the sandbox for its root would walk it."""
         reached = ""
         for name in path.split("/"):
             if name == "..":

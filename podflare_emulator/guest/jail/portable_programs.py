@@ -11,22 +11,16 @@ from .portable_paths import PathMap
 from .portable_shell import shell_command
 from .portable_words import SHELLS, Command, Role
 
-ROOT = "PODFLARE_PORTABLE_ROOT"
-SHARED = "PODFLARE_PORTABLE_SHARED"
 REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # bash's script has been through `shell_command` already
+BASH_START = "BASH_ENV"
 
-_BASH_START = f"{os.path.dirname(os.path.abspath(__file__))}/portable_bash.sh"
+_HERE = os.path.dirname(os.path.abspath(__file__))
 _OPTION = re.compile(r"([A-Za-z_-][\w-]*=)(/.*)", re.DOTALL)
 
 
-def child_variables(path_map: PathMap) -> dict[str, str]:
-    """What Pythons and bashes in the sandbox find their mapping by."""
-    return {ROOT: path_map.root, SHARED: ":".join(path_map.shared), "BASH_ENV": _BASH_START}
-
-
-def map_of_environment(variables: Mapping[str, str]) -> PathMap:
-    """The reverse of `child_variables`."""
-    return PathMap(variables[ROOT], variables[SHARED].split(":"))
+def child_variables(path_map: PathMap, jail: str = _HERE) -> dict[str, str]:
+    """What Pythons and bashes in the sandbox find their mapping by. `jail` is this directory."""
+    return {**path_map.variables(), BASH_START: f"{jail}/portable_bash.sh"}
 
 
 def arguments(words: Iterable[Any], path_map: PathMap) -> list[Any]:

@@ -7,11 +7,11 @@ if __name__ == "__main__":
     package = type(sys)("_podflare_jail")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules[package.__name__] = package
-    programs = __import__("_podflare_jail.portable_programs", fromlist=["portable_programs"])
+    paths = __import__("_podflare_jail.portable_paths", fromlist=["portable_paths"])
     shell = __import__("_podflare_jail.portable_shell", fromlist=["portable_shell"])
 
     script = os.fsdecode(sys.stdin.buffer.read())
     for own_name in ("${BASH_SOURCE[0]}", "${BASH_SOURCE}", "$BASH_SOURCE"):
         script = script.replace(own_name, "${0}")
-    rewritten = shell.shell_command(script, programs.map_of_environment(os.environ))
+    rewritten = shell.shell_command(script, paths.PathMap.of_variables(os.environ))
     sys.stdout.buffer.write(os.fsencode(rewritten))

@@ -198,7 +198,7 @@ class _Rewriter:
         return word
 
     def _quoted_character(self, word: _Word, quote: str) -> None:
-        """One step where `$`, backquotes and backslashes keep their meaning: within double quotes, or outside quotes."""
+        """One step where `$`, backquotes and backslashes keep their meaning: in double quotes, or outside quotes."""
         char = self.code[self.at]
         if char == "\\":
             text = self._read(2)

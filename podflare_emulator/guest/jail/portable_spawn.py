@@ -1,0 +1,123 @@
+"""The functions of Python's that start programs, and what stands in for them in a portable sandbox."""
+
+from __future__ import annotations
+
+import os
+
+from . import portable_calls
+
+TYPE_CHECKING = False  # as in `typing`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from .portable_calls import MappedFunction
+
+_execve = os.execve
+_posix_spawn = os.posix_spawn
+
+
+def stand_ins() -> dict[str, MappedFunction]:
+    """By the name in os."""
+    calls: dict[str, Callable[..., Any]] = {
+        "execv": _exec_in_own_environment,
+        "execve": _exec,
+        "posix_spawn": _spawn,
+        "posix_spawnp": _spawn_by_name,
+        "system": _system,
+    }
+    return {name: portable_calls.stand_in(getattr(os, name), call) for name, call in calls.items()}
+
+
+def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
+    """`_posixsubprocess.fork_exec`, the one call that subprocess and multiprocessing start programs by."""
+
+    def call(
+        words: Sequence[Any],
+        executables: Sequence[Any],
+        close_fds: bool,
+        kept: Any,
+        directory: Any,
+        variables: Sequence[bytes] | None,
+        *rest: Any,
+    ) -> int:
+        paths = portable_calls.current()
+        if not paths.prefix:
+            return function(words, executables, close_fds, kept, directory, variables, *rest)
+        by_name: Mapping[Any, Any] = os.environ
+        if variables is not None:
+            by_name = dict(variable.partition(b"=")[::2] for variable in variables)
+        environment = _environment(by_name, words)
+        return function(
+            _arguments(words),
+            tuple(map(paths.real, executables)),
+            close_fds,
+            kept,
+            paths.real(directory),
+            [name + b"=" + value for name, value in environment.items()],
+            *rest,
+        )
+
+    return portable_calls.stand_in(function, call)
+
+
+def _arguments(words: Sequence[Any]) -> list[Any]:
+    from .portable_programs import arguments  # only where a program is started: it imports re
+
+    return arguments(words, portable_calls.current())
+
+
+def _environment(variables: Mapping[Any, Any], words: Sequence[Any]) -> dict[bytes, bytes]:
+    from .portable_programs import environment
+
+    return environment(variables, portable_calls.current(), words)
+
+
+def _exec_in_own_environment(path: Any, argv: Any) -> None:
+    _exec(path, argv, os.environ)
+
+
+def _exec(path: Any, argv: Any, env: Mapping[Any, Any]) -> None:
+    if portable_calls.current().prefix:
+        argv, env = _arguments(argv), _environment(env, argv)
+    real = portable_calls.current().real(path)
+    try:
+        _execve(real, argv, env)
+    except OSError as error:
+        portable_calls.show(error, (real, path))
+        raise
+
+
+def _spawn(path: Any, argv: Any, env: Mapping[Any, Any] | None, **options: Any) -> int:
+    env = os.environ if env is None else env  # Python 3.13
+    if portable_calls.current().prefix:
+        argv, env = _arguments(argv), _environment(env, argv)
+    real = portable_calls.current().real(path)
+    if options.get("file_actions"):
+        options["file_actions"] = [_file_action(*action) for action in options["file_actions"]]
+    try:
+        return _posix_spawn(real, argv, env, **options)
+    except OSError as error:
+        portable_calls.show(error, (real, path))
+        raise
+
+
+def _file_action(kind: int, descriptor: int, *rest: Any) -> tuple[Any, ...]:
+    if kind == os.POSIX_SPAWN_OPEN:
+        return (kind, descriptor, portable_calls.current().real(rest[0]), *rest[1:])
+    return (kind, descriptor, *rest)
+
+
+def _spawn_by_name(path: Any, argv: Any, env: Mapping[Any, Any] | None, **options: Any) -> int:
+    name = os.fsdecode(path)
+    if "/" not in name:  # the C library would search PATH for it, which has the sandbox's paths
+        places = (f"{directory}/{name}" for directory in os.get_exec_path())
+        name = next((place for place in places if os.access(place, os.X_OK)), name)
+    return _spawn(name, argv, env, **options)
+
+
+def _system(command: str | bytes) -> int:
+    import subprocess
+
+    code = subprocess.Popen(["/bin/sh", "-c", command]).wait()
+    return -code if code < 0 else code << 8  # a wait status
