@@ -1,4 +1,4 @@
-"""`python -I -B <this directory> ROLE DESCRIPTOR`: starts one of the emulator's own processes.
+"""`python -I -B <this directory> ROLE DESCRIPTOR STATE`: starts one of the emulator's own processes.
 
 The directory may be bound anywhere, so it is made a package by hand, under a name that user code does not look for.
 """
@@ -13,5 +13,5 @@ if __name__ == "__main__":
     sys.modules[package.__name__] = package
     if sys.path and sys.path[0] == package.__path__[0]:
         del sys.path[0]
-    role, descriptor = sys.argv[1:]
+    role, descriptor = sys.argv[1:3]  # what follows only tells a reader of `ps` whose process it is
     import_module(f"{package.__name__}.{role}").main(int(descriptor))

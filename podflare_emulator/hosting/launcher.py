@@ -50,7 +50,10 @@ class Launcher:
         os.rename(f"{self.state}/.lock", f"{self.state}/lock")  # found by other wardens only once it is held
         try:
             self._warden = subprocess.Popen(
-                [self._python.executable, "-I", "-S", "-B", _GUEST_CODE, "warden", str(theirs.fileno())],
+                [
+                    *(self._python.executable, "-I", "-S", "-B", _GUEST_CODE),
+                    *("warden", str(theirs.fileno()), self.state),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=complain,

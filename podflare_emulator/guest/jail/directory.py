@@ -53,6 +53,7 @@ class Keep:
 
     def __init__(self, order: Order) -> None:
         self.state = order.state
+        self.name = os.path.basename(order.state)
         self.shared = shared(order)
         self.guest_code = guest_code()
         self.python = f"{order.state}/base{base.VENV}/bin/python3"

@@ -151,7 +151,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
             if os.fork() == 0:
                 os.close(asked)
                 os.close(mapped)
-                run(lambda: Keep(layout, pinned=uid == 0))
+                run(lambda: Keep(order, layout, pinned=uid == 0))
         except BaseException as error:
             os.write(asked, str(error).encode()[:1000])
             os._exit(1)
@@ -221,7 +221,8 @@ class Keep:
     python = f"{base.VENV}/bin/python3"
     belongs = staticmethod(belongs)
 
-    def __init__(self, layout: Layout, *, pinned: bool) -> None:
+    def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
+        self.name = os.path.basename(order.state)
         self._layout = layout
         self.environment = environment.of_zygote("")
         kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)

@@ -1,0 +1,63 @@
+"""For every suite: a temp directory of its own, so that what is left behind can be told from what others do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest_plugins = ["pytester"]
+
+_STATES = "podflare-emulator-*"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """The suite's last check: no process, directory, mount or listening port of an emulator's."""
+    before = os.environ.get("TMPDIR")
+    temporary = Path(tempfile.mkdtemp(prefix="podflare-tests-"))
+    temporary.chmod(0o755)
+    os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
+    ports = _listening()
+    yield
+    left = {
+        "processes": _processes(temporary),
+        "directories": list(map(str, temporary.glob(_STATES))),
+        "mounts": [line for line in _mounts() if str(temporary) in line],
+        "ports": sorted(_listening() - ports),
+    }
+    assert not any(left.values()), f"the tests have left behind: {left}"
+    shutil.rmtree(temporary)
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
+
+
+def _processes(temporary: Path) -> list[str]:
+    """Those whose command line, directory or open files are below `temporary`."""
+    names = {path.name for path in temporary.glob(_STATES)} | {str(temporary)}
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
+        words = " ".join([*(process.info["cmdline"] or []), process.info["cwd"] or ""])
+        if any(name in words for name in names):
+            found.append(f"{process.info['pid']}: {words}")
+    return found
+
+
+def _mounts() -> list[str]:
+    try:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _listening() -> set[str]:
+    connections = psutil.Process().net_connections("tcp")
+    return {str(connection.laddr) for connection in connections if connection.status == psutil.CONN_LISTEN}
