@@ -34,9 +34,9 @@ class Guard:
         for name, value in scope["headers"]:
             if name == b"host":
                 host_seen = True
-                self._check_host(value.decode("latin-1"))
+                self._check_host(value)
             elif name == b"origin":
-                _check_origin(value.decode("latin-1"))
+                _check_origin(value)
             elif name == b"sec-fetch-site":
                 _check_fetch_site(value.decode("latin-1"))
             elif name == b"content-type":
@@ -58,12 +58,14 @@ class Guard:
                 415, "the body is not declared as JSON; send it with Content-Type: application/json"
             )
 
-    def _check_host(self, host: str) -> None:
-        name = host_name(host)
-        if not _is_loopback(name) and _canonical(name) not in self._allow_hosts:
+    def _check_host(self, host: bytes) -> None:
+        if _is_this_machine(host):
+            return
+        name = host_name(host.decode("latin-1"))
+        if _canonical(name) not in self._allow_hosts:
             raise HTTPException(
                 403,
-                f"Host {host!r} is not a loopback name; use localhost or 127.0.0.1, "
+                f"Host {host.decode('latin-1')!r} is not a loopback name; use localhost or 127.0.0.1, "
                 f"or start the emulator with --allow-host {name or 'NAME'}",
             )
 
@@ -96,17 +98,18 @@ def _canonical(name: str) -> str:
     return name.lower().removesuffix(".")
 
 
-# Nearly every request of a run carries the same one.
-_is_loopback = lru_cache(maxsize=64)(is_loopback)
+@lru_cache(maxsize=64)  # nearly every request of a run carries the same one
+def _is_this_machine(authority: bytes) -> bool:
+    return is_loopback(host_name(authority.decode("latin-1")))
 
 
-def _check_origin(origin: str) -> None:
+def _check_origin(origin: bytes) -> None:
     # A page without an origin of its own (a sandboxed frame, a local file) sends "null".
-    _, separator, authority = origin.partition("://")
-    if not separator or not _is_loopback(host_name(authority)):
+    _, separator, authority = origin.partition(b"://")
+    if not separator or not _is_this_machine(authority):
         raise HTTPException(
             403,
-            f"Origin {origin!r} is a web page of another site; call the emulator from a program instead",
+            f"Origin {origin.decode('latin-1')!r} is another site's page; call the emulator from a program instead",
         )
 
 

@@ -1,12 +1,13 @@
 """The calls on sandboxes: each turns a request into one call of the domain, and its result into an answer."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
@@ -23,6 +24,21 @@ _exec_body = msgspec.json.Decoder(ExecBody)
 _fork_body = msgspec.json.Decoder(ForkBody)
 
 
+class Endpoint:
+    """An async function from request to answer, as an ASGI application.
+
+    Starlette's own wrapper looks for exception handlers and watches each message on their behalf; there are none
+    here (`ErrorAnswers` serves all routes), and an exec is short enough to notice.
+    """
+
+    def __init__(self, answer: Callable[[Request], Awaitable[ASGIApp]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._answer(Request(scope, receive, send))
+        await answer(scope, receive, send)
+
+
 class SandboxRoutes:
     def __init__(self, registry: "SandboxRegistry") -> None:
         self._registry = registry
@@ -30,13 +46,13 @@ class SandboxRoutes:
     def routes(self) -> list[Route]:
         one = "/v1/sandboxes/{sandbox_id}"
         return [
-            Route(f"{one}/exec", self.exec, methods=["POST"]),
-            Route("/v1/sandboxes", self.create, methods=["POST"]),
-            Route(f"{one}/fork", self.fork, methods=["POST"]),
-            Route(one, self.destroy, methods=["DELETE"]),
-            Route(f"{one}/merge_into/{{winner_id}}", self.merge_into, methods=["POST"]),
-            Route(f"{one}/replay", self.replay, methods=["GET"]),
-            Route("/v1/healthz", self.healthz, methods=["GET"]),
+            Route(f"{one}/exec", Endpoint(self.exec), methods=["POST"]),
+            Route("/v1/sandboxes", Endpoint(self.create), methods=["POST"]),
+            Route(f"{one}/fork", Endpoint(self.fork), methods=["POST"]),
+            Route(one, Endpoint(self.destroy), methods=["DELETE"]),
+            Route(f"{one}/merge_into/{{winner_id}}", Endpoint(self.merge_into), methods=["POST"]),
+            Route(f"{one}/replay", Endpoint(self.replay), methods=["GET"]),
+            Route("/v1/healthz", Endpoint(self.healthz), methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:

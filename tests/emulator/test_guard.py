@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+
 from podflare_emulator.settings import Settings
 
 from .fake_domain import SANDBOX_ID, FakeRegistry, ask, error_of
