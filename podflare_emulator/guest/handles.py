@@ -110,9 +110,10 @@ def record(root: str = "/", *, ignore: Collection[int] = (), skip: Collection[st
         root: the absolute path of the sandbox's tree. Of files outside it, those that are open for writing
             are left alone, and those open for reading get an offset of their own.
         ignore: descriptors that are not the user's.
-        skip: absolute paths; files in and below them are left alone.
+        skip: absolute paths; files in and below them are left alone, unless the tree itself lies there.
     """
     root = root.rstrip("/")
+    skip = _around(root, skip)
     found = Record(root or "/", [], [])
     for number in _descriptors():
         if number in ignore:
@@ -138,6 +139,7 @@ def shared_mappings(root: str = "/", *, skip: Collection[str] = KERNEL_TREES) ->
     Linux only; empty elsewhere.
     """
     root = root.rstrip("/")
+    skip = _around(root, skip)
     try:
         with io.FileIO("/proc/self/maps") as maps:
             lines = maps.read().splitlines()
@@ -194,6 +196,11 @@ def _path(number: int) -> str:
     except OSError:
         return ""
     return path.partition(b"\0")[0].decode(sys.getfilesystemencoding(), "surrogateescape")
+
+
+def _around(root: str, skip: Collection[str]) -> list[str]:
+    """Those of the trees to skip that do not contain the sandbox's own, which may be kept in /dev/shm."""
+    return [tree for tree in skip if not _below(root, [tree])]
 
 
 def _below(path: str, trees: Collection[str]) -> bool:
