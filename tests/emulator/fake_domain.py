@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+
 from podflare_emulator.api.app import build_app
 from podflare_emulator.domain.errors import SandboxNotFound
 from podflare_emulator.domain.events import Event

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from podflare_emulator.api.bodies import LIMIT
 
 from .fake_domain import SANDBOX_ID, FakeRegistry, ask, error_of

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
+
 from podflare_emulator.logs import BindTraceparent, JsonFormatter, TextFormatter
 
 from .fake_domain import FakeRegistry, FakeSandbox, ask

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.registry import SandboxOrder
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import uvicorn
+
 from podflare_emulator.api import ndjson
 
 from .fake_domain import SANDBOX_ID, FakeExecution, FakeRegistry, app_over, exited, stdout

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
+
 from podflare_emulator.cli import main
 
 COMMAND = [sys.executable, "-m", "podflare_emulator"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from podflare_emulator.settings import Mount, Settings, SettingsError
 
 
