@@ -14,6 +14,8 @@ from importlib import invalidate_caches
 
 _SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
 
+_STREAMS = (("stdin", "r", "strict"), ("stdout", "w", "strict"), ("stderr", "w", "backslashreplace"))
+
 
 class Repl:
     """One interpreter's user-visible state, and the rules by which code runs in it."""
@@ -55,7 +57,7 @@ class Repl:
             try:
                 stream.flush()
             except Exception:  # closed, or an object of the user's that cannot
-                self._reopen_closed_streams()
+                self._open_streams(only_closed=True)
 
     def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
         """SIGINT: stops the running code; between two execs there is nothing to stop."""
@@ -88,19 +90,12 @@ class Repl:
         except Exception:
             os.write(2, text.encode("utf-8", "backslashreplace"))
 
-    def _open_streams(self) -> None:
-        sys.stdin = _stream(0, "r", "strict")
-        sys.stdout = _stream(1, "w", "strict")
-        sys.stderr = _stream(2, "w", "backslashreplace")
-        for name in ("stdin", "stdout", "stderr"):
-            setattr(sys, f"__{name}__", getattr(sys, name))
-
     @staticmethod
-    def _reopen_closed_streams() -> None:
-        if getattr(sys.stdout, "closed", False):
-            sys.stdout = _stream(1, "w", "strict")
-        if getattr(sys.stderr, "closed", False):
-            sys.stderr = _stream(2, "w", "backslashreplace")
+    def _open_streams(*, only_closed: bool = False) -> None:
+        for number, (name, mode, errors) in enumerate(_STREAMS):
+            for attribute in (name, f"__{name}__"):
+                if not only_closed or getattr(getattr(sys, attribute), "closed", False):
+                    setattr(sys, attribute, _stream(number, mode, errors))
 
 
 def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:

@@ -22,9 +22,7 @@ def main(descriptor: int) -> None:
         names: dict[str, object] = {
             alias: importlib.import_module(name) for alias, name in template["preload"].items()
         }
-        if template["isolation"] == "portable":
-            directory.confine(template["state"])
-    except (ImportError, OSError) as error:
+    except ImportError as error:
         connection.send({"failed": str(error)})
         return
     gc.collect()

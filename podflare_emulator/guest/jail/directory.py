@@ -79,11 +79,6 @@ class Keep:
         return False
 
 
-def confine(state: str) -> None:
-    """Zygote: from here on nothing outside the sandboxes' directories can be written, by any descendant."""
-    landlock.restrict_writes([f"{state}/jails", *_WRITABLE_DEVICES], scope_signals=True)
-
-
 class DirectoryJail:
     """The directory that this process's paths are mapped to."""
 
@@ -104,6 +99,9 @@ class DirectoryJail:
         self._take(tree)
         self._map = portable.PathMap(tree, self._shared)
         os.chdir(f"{tree}/root")
+        # From here on nothing outside the sandboxes' directories can be written, by any descendant, and no process
+        # of another family can be signalled. Forked children must write their own directories: they are in too.
+        landlock.restrict_writes([f"{self._state}/jails", *_WRITABLE_DEVICES], scope_signals=True)
         portable.activate(self._map)
         venv = f"{self._state}/base{base.VENV}"
         sys.path[:] = [path.replace(venv, base.VENV) for path in sys.path]
