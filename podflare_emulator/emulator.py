@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import threading
-import time
-from collections.abc import Coroutine
-from concurrent.futures import Future
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from podflare_emulator.guest.order import Python, Seed
-from podflare_emulator.settings import Settings
+from podflare_emulator.errors import EmulatorError as EmulatorError
+from podflare_emulator.server_process import ServerProcess
+from podflare_emulator.server_thread import ServerThread, Started
+from podflare_emulator.settings import Settings, SettingsError, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.hosting.isolation import Refusal
 
-_KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
-_GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
-
-
-class EmulatorError(RuntimeError):
-    """The emulator could not start; the message is for its user."""
-
 
 class Emulator:
-    """Podflare's API on this machine, served by a thread of this process.
+    """Podflare's API on this machine.
 
         with Emulator() as emulator:
             sandbox = Sandbox(host=emulator.url)
 
     Args:
         settings: How it runs; by default loopback, a free port and the best isolation there is.
+        server: Where: in a thread of this process, or in a child process, which is slower to start and survives
+            whatever is done to this one (gevent's monkey patching, for example).
         changes: Fields of `Settings` that differ from that.
 
     Raises:
         SettingsError: A setting cannot be used.
-        EmulatorError: On entry: the port is in use, or no isolation backend can be had.
+        EmulatorError: On entry: the port is in use, or no isolation backend can be had. Of any method: it is not
+            running, or refuses.
     """
 
-    def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        server: Literal["thread", "process"] = "thread",
+        **changes: Any,
+    ) -> None:
+        if server not in _SERVERS:
+            raise SettingsError(f"server: expected {' or '.join(_SERVERS)}, got {server!r}")
         self.settings = replace(settings or Settings(port=0), **changes)
         self.isolation = ""  # the backend in use, once started
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
-        self._python: Python | None = None
-        self._thread: threading.Thread | None = None
+        self._kind = server
+        self._server: ServerThread | ServerProcess | None = None
 
     def __enter__(self) -> Emulator:
         self.start()
@@ -60,145 +61,60 @@ class Emulator:
 
     def start(self) -> None:
         """Returns when it serves."""
-        if self._thread:
+        if self._server:
             raise EmulatorError("this emulator is running already")
-        listener = _listen(self.settings.host, self.settings.port)
-        self._port = listener.getsockname()[1]
-        started: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=_run_to_its_end,
-            args=(_loop(), self._run(listener, started)),
-            name="podflare-emulator",
-            daemon=True,
-        )
-        self._thread.start()
-        try:
-            started.result()
-        except BaseException:
-            self._thread.join()
-            self._thread = None
-            listener.close()
-            raise
+        server = _SERVERS[self._kind](self.settings)
+        self._started: Started = server.start()
+        self._server = server
+        self.isolation, self.refusals = self._started.isolation, self._started.refusals
 
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left."""
-        if self._thread is None:
-            return
-        with contextlib.suppress(RuntimeError):  # it has ended by itself
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._thread = None
+        server, self._server = self._server, None
+        if server:
+            server.stop()
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        host = self.settings.host
-        if host in ("0.0.0.0", ""):
-            host = "127.0.0.1"
-        elif host == "::":
-            host = "::1"
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+        host = reachable_host(self.settings.host)
+        port = self._started.port
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
         """One line: isolation, fork engine, Python."""
-        assert self._python is not None
+        python = self._started.python
         return (
             f"isolation: {self.isolation}, fork: {self.settings.fork_engine}, "
-            f"Python: {self._python.version} ({self._python.executable})"
+            f"Python: {python.version} ({python.executable})"
         )
 
-    async def _run(self, listener: socket.socket, started: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        try:
-            await self._serve(listener, started)
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
+    def redirect_clients(self) -> AbstractContextManager[None]:
+        """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
+        from podflare_emulator.redirect import redirect_clients
 
-    async def _serve(self, listener: socket.socket, started: Future[None]) -> None:
-        from podflare_emulator.hosting.errors import HostingError
-        from podflare_emulator.hosting.interpreter import find
-        from podflare_emulator.hosting.isolation import launch
+        keys = self.settings.api_keys
+        return redirect_clients(self.url, keys[0] if keys else None)
 
-        seeds = tuple(Seed(mount.source, mount.target) for mount in self.settings.mounts)
-        importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
-        try:
-            self._python = find(self.settings.python)
-            launched = await launch(self.settings.isolation, self._python, seeds)
-        except HostingError as error:
-            raise EmulatorError(str(error)) from error
-        finally:
-            await importing
-        self.isolation, self.refusals = launched.backend, launched.refusals
+    def exempt_from_patchers(self) -> None:
+        """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.
 
-        import uvicorn
+        To be called before they start doing so; a server in a process of its own has no need of it.
+        """
+        from podflare_emulator.patchers import exempt_server
 
-        from podflare_emulator.api.app import build_app
-        from podflare_emulator.domain.registry import SandboxRegistry
+        if self._kind == "thread":
+            exempt_server()
 
-        registry = SandboxRegistry(launched.launcher, self.settings.pool_size)
-        registry.warm(launched.guest)
-        config = uvicorn.Config(
-            build_app(registry, self.settings),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.001)
-            started.set_result(None)
-            await self._stop.wait()
-        finally:
-            await registry.close()
-            server.should_exit = True
-            await serving
-            await launched.launcher.stop()
+    def reset(self, keep: Collection[str] = ()) -> list[str]:
+        """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed."""
+        destroyed: list[str] = self._call("reset", keep=list(keep))
+        return destroyed
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        if self._server is None:
+            raise EmulatorError("this emulator is not running; start it, or use it in a with block")
+        return self._server.call(name, arguments)
 
 
-def _import_server() -> None:
-    import uvicorn
-    import uvicorn.loops.auto
-    import uvicorn.protocols.http.auto  # noqa: F401
-
-    import podflare_emulator.api.app  # noqa: F401
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-
-
-def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-    try:
-        loop.run_until_complete(work)
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        loop.close()
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return _SteadyLoop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
-
-
-class _SteadyLoop(asyncio.SelectorEventLoop):
-    """Its clock goes on when a test stops the process's."""
-
-    def time(self, _clock: Any = time.monotonic) -> float:  # a default value is out of the patchers' reach
-        now: float = _clock()
-        return now
+_SERVERS = {"thread": ServerThread, "process": ServerProcess}

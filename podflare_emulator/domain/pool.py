@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -37,7 +38,8 @@ class Pool:
 
     def refill(self) -> None:
         if self._refill is None or self._refill.done():
-            self._refill = asyncio.get_running_loop().create_task(self._fill())
+            loop = asyncio.get_running_loop()  # the task belongs to no request, and so to no request's trace
+            self._refill = contextvars.Context().run(loop.create_task, self._fill())
 
     async def close(self) -> None:
         if self._refill:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
@@ -103,10 +103,16 @@ class SandboxRegistry:
             self._gone.add(winner_id)
         await replaced.guest.end()
 
+    async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
+        """Every sandbox but those to `keep`; returns the ids of the destroyed, oldest first."""
+        ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
+        await asyncio.gather(*map(self.destroy, ids))
+        return ids
+
     async def close(self) -> None:
         """Ends every sandbox."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
-        await asyncio.gather(*(self.destroy(sandbox_id) for sandbox_id in list(self._living)))
+        await self.destroy_all()
 
     def _pool(self, template: str) -> Pool:
         if template not in self._pools:

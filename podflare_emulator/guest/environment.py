@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from . import base
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -10,9 +12,14 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ZYGOTE_ONLY = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
+# Where the interpreter's shared library is, if it does not find it by itself: what the zygote was started with.
+_LIBRARY = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+
+
 def of_sandbox(root: str) -> dict[str, str]:
     """`root` is "" where absolute paths are the sandbox's own, else the host directory they lie below."""
     return {
+        **_LIBRARY,
         "HOME": f"{root}/root",
         "LANG": "C.UTF-8",
         "LOGNAME": "root",
@@ -25,5 +32,6 @@ def of_sandbox(root: str) -> dict[str, str]:
     }
 
 
-def of_zygote(root: str) -> dict[str, str]:
-    return {**of_sandbox(root), **_ZYGOTE_ONLY}
+def of_zygote(root: str, library: str = "") -> dict[str, str]:
+    """`library`: where the interpreter's shared library is, "" if it finds that by itself."""
+    return {**of_sandbox(root), **_ZYGOTE_ONLY, **({"LD_LIBRARY_PATH": library} if library else {})}

@@ -52,7 +52,9 @@ class Keeper:
             os.dup2(control, 3, inheritable=True)
             program = self._keep.python
             os.execve(
-                program, [program, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name], self._keep.environment
+                program,
+                [program, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name],
+                self._keep.environment,
             )
         finally:
             os._exit(127)

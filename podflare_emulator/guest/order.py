@@ -13,6 +13,7 @@ class Python:
 
     executable: str
     prefix: str
+    library: str  # where its shared library is; "" for an interpreter without one
     version: str  # "3.12"
     path: tuple[str, ...]  # directories beside the standard library, in sys.path's order
 

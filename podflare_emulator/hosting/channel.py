@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import socket
 from collections import deque
@@ -32,7 +33,8 @@ class Channel:
         self._numbered = 0
         self._loop = asyncio.get_running_loop()
         self.closed = False
-        self._loop.add_reader(sock, self._readable)
+        # What runs here belongs to no request, though one may have caused it: its log lines must not bear its trace.
+        contextvars.Context().run(self._loop.add_reader, sock, self._readable)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Raises HostingError when the other end is gone."""

@@ -25,7 +25,8 @@ name = "python%d.%d" % sys.version_info[:2]
 base = os.path.join(os.path.realpath(sys.base_prefix), "bin", name)
 if not os.path.exists(base):
     base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-print(json.dumps([base, os.path.realpath(sys.base_prefix), sys.version_info[:3], path]))
+library = sysconfig.get_config_var("LIBDIR") if sysconfig.get_config_var("Py_ENABLE_SHARED") else ""
+print(json.dumps([base, os.path.realpath(sys.base_prefix), library, sys.version_info[:3], path]))
 """
 
 
@@ -45,7 +46,7 @@ def find(executable: str | None) -> Python:
             env={name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ},
             stdin=subprocess.DEVNULL,
         )
-        base, prefix, version, path = json.loads(answer.stdout)
+        base, prefix, library, version, path = json.loads(answer.stdout)
     except subprocess.CalledProcessError as error:
         raise HostingError(
             f"{program} does not run as a Python interpreter: {error.stderr.strip()[-300:]}"
@@ -56,4 +57,4 @@ def find(executable: str | None) -> Python:
         found, oldest = (".".join(map(str, numbers)) for numbers in (version, _OLDEST))
         raise HostingError(f"{program} is Python {found}; guests need {oldest} or later")
     inside = [entry for entry in path if entry != "/"]  # "-c" puts the current directory first
-    return Python(base, prefix, ".".join(map(str, version[:2])), tuple(inside))
+    return Python(base, prefix, library or "", ".".join(map(str, version[:2])), tuple(inside))

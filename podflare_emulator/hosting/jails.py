@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -68,7 +69,8 @@ class Jails:
 
     def refill(self) -> None:
         if self._refill is None or self._refill.done():
-            self._refill = asyncio.get_running_loop().create_task(self._fill())
+            loop = asyncio.get_running_loop()  # the task belongs to no request, and so to no request's trace
+            self._refill = contextvars.Context().run(loop.create_task, self._fill())
 
     def close(self) -> None:
         if self._refill:

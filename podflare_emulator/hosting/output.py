@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextvars
 import errno
 import fcntl
 import os
@@ -34,7 +35,9 @@ class Output:
 
     def resume(self) -> None:
         for name, number in self._pipes.items():
-            self._loop.add_reader(number, self._read, name, number)
+            contextvars.Context().run(
+                self._loop.add_reader, number, self._read, name, number
+            )  # of no request's trace
 
     def drain(self) -> None:
         """Reads what is in the pipes at this moment, no more: it waits neither for the end nor for silence."""

@@ -76,6 +76,9 @@ class Layout:
     def __init__(self, python: Python) -> None:
         self.pins = {os.path.dirname(os.path.dirname(__file__)): GUEST_CODE}  # host directory -> place inside
         self.executable = self._place(python.prefix, python.executable, f"{RUNTIME}/python")
+        # Built with a shared library, an interpreter looks for it where it was installed: not where it is now.
+        moved = python.library and not _below_system(python.library)
+        self.library = self._place(python.prefix, python.library, f"{RUNTIME}/python") if moved else ""
         self.path = [
             self._place(directory, directory, f"{RUNTIME}/packages/{number}")
             for number, directory in enumerate(python.path)
@@ -224,7 +227,7 @@ class Keep:
     def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
         self.name = os.path.basename(order.state)
         self._layout = layout
-        self.environment = environment.of_zygote("")
+        self.environment = environment.of_zygote("", layout.library)
         kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)
         if not pinned:
