@@ -94,7 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = json.loads(raw) if raw else None
         self.server.received.append(
-            {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body}
+            {
+                "method": self.command,
+                "path": self.path,
+                "headers": dict(self.headers),
+                "body": body,
+                "port": self.client_address[1],
+            }
         )
         sandbox_id, _, call = self.path.removeprefix("/v1/sandboxes").strip("/").partition("/")
         if self.command == "DELETE":
@@ -189,7 +195,7 @@ def host(_service: _Service) -> str:
 
 @pytest.fixture
 def received(_service: _Service) -> list[dict[str, Any]]:
-    """The requests so far: `method`, `path`, `headers` and `body` of each."""
+    """The requests so far: `method`, `path`, `headers`, `body`, and the `port` that each came from."""
     return _service.received
 
 

@@ -17,7 +17,7 @@ def agents() -> Any:
     return pytest.importorskip("agents", reason="the package openai-agents is not installed")
 
 
-def _run(agents: Any, tool: Any, *calls: dict[str, str]) -> list[dict[str, Any]]:
+async def _run_agent(agents: Any, tool: Any, *calls: dict[str, str]) -> list[dict[str, Any]]:
     """Let an agent, whose model makes these calls, one a turn, run to its end; return the tool's outputs."""
     responses = pytest.importorskip("openai.types.responses")
     seen: list[dict[str, Any]] = []
@@ -50,9 +50,13 @@ def _run(agents: Any, tool: Any, *calls: dict[str, str]) -> list[dict[str, Any]]
 
     agent = agents.Agent(name="test", model=ScriptedModel(), tools=[tool])
     config = agents.RunConfig(tracing_disabled=True)
-    result = asyncio.run(agents.Runner.run(agent, "go", run_config=config))
+    result = await agents.Runner.run(agent, "go", run_config=config)
     assert result.final_output == "done"
     return [item for item in seen if item.get("type") == "function_call_output"]
+
+
+def _run(agents: Any, tool: Any, *calls: dict[str, str]) -> list[dict[str, Any]]:
+    return asyncio.run(_run_agent(agents, tool, *calls))
 
 
 def test_an_agent_runs_code_and_sees_what_it_printed(agents: Any, sandbox: Sandbox) -> None:
@@ -123,20 +127,16 @@ def test_the_event_loop_goes_on_while_code_runs(
         yield b'{"type":"exit","data":%d,"seq":0,"ts":1}\n' % exit_code
 
     instead["exec"] = (200, {}, lines())
-    tool: Any = podflare_code_interpreter(sandbox)
-    arguments = json.dumps({"code": "", "language": "python"})
-    context = pytest.importorskip("agents.tool_context").ToolContext(
-        context=None, tool_name="run_code", tool_call_id="call_1", tool_arguments=arguments
-    )
 
-    async def invoke_and_go_on() -> Any:
-        invocation = asyncio.create_task(tool.on_invoke_tool(context, arguments))
+    async def run_and_go_on() -> list[dict[str, Any]]:
+        run = asyncio.create_task(_run_agent(agents, podflare_code_interpreter(sandbox), {"code": ""}))
         while not started.is_set():
             await asyncio.sleep(0)
         loop_is_alive.set()
-        return await invocation
+        return await run
 
-    assert asyncio.run(invoke_and_go_on())["exit_code"] == 0
+    (output,) = asyncio.run(run_and_go_on())
+    assert "'exit_code': 0" in output["output"]
 
 
 def test_a_missing_framework_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
