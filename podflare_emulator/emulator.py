@@ -117,4 +117,4 @@ class Emulator:
         return self._server.call(name, arguments)
 
 
-_SERVERS = {"thread": ServerThread, "process": ServerProcess}
+_SERVERS: dict[str, type[ServerThread | ServerProcess]] = {"thread": ServerThread, "process": ServerProcess}

@@ -36,6 +36,11 @@ def is_loopback(name: str) -> bool:
         return False
 
 
+def reachable_host(host: str) -> str:
+    """Where a client of this machine finds a server that listens on `host`: "every interface" is no address."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A file or folder of the host that every new sandbox gets a copy of.

@@ -9,6 +9,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api.access_log import AccessLog
+from podflare_emulator.api.control import ControlRoutes
 from podflare_emulator.api.guard import Guard
 from podflare_emulator.api.sandboxes import SandboxRoutes
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
@@ -16,12 +17,16 @@ from podflare_emulator.logs import logger
 from podflare_emulator.settings import Settings
 
 if TYPE_CHECKING:
+    from podflare_emulator.domain.control import Control
     from podflare_emulator.domain.registry import SandboxRegistry
 
 
-def build_app(registry: "SandboxRegistry", settings: Settings) -> ASGIApp:
-    """The HTTP API over `registry`. Of `settings` it reads the keys and the allowed hosts."""
-    router = Router(SandboxRoutes(registry).routes(), redirect_slashes=False)
+def build_app(registry: "SandboxRegistry", settings: Settings, control: "Control | None" = None) -> ASGIApp:
+    """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys and the allowed hosts."""
+    routes = SandboxRoutes(registry).routes()
+    if control:
+        routes += ControlRoutes(control).routes()
+    router = Router(routes, redirect_slashes=False)
     return AccessLog(ErrorAnswers(Guard(router, settings)))
 
 

@@ -48,7 +48,7 @@ class ForkBody(msgspec.Struct):
             raise ValueError(f"n: expected 1 to 32, got {self.n}")
 
 
-Body = TypeVar("Body", CreateBody, ExecBody, ForkBody)
+Body = TypeVar("Body")
 
 
 async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:

@@ -1,0 +1,43 @@
+"""The control API: `POST /_emulator/<call>` with the call's arguments as a JSON object, for tests in any language."""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from podflare_emulator.api.bodies import read
+from podflare_emulator.domain.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from podflare_emulator.domain.control import Control
+
+_arguments = msgspec.json.Decoder(dict[str, Any])
+
+
+class ControlRoutes:
+    def __init__(self, control: "Control") -> None:
+        self._calls = {
+            name: call
+            for name, call in inspect.getmembers(control, inspect.iscoroutinefunction)
+            if not name.startswith("_")
+        }
+
+    def routes(self) -> list[Route]:
+        return [Route("/_emulator/{name}", self.call, methods=["POST"])]
+
+    async def call(self, request: Request) -> Response:
+        """`{"result": ...}`; 404 for an unknown call, 400 for arguments that do not fit."""
+        name = request.path_params["name"]
+        if name not in self._calls:
+            raise HTTPException(404, f"no call {name!r}; there are {', '.join(self._calls)}")
+        call = self._calls[name]
+        arguments = await read(request, _arguments)
+        try:
+            inspect.signature(call).bind(**arguments)
+        except TypeError as error:
+            raise InvalidRequest(f"{name}: {error}") from None
+        return JSONResponse({"result": await call(**arguments)})

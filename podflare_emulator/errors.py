@@ -1,0 +1,5 @@
+"""What an `Emulator` raises."""
+
+
+class EmulatorError(RuntimeError):
+    """It could not start, or cannot do what it was asked; the message is for its user."""

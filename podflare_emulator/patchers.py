@@ -1,0 +1,22 @@
+"""Tools that patch the process in which a test runs, and how each is told to leave the server's thread alone.
+
+Only those that are loaded: whoever does not use them does not pay for them. time-machine has no such list and needs
+none: it leaves the monotonic clock alone, by which alone the server waits.
+"""
+
+from __future__ import annotations
+
+import sys
+
+_SERVER = ("podflare_emulator", "uvicorn", "starlette", "uvloop", "httptools", "h11", "asyncio", "anyio")
+
+
+def exempt_server() -> None:
+    """May be called again, and then counts for what has been loaded since."""
+    if freezegun := sys.modules.get("freezegun"):
+        freezegun.configure(extend_ignore_list=list(_SERVER))
+    if pyfakefs := sys.modules.get("pyfakefs.fake_filesystem_unittest"):
+        # It wants the full name of each module.
+        pyfakefs.Patcher.SKIPNAMES.update(
+            name for name in list(sys.modules) if name.partition(".")[0] in _SERVER
+        )

@@ -1,0 +1,175 @@
+"""Brings the clients of this process to another server, and back: environment, and what loaded clients have frozen.
+
+The published client knows where the service is from strings that were set when it was imported, and from a cache
+file in the user's home, of the region that it talked to last, read at that time too. So whatever holds a URL in a
+loaded client is replaced by value, and the client is imported, if it must be, where it finds no such file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import operator
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import FunctionType, ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from podflare_emulator.settings import is_loopback
+
+_URL_VARIABLES = ("PODFLARE_HOST", "PODFLARE_HOSTD_URL", "PODFLARE_API_URL")
+_NO_KEY_NEEDED = "pk_emulator"  # rather than a real one that the environment may hold
+_BASE_URL = re.compile(r"https?://[^/?#\s]+/?")
+
+Put = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def redirect_clients(url: str, api_key: str | None) -> Iterator[None]:
+    """Inside, every `podflare` client of this process that is not told a host uses `url`."""
+    variables = dict.fromkeys(_URL_VARIABLES, url) | {"PODFLARE_API_KEY": api_key or _NO_KEY_NEEDED}
+    if is_loopback(host := urlsplit(url).hostname or ""):
+        for name in ("NO_PROXY", "no_proxy"):  # a proxy of the company's finds nothing on this machine
+            variables[name] = ",".join(filter(None, (os.environ.get(name), host)))
+    import_sdk()
+    with environment(variables), _loaded_clients(url):
+        yield
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Inside, these variables have these values; afterwards, those that they had."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def import_sdk() -> ModuleType | None:
+    """The `podflare` that is installed, whoever published it; None if there is none."""
+    if "podflare" in sys.modules:
+        return sys.modules["podflare"]
+    if importlib.util.find_spec("podflare") is None:
+        return None
+    with tempfile.TemporaryDirectory() as home, environment({"HOME": home}):
+        return importlib.import_module("podflare")
+
+
+@contextlib.contextmanager
+def _loaded_clients(url: str) -> Iterator[None]:
+    modules = _client_modules()
+    settings = {name: _settings(module) for name, module in modules.items()}
+    replaced = [place for module in modules.values() for place in _places(module)]
+    for put, _ in replaced:
+        put(url)
+    try:
+        yield
+    finally:
+        for put, value in replaced:
+            put(value)
+        for name, module in modules.items():
+            _restore(module, settings[name])
+        for name, module in _client_modules().items():
+            # Imported meanwhile, it has frozen this URL: whoever imports it next must get a new one.
+            if modules.get(name) is not module and any(value == url for _, value in _places(module)):
+                _unload(name, module)
+
+
+def _client_modules() -> dict[str, ModuleType]:
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == "podflare" and isinstance(module, ModuleType)
+    }
+
+
+def _settings(module: ModuleType) -> dict[str, str | None]:
+    """What may be a pin: a URL, or None as long as there is none."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("__") and (value is None or isinstance(value, str))
+    }
+
+
+def _restore(module: ModuleType, settings: dict[str, str | None]) -> None:
+    for name, before in settings.items():
+        if _is_base_url(vars(module).get(name)) or _is_base_url(before):
+            setattr(module, name, before)
+
+
+def _unload(name: str, module: ModuleType) -> None:
+    del sys.modules[name]
+    package, _, attribute = name.rpartition(".")
+    if package in sys.modules and getattr(sys.modules[package], attribute, None) is module:
+        delattr(sys.modules[package], attribute)
+
+
+def _places(module: ModuleType) -> Iterator[tuple[Put, str]]:
+    """Every place in a module that holds the URL of a server: how to put another one there, and the URL."""
+    for name, value in list(vars(module).items()):
+        if name.startswith("__"):
+            continue
+        if _is_base_url(value):
+            yield partial(setattr, module, name), value
+        elif isinstance(value, dict):
+            yield from _places_in_dict(value)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                yield from _places_in_object(item)
+        elif _is_clients(value):
+            yield from _places_in_code(value)
+
+
+def _places_in_dict(values: dict[Any, Any]) -> Iterator[tuple[Put, str]]:
+    for key, value in list(values.items()):
+        if _is_base_url(value):
+            yield partial(operator.setitem, values, key), value
+
+
+def _places_in_object(item: object) -> Iterator[tuple[Put, str]]:
+    if _is_clients(type(item)):
+        for name, value in list(getattr(item, "__dict__", {}).items()):
+            if _is_base_url(value):
+                yield partial(object.__setattr__, item, name), value  # it may be a frozen dataclass
+
+
+def _places_in_code(code: Any) -> Iterator[tuple[Put, str]]:
+    if isinstance(code, type):
+        for name, value in list(vars(code).items()):
+            if _is_base_url(value):
+                yield partial(setattr, code, name), value
+            else:
+                yield from _places_in_code(getattr(value, "__func__", value))
+    elif isinstance(code, FunctionType):
+        for index, value in enumerate(code.__defaults__ or ()):
+            if _is_base_url(value):
+                yield partial(_put_default, code, index), value
+        yield from _places_in_dict(code.__kwdefaults__ or {})
+
+
+def _put_default(function: FunctionType, index: int, value: str) -> None:
+    defaults = list(function.__defaults__ or ())
+    defaults[index] = value
+    function.__defaults__ = tuple(defaults)
+
+
+def _is_clients(value: object) -> bool:
+    """Whether the client defines it, rather than imports it."""
+    return str(getattr(value, "__module__", "")).partition(".")[0] == "podflare"
+
+
+def _is_base_url(value: object) -> bool:
+    return isinstance(value, str) and _BASE_URL.fullmatch(value) is not None

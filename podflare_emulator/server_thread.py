@@ -1,0 +1,174 @@
+"""The server in a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from podflare_emulator.errors import EmulatorError
+from podflare_emulator.guest.order import Python, Seed
+from podflare_emulator.settings import Settings
+
+if TYPE_CHECKING:
+    from podflare_emulator.domain.control import Control
+    from podflare_emulator.hosting.isolation import Refusal
+
+_KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
+_GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a server that serves has found out."""
+
+    port: int
+    isolation: str
+    refusals: tuple[Refusal, ...]
+    python: Python
+
+
+class ServerThread:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def start(self) -> Started:
+        """Returns when it serves; raises EmulatorError when it cannot."""
+        listener = _listen(self._settings.host, self._settings.port)
+        started: Future[Started] = Future()
+        self._thread = threading.Thread(
+            target=_run_to_its_end,
+            args=(_loop(), self._run(listener, started)),
+            name="podflare-emulator",
+            daemon=True,
+        )
+        self._thread.start()
+        try:
+            return started.result()
+        except BaseException:
+            self._thread.join()
+            listener.close()
+            raise
+
+    def call(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Makes a call of `Control` on the server's loop, and waits for its result."""
+        from podflare_emulator.domain.errors import SandboxError
+
+        calling = getattr(self._control, name)(**arguments)
+        try:
+            return asyncio.run_coroutine_threadsafe(calling, self._loop).result()
+        except SandboxError as error:
+            raise EmulatorError(str(error)) from error
+
+    def stop(self) -> None:
+        """Ends every sandbox; returns when no process and no file of theirs is left."""
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _run(self, listener: socket.socket, started: Future[Started]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        try:
+            await self._serve(listener, started)
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def _serve(self, listener: socket.socket, started: Future[Started]) -> None:
+        from podflare_emulator.hosting.errors import HostingError
+        from podflare_emulator.hosting.interpreter import find
+        from podflare_emulator.hosting.isolation import launch
+
+        seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
+        importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
+        try:
+            python = find(self._settings.python)
+            launched = await launch(self._settings.isolation, python, seeds)
+        except HostingError as error:
+            raise EmulatorError(str(error)) from error
+        finally:
+            await importing
+
+        import uvicorn
+
+        from podflare_emulator.api.app import build_app
+        from podflare_emulator.domain.control import Control
+        from podflare_emulator.domain.registry import SandboxRegistry
+
+        registry = SandboxRegistry(launched.launcher, self._settings.pool_size)
+        registry.warm(launched.guest)
+        self._control: Control = Control(registry)
+        config = uvicorn.Config(
+            build_app(registry, self._settings, self._control),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.001)
+            port = listener.getsockname()[1]
+            started.set_result(Started(port, launched.backend, launched.refusals, python))
+            await self._stop.wait()
+        finally:
+            await registry.close()
+            server.should_exit = True
+            await serving
+            await launched.launcher.stop()
+
+
+def _import_server() -> None:
+    import uvicorn
+    import uvicorn.loops.auto
+    import uvicorn.protocols.http.auto  # noqa: F401
+
+    import podflare_emulator.api.app  # noqa: F401
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        loop.run_until_complete(work)
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return _SteadyLoop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class _SteadyLoop(asyncio.SelectorEventLoop):
+    """Its clock goes on when a test stops the process's."""
+
+    def time(self, _clock: Any = time.monotonic) -> float:  # a default value is out of the patchers' reach
+        now: float = _clock()
+        return now
