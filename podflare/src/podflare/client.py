@@ -127,7 +127,8 @@ class Client:
         try:
             response = self._http.send(request)
         except httpx.RequestError as error:
-            raise connection_error(error, request) from error
+            # The message and the class say what the cause says; its chain is pages of httpx and httpcore.
+            raise connection_error(error, request) from None
         if not response.is_success:
             raise status_error(response)
         return response
@@ -149,7 +150,7 @@ class Client:
             finally:
                 response.close()
         except httpx.RequestError as error:
-            raise connection_error(error, request) from error
+            raise connection_error(error, request) from None
 
 
 def _setting(explicit: str | None, *names: str) -> str | None:
