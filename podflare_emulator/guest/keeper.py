@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 
 from . import tree
-from .jail import directory, namespace
+from .jail import curated, directory
 from .protocol import Connection, Message
 from .reaper import Reaper
-
-_COARSE_CLOCK = 5
 
 
 class Keeper:
     """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
 
-    def __init__(self, connection: Connection, keep: namespace.Keep | directory.Keep) -> None:
+    def __init__(self, connection: Connection, keep: curated.Keep | directory.Keep) -> None:
         self._connection = connection
         self._keep = keep
         self._made = 0
-        self._base = os.open(f"{keep.state}/base", os.O_RDONLY | os.O_DIRECTORY)
         self._jails = os.open(f"{keep.state}/jails", os.O_RDONLY | os.O_DIRECTORY)
 
     def serve(self) -> None:
@@ -62,19 +57,11 @@ class Keeper:
     def _make_jail(self, request: int) -> None:
         name = f"{self._made:06x}"
         self._made += 1
-        os.mkdir(name, 0o755, dir_fd=self._jails)
-        root = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._jails)
-        try:
-            tree.synchronize(self._base, root)
-        finally:
-            os.close(root)
-        namespace = self._keep.prepare(f"{self._keep.state}/jails/{name}")
-        baseline = _now()
-        self._connection.send(
-            {"id": request, "jail": name, "baseline": baseline}, [] if namespace is None else [namespace]
-        )
-        if namespace is not None:
-            os.close(namespace)
+        entrance, baseline = self._keep.prepare(name)
+        entrances = [] if entrance is None else [entrance]
+        self._connection.send({"id": request, "jail": name, "baseline": baseline}, entrances)
+        for number in entrances:
+            os.close(number)
 
     def _remove(self, name: str) -> None:
         """In a process of its own: a large tree must not keep the next jail waiting."""
@@ -84,8 +71,3 @@ class Keeper:
             tree.remove(self._jails, name)
         finally:
             os._exit(0)
-
-
-def _now() -> int:
-    """The time that file systems stamp with, in ns: the coarse clock's on Linux."""
-    return time.clock_gettime_ns(_COARSE_CLOCK) if sys.platform == "linux" else time.time_ns()

@@ -78,7 +78,10 @@ class Repl:
         while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
         try:
-            sys.excepthook(type(error), error.with_traceback(trace), trace)
+            if sys.excepthook is sys.__excepthook__:
+                traceback.print_exception(type(error), error, trace)  # shows source lines before 3.13 too
+            else:
+                sys.excepthook(type(error), error.with_traceback(trace), trace)
             sys.stderr.flush()
         except BaseException:
             self._say("".join(traceback.format_exception(type(error), error, trace)))

@@ -40,15 +40,26 @@ _UNSUPPORTED = frozenset(
 )
 
 
-def baseline() -> int:
-    """The time, in ns, to hand to `synchronize` as `untouched_since`: all later changes have a later ctime.
+def now() -> int:
+    """The time that file systems stamp with, in ns: on Linux the kernel's coarse clock, up to 10 ms behind.
 
-    `time.time_ns()` would not do: file systems stamp with the kernel's coarse clock, which is up to 10 ms
-    behind, so a change made right afterwards would look older than the baseline.
+    As `untouched_since` it stands for all that was done before; a change in the same tick is not told from that,
+    so nobody may change the tree within 10 ms.
     """
     if sys.platform == "linux":
-        return time.clock_gettime_ns(_COARSE_CLOCK) - 1
-    return time.time_ns() - 10_000_000
+        return time.clock_gettime_ns(_COARSE_CLOCK)
+    return time.time_ns()
+
+
+def copy(source: str, target: str) -> None:
+    """Makes the directory `target`, a copy of the tree `source`; raises OSError."""
+    posix.mkdir(target)
+    descriptors = [posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY) for path in (source, target)]
+    try:
+        synchronize(*descriptors)
+    finally:
+        for number in descriptors:
+            posix.close(number)
 
 
 def synchronize(
@@ -65,7 +76,7 @@ def synchronize(
         target: the same, of the directory that is changed.
         skip: paths relative to the root, such as "proc" or "dev/shm", that are neither entered, nor copied,
             nor removed from the target: mount points.
-        untouched_since: a time from `baseline()`, taken when both trees held the same files. What has not
+        untouched_since: a time from `now()`, taken when both trees held the same files. What has not
             changed in the source since then is taken to be the same in the target. None copies everything.
             Does not see writes through a shared mapping on tmpfs, which change no timestamp.
 

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 
 from . import tree
-from .jail import directory, kernel, namespace
+from .jail import curated, directory, kernel, namespace
 from .keeper import Keeper
 from .order import Order
 from .protocol import Connection
@@ -64,7 +64,7 @@ def _sweep(place: int, mine: str) -> None:
                 os.close(lock)
 
 
-def _keep(connection: Connection, build: Callable[[], namespace.Keep | directory.Keep]) -> None:
+def _keep(connection: Connection, build: Callable[[], curated.Keep | directory.Keep]) -> None:
     """In the keeper. Does not return."""
     try:
         keeper = Keeper(connection, build())

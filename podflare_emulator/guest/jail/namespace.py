@@ -10,48 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Callable
 
 from .. import base, environment
-from ..order import Order, Python
+from ..order import Order
 from ..protocol import Message
 from . import kernel
+from .curated import Keep
+from .layout import HOST_ETC, HOSTNAME, MOUNTS, PROC_FLAGS, RUNTIME, Layout, pin
 
-RUNTIME = "/.podflare"  # the interpreter, its packages and this code: out of the way of `find /root /tmp`
-GUEST_CODE = f"{RUNTIME}/guest"
-HOSTNAME = "sandbox"
-
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix")
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_DEVICE_LINKS = {
-    "fd": "/proc/self/fd",
-    "stdin": "/proc/self/fd/0",
-    "stdout": "/proc/self/fd/1",
-    "stderr": "/proc/self/fd/2",
-    "ptmx": "pts/ptmx",
-}
-_HOST_ETC = (
-    "alternatives",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "debian_version",
-    "fonts",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "lsb-release",
-    "magic",
-    "mime.types",
-    "nsswitch.conf",
-    "os-release",
-    "pki",
-    "protocols",
-    "services",
-    "ssl",
-    "terminfo",
-)
 _OWN_ETC = {
     "hostname": f"{HOSTNAME}\n",
     "hosts": f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
@@ -60,39 +27,6 @@ _OWN_ETC = {
     "shells": "/bin/sh\n/bin/bash\n",
 }
 _NOBODY = 65534
-_PROC_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-
-# Below these a jail has mounts of the system, not files of the sandbox's.
-MOUNTS = frozenset((*_SYSTEM, RUNTIME[1:], "dev", "proc"))
-
-
-def _below_system(path: str) -> bool:
-    return any(path == f"/{name}" or path.startswith(f"/{name}/") for name in _SYSTEM)
-
-
-class Layout:
-    """Which of the host's directories appear where: the interpreter and its packages at neutral places."""
-
-    def __init__(self, python: Python) -> None:
-        self.pins = {os.path.dirname(os.path.dirname(__file__)): GUEST_CODE}  # host directory -> place inside
-        self.executable = self._place(python.prefix, python.executable, f"{RUNTIME}/python")
-        # Built with a shared library, an interpreter looks for it where it was installed: not where it is now.
-        moved = python.library and not _below_system(python.library)
-        self.library = self._place(python.prefix, python.library, f"{RUNTIME}/python") if moved else ""
-        self.path = [
-            self._place(directory, directory, f"{RUNTIME}/packages/{number}")
-            for number, directory in enumerate(python.path)
-        ]
-
-    def _place(self, tree: str, path: str, place: str) -> str:
-        """Where `path`, in `tree`, is seen inside; `tree` is pinned at `place` unless it is visible already."""
-        if _below_system(tree):
-            return path
-        for pinned, seen in self.pins.items():
-            if path == pinned or path.startswith(f"{pinned}/"):
-                return seen + path[len(pinned) :]
-        self.pins[tree] = place
-        return place + path[len(tree) :]
 
 
 def build_base(order: Order) -> None:
@@ -107,7 +41,7 @@ def build_base(order: Order) -> None:
         _write(f"{tree}/etc/{name}", text)
     with open("/etc/resolv.conf", "rb") as source, open(f"{tree}/etc/resolv.conf", "wb") as target:
         target.write(source.read())
-    for name in _HOST_ETC:
+    for name in HOST_ETC:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
     os.symlink("/proc/mounts", f"{tree}/etc/mtab")
@@ -136,7 +70,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
             if uid == 0:
                 kernel.unshare(kernel.CLONE_NEWNS)
                 kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-                _pin(layout)
+                pin(layout)
                 os.setgroups([])
             kernel.unshare(
                 kernel.CLONE_NEWUSER
@@ -201,119 +135,11 @@ def _map_ids(pid: int, inside: int, uid: int, gid: int) -> None:
     _write(f"/proc/{pid}/gid_map", f"0 {inside if inside != uid else gid} 1")
 
 
-def _pin(layout: Layout) -> None:
-    """Binds what is to be seen inside below the current directory, under names that any id can reach."""
-    for index, directory in enumerate(layout.pins):
-        os.makedirs(f"pins/{index}")
-        kernel.bind(directory, f"pins/{index}")
-
-
 def belongs(pid: int, message: Message) -> bool:
     """Whether a process is in the mount namespace that an `end` message names. A zombie is in none."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/mnt") == str(message["mark"])
     return False
-
-
-class Keep:
-    """The curated root of the emulator's own processes, and the maker of jails in it."""
-
-    state = "/state"
-    shared: tuple[str, ...] = ()  # nothing needs mapping
-    guest_code = GUEST_CODE
-    python = f"{base.VENV}/bin/python3"
-    belongs = staticmethod(belongs)
-
-    def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
-        self.name = os.path.basename(order.state)
-        self._layout = layout
-        self.environment = environment.of_zygote("", layout.library)
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-        kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)
-        if not pinned:
-            _pin(layout)
-        self._build_root()
-        socket.sethostname(HOSTNAME)
-        self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-
-    def _build_root(self) -> None:
-        os.makedirs("root")
-        kernel.mount("podflare", "root", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=1m")
-        os.mkdir("root/state")
-        kernel.bind(".", "root/state")
-        kernel.unmount("root/state/root")
-        _bind_system("/", "root")
-        os.mkdir("root/proc")
-        kernel.bind("/proc", "root/proc")
-        self._build_runtime("root" + RUNTIME)
-        self._build_devices("root/dev")
-        os.symlink(f"/state/base{base.VENV}", "root" + base.VENV)
-        os.symlink(f"{RUNTIME}/etc", "root/etc")
-        os.chdir("root")
-        kernel.pivot_root_here()
-
-    def _build_runtime(self, runtime: str) -> None:
-        os.makedirs(f"{runtime}/etc")
-        for index, place in enumerate(self._layout.pins.values()):
-            os.makedirs(f"root{place}")
-            kernel.bind(f"pins/{index}", f"root{place}")
-        for name in _HOST_ETC:
-            source = os.path.realpath(f"/etc/{name}")
-            if os.path.isdir(source):
-                os.mkdir(f"{runtime}/etc/{name}")
-            elif os.path.isfile(source):
-                _write(f"{runtime}/etc/{name}", "")
-            else:
-                continue
-            kernel.bind(source, f"{runtime}/etc/{name}")
-        kernel.bind(runtime, runtime)
-        kernel.make_read_only(runtime)
-
-    def _build_devices(self, devices: str) -> None:
-        os.mkdir(devices)
-        for name in _DEVICES:
-            _write(f"{devices}/{name}", "")
-            kernel.bind(f"/dev/{name}", f"{devices}/{name}")
-        for name, target in _DEVICE_LINKS.items():
-            os.symlink(target, f"{devices}/{name}")
-        for name in ("pts", "shm"):
-            os.mkdir(f"{devices}/{name}")
-        kernel.bind(devices, devices)
-        kernel.make_read_only(devices)
-
-    def prepare(self, tree: str) -> int:
-        """A mount namespace whose root is the directory `tree`; returns a descriptor of it."""
-        kernel.unshare(kernel.CLONE_NEWNS)
-        try:
-            kernel.bind(tree, tree)
-            os.chdir(tree)
-            _bind_system("/", ".")
-            for name in (RUNTIME[1:], "dev", "proc"):
-                os.makedirs(name, exist_ok=True)
-                kernel.bind(f"/{name}", name)
-            kernel.mount(
-                "devpts",
-                "dev/pts",
-                "devpts",
-                kernel.MS_NOSUID | kernel.MS_NOEXEC,
-                "newinstance,ptmxmode=0666",
-            )
-            kernel.bind(base.SHARED_MEMORY[1:], "dev/shm")
-            kernel.pivot_root_here()
-            return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            kernel.setns(self._namespace, kernel.CLONE_NEWNS)
-
-
-def _bind_system(source: str, root: str) -> None:
-    for name in _SYSTEM:
-        if os.path.islink(f"{source}{name}"):
-            if not os.path.lexists(f"{root}/{name}"):
-                os.symlink(os.readlink(f"{source}{name}"), f"{root}/{name}")
-        elif os.path.isdir(f"{source}{name}"):
-            os.makedirs(f"{root}/{name}", exist_ok=True)
-            kernel.bind(f"{source}{name}", f"{root}/{name}")
-            kernel.make_read_only(f"{root}/{name}")
 
 
 def start_family(run_init: Callable[[], None]) -> None:
@@ -322,7 +148,7 @@ def start_family(run_init: Callable[[], None]) -> None:
     if middle == 0:
         kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
         if os.fork() == 0:
-            kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)
+            kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
             run_init()
         os._exit(0)
     os.waitpid(middle, 0)
@@ -354,7 +180,7 @@ class NamespaceJail:
     def _move(descriptor: int) -> None:
         kernel.setns(descriptor, kernel.CLONE_NEWNS)
         os.close(descriptor)
-        kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)  # the family's own; the emulator's lies below it
+        kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str) -> str:
         return path

@@ -15,7 +15,7 @@ elif [ -n "$PODFLARE_PORTABLE_ROOT" ]; then
     if [[ $__podflare_rest == */[A-Za-z._]* ]]; then
         __podflare_script=$(
             printf %s "$__podflare_script" |
-                "$PODFLARE_PORTABLE_ROOT/.venv/bin/python3" -I -S "${BASH_SOURCE[0]%/*}/portable_boot.py"
+                "$PODFLARE_PORTABLE_ROOT/.venv/bin/python3" -I -S "${BASH_SOURCE[0]%/*}/portable_rewrite.py"
         ) && {
             eval "unset __podflare_script __podflare_rest; $__podflare_script"
             exit

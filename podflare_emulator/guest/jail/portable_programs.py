@@ -43,7 +43,7 @@ def _argument(word: Any, command: Command, path_map: PathMap) -> Any:
     role = command.take(word)
     if role is Role.SCRIPT:
         return shell_command(word, path_map)
-    if role is Role.TEXT:
+    if role in (Role.TEXT, Role.SAID):
         return word
     option = _OPTION.fullmatch(word)
     name, path = option.groups() if option else ("", word)

@@ -276,7 +276,7 @@ class _Rewriter:
         written = "".join(part if isinstance(part, str) else part.literal for part in word.parts)
         if role is Role.SCRIPT:
             return self._rendered_script(written, word)
-        if role is Role.TEXT and not word.is_pattern:
+        if role is Role.TEXT or (role is Role.SAID and not word.is_pattern):
             return written
         if word.meaning == "/" and takes_root:
             return f"{shlex.quote(self.paths.prefix)}{written}"

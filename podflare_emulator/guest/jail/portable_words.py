@@ -9,6 +9,7 @@ import re
 class Role(enum.Enum):
     PATH = enum.auto()  # a path, if it looks like one
     TEXT = enum.auto()  # data, even if it looks like a path
+    SAID = enum.auto()  # data, but for a pattern that the shell matches against file names
     SCRIPT = enum.auto()  # a shell script of its own
 
 
@@ -70,7 +71,9 @@ class Command:
             self._take_program(word)
             return Role.PATH
         previous, self._previous = self._previous, word
-        if self.name in _SAYING or previous == "=~":
+        if self.name in _SAYING:
+            return Role.SAID
+        if previous == "=~":
             return Role.TEXT
         if self.name in SHELLS:
             return self._take_for_shell(word, previous)

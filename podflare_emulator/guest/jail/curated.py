@@ -1,0 +1,178 @@
+"""The keeper's half of the namespace backend: the curated root that the emulator's processes live in, and jails."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from .. import base, environment, tree
+from ..order import Order
+from ..protocol import Message
+from . import kernel
+from .layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
+
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+_PTS_FLAGS = kernel.MS_NOSUID | kernel.MS_NOEXEC
+_PROBE = "probe"  # no jail's name
+
+
+class Keep:
+    """The curated root of the emulator's own processes, and the maker of jails in it."""
+
+    state = "/state"
+    shared: tuple[str, ...] = ()  # nothing needs mapping
+    guest_code = GUEST_CODE
+    python = f"{base.VENV}/bin/python3"
+
+    def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
+        self.name = os.path.basename(order.state)
+        self._layout = layout
+        self.environment = environment.of_zygote("", layout.library)
+        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
+        if not pinned:
+            pin(layout)
+        self._build_root()
+        socket.sethostname(HOSTNAME)
+        self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._mounts = self._lay_out_mounts()
+        self._stacks = self._can_stack()
+        self._baseline = tree.now()
+
+    def _build_root(self) -> None:
+        os.makedirs("root")
+        kernel.mount("podflare", "root", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=1m")
+        os.mkdir("root/state")
+        kernel.bind(".", "root/state")
+        kernel.unmount("root/state/root")
+        _bind_system("root")
+        os.mkdir("root/proc")
+        kernel.bind("/proc", "root/proc")
+        self._build_runtime("root" + RUNTIME)
+        self._build_devices("root/dev")
+        os.symlink(f"/state/base{base.VENV}", "root" + base.VENV)
+        os.symlink(f"{RUNTIME}/etc", "root/etc")
+        os.chdir("root")
+        kernel.pivot_root_here()
+
+    def _build_runtime(self, runtime: str) -> None:
+        os.makedirs(f"{runtime}/etc")
+        for index, place in enumerate(self._layout.pins.values()):
+            os.makedirs(f"root{place}")
+            kernel.bind(f"pins/{index}", f"root{place}")
+        for name in HOST_ETC:
+            source = os.path.realpath(f"/etc/{name}")
+            if os.path.isdir(source):
+                os.mkdir(f"{runtime}/etc/{name}")
+            elif os.path.isfile(source):
+                _touch(f"{runtime}/etc/{name}")
+            else:
+                continue
+            kernel.bind(source, f"{runtime}/etc/{name}")
+        kernel.bind(runtime, runtime)
+        kernel.make_read_only(runtime)
+
+    def _build_devices(self, devices: str) -> None:
+        os.mkdir(devices)
+        for name in _DEVICES:
+            _touch(f"{devices}/{name}")
+            kernel.bind(f"/dev/{name}", f"{devices}/{name}")
+        for name, target in _DEVICE_LINKS.items():
+            os.symlink(target, f"{devices}/{name}")
+        for name in ("pts", "shm"):
+            os.mkdir(f"{devices}/{name}")
+        kernel.bind(devices, devices)
+        kernel.make_read_only(devices)
+
+    @staticmethod
+    def belongs(pid: int, message: Message) -> bool:
+        """The keeper's own children are no sandbox's."""
+        return False
+
+    def prepare(self, name: str) -> tuple[int, int]:
+        """A jail: a mount namespace whose root is a sandbox's tree.
+
+        Returns a descriptor of it, and the time (ns) before which nothing in the tree is the user's.
+        """
+        directory = f"{self.state}/jails/{name}"
+        if self._stacks:
+            _make_layers(directory)
+            baseline = self._baseline
+        else:
+            tree.copy(f"{self.state}/base", directory)
+            baseline = tree.now()
+        kernel.unshare(kernel.CLONE_NEWNS)
+        try:
+            if self._stacks:
+                self._stack(directory)
+            else:
+                kernel.bind(directory, directory)
+            os.chdir(directory)
+            for mounted in self._mounts:
+                kernel.bind(f"/{mounted}", mounted)
+            kernel.mount("devpts", "dev/pts", "devpts", _PTS_FLAGS, "newinstance,ptmxmode=0666")
+            kernel.bind(base.SHARED_MEMORY[1:], "dev/shm")
+            kernel.pivot_root_here()
+            return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), baseline
+        finally:
+            kernel.setns(self._namespace, kernel.CLONE_NEWNS)
+
+    def _lay_out_mounts(self) -> list[str]:
+        """The places in the base tree that a jail's mounts go over; returns their names."""
+        place = f"{self.state}/base"
+        mounts = [RUNTIME[1:], "dev", "proc"]
+        for name in SYSTEM:
+            if os.path.islink(f"/{name}"):
+                os.symlink(os.readlink(f"/{name}"), f"{place}/{name}")
+            elif os.path.isdir(f"/{name}"):
+                mounts.append(name)
+        for name in mounts:
+            os.mkdir(f"{place}/{name}")
+        return mounts
+
+    def _can_stack(self) -> bool:
+        """Whether this kernel and this file system let a jail be a layer over the base tree (Linux 5.11)."""
+        directory = f"{self.state}/{_PROBE}"
+        _make_layers(directory)
+        try:
+            self._stack(directory)
+            # What a fork will do: change, remove and replace what lies in the base tree.
+            os.rmdir(f"{directory}/srv")
+            os.mkdir(f"{directory}/srv")
+            os.chmod(f"{directory}/media", 0o700)
+        except OSError:
+            return False
+        else:
+            kernel.unmount(directory)
+            return True
+
+    def _stack(self, directory: str) -> None:
+        layers = f"lowerdir={self.state}/base,upperdir={directory}/upper,workdir={directory}/work"
+        kernel.mount("overlay", directory, "overlay", 0, f"{layers},userxattr")
+
+
+def _bind_system(root: str) -> None:
+    for name in SYSTEM:
+        if os.path.islink(f"/{name}"):
+            os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
+        elif os.path.isdir(f"/{name}"):
+            os.mkdir(f"{root}/{name}")
+            kernel.bind(f"/{name}", f"{root}/{name}")
+            kernel.make_read_only(f"{root}/{name}")
+
+
+def _make_layers(directory: str) -> None:
+    for layer in ("", "/upper", "/work"):
+        os.mkdir(directory + layer)
+
+
+def _touch(path: str) -> None:
+    """A place to bind a file over."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY))

@@ -1,0 +1,75 @@
+"""Which of the host's directories a jail shows, and where."""
+
+from __future__ import annotations
+
+import os
+
+from ..order import Python
+from . import kernel
+
+RUNTIME = "/.podflare"  # the interpreter, its packages and this code: out of the way of `find /root /tmp`
+GUEST_CODE = f"{RUNTIME}/guest"
+HOSTNAME = "sandbox"
+
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix")
+HOST_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "debian_version",
+    "fonts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "lsb-release",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "pki",
+    "protocols",
+    "services",
+    "ssl",
+    "terminfo",
+)
+PROC_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+
+# Below these a jail has mounts of the system, not files of the sandbox's.
+MOUNTS = frozenset((*SYSTEM, RUNTIME[1:], "dev", "proc"))
+
+
+def below_system(path: str) -> bool:
+    return any(path == f"/{name}" or path.startswith(f"/{name}/") for name in SYSTEM)
+
+
+class Layout:
+    """Which of the host's directories appear where: the interpreter and its packages at neutral places."""
+
+    def __init__(self, python: Python) -> None:
+        self.pins = {os.path.dirname(os.path.dirname(__file__)): GUEST_CODE}  # host directory -> place inside
+        self.executable = self._place(python.prefix, python.executable, f"{RUNTIME}/python")
+        # Built with a shared library, an interpreter looks for it where it was installed: not where it is now.
+        moved = python.library and not below_system(python.library)
+        self.library = self._place(python.prefix, python.library, f"{RUNTIME}/python") if moved else ""
+        self.path = [
+            self._place(directory, directory, f"{RUNTIME}/packages/{number}")
+            for number, directory in enumerate(python.path)
+        ]
+
+    def _place(self, tree: str, path: str, place: str) -> str:
+        """Where `path`, in `tree`, is seen inside; `tree` is pinned at `place` unless it is visible already."""
+        if below_system(tree):
+            return path
+        for pinned, seen in self.pins.items():
+            if path == pinned or path.startswith(f"{pinned}/"):
+                return seen + path[len(pinned) :]
+        self.pins[tree] = place
+        return place + path[len(tree) :]
+
+
+def pin(layout: Layout) -> None:
+    """Binds what is to be seen inside below the current directory, under names that any id can reach."""
+    for index, directory in enumerate(layout.pins):
+        os.makedirs(f"pins/{index}")
+        kernel.bind(directory, f"pins/{index}")
