@@ -118,6 +118,8 @@ class Execution:
 
     def _finish(self, result: int | Ended) -> None:
         self.finished = True
+        if len(self._unread) >= _UNREAD:
+            self._machine.guest.output.resume()  # the next exec must not find it paused
         self._machine.rest()
         for stream, lines in self._lines.items():
             self._tell(stream, lines.rest())
