@@ -1,0 +1,103 @@
+"""The servers that the contract is checked against, and a clean sandbox on each for every test.
+
+Without options: an emulator for each isolation backend. With `--podflare-url URL` (and `--podflare-api-key-env NAME`,
+the environment variable that holds the key): that server, without what only an emulator can do.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from podflare import Client, Sandbox
+from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator.settings import Isolation
+
+from .server import Server
+from .wire import Wire
+
+BACKENDS: tuple[Isolation, ...] = ("namespace", "portable")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        url = metafunc.config.getoption("--podflare-url", default=None)
+        metafunc.parametrize("server", [url] if url else BACKENDS, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The server under test, for the whole session."""
+    if request.config.getoption("--podflare-url", default=None):
+        variable = request.config.getoption("--podflare-api-key-env", default=None)
+        yield Server(request.param, os.environ[variable] if variable else None, emulated=False)
+        return
+    emulator = Emulator(isolation=request.param)
+    try:
+        emulator.start()
+    except EmulatorError as error:
+        if request.param == "portable":  # it needs nothing that a machine could lack
+            raise
+        pytest.skip(str(error))
+    yield Server(emulator.url, None, emulated=True)
+    emulator.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[Client]:
+    with Client(host=server.url, api_key=server.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+def sandbox(client: Client) -> Iterator[Sandbox]:
+    with Sandbox(client=client) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[..., list[Sandbox]]]:
+    """`fork(sandbox, n=1)`: children that are closed after the test."""
+    made: list[Sandbox] = []
+
+    def fork(sandbox: Sandbox, n: int = 1) -> list[Sandbox]:
+        children = sandbox.fork(n)
+        made.extend(children)
+        return children
+
+    yield fork
+    for child in made:
+        child.close()
+
+
+@pytest.fixture
+def wire(server: Server) -> Iterator[Wire]:
+    wire = Wire(server)
+    yield wire
+    wire.clean_up()
+
+
+@pytest.fixture
+def ours(server: Server) -> None:
+    """For what no source tells of the service: a decision of this project."""
+    if not server.emulated:
+        pytest.skip("a decision of the emulator's: what the service does is not known")
+
+
+@pytest.fixture
+def own_emulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Emulator]]:
+    """`own_emulator(**settings)`: an emulator that serves until the test ends."""
+    if request.config.getoption("--podflare-url", default=None):
+        pytest.skip("it needs an emulator that the test itself has configured")
+    started: list[Emulator] = []
+
+    def start(**settings: Any) -> Emulator:
+        emulator = Emulator(**settings)
+        emulator.start()
+        started.append(emulator)
+        return emulator
+
+    yield start
+    for emulator in started:
+        emulator.stop()

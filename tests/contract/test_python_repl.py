@@ -1,0 +1,222 @@
+"""Python runs in one long-lived interpreter per sandbox, in one shared globals dict."""
+
+import pytest
+
+from podflare import Sandbox
+
+from .printed import printed
+
+
+def test_names_persist(sandbox: Sandbox) -> None:
+    printed(sandbox, "x = 41\ndef double(value): return 2 * value\nclass Thing: colour = 'red'")
+    assert printed(sandbox, "x += 1; print(x, double(x), Thing.colour)") == "42 84 red"
+
+
+def test_imports_persist(sandbox: Sandbox) -> None:
+    printed(sandbox, "import math as m; from os import path")
+    assert printed(sandbox, "print(m.floor(2.5), path.join('a', 'b'))") == "2 a/b"
+
+
+def test_functions_see_names_that_are_bound_later(sandbox: Sandbox) -> None:
+    printed(sandbox, "def later(): return value")
+    assert printed(sandbox, "value = 5; print(later())") == "5"
+
+
+def test_the_code_is_the_main_module(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "import __main__; here = 1; print(__name__, __main__.here)") == "__main__ 1"
+
+
+def test_a_class_of_the_code_can_be_pickled(sandbox: Sandbox) -> None:
+    printed(sandbox, "class Point:\n    x = 1\nimport pickle")
+    assert printed(sandbox, "print(type(pickle.loads(pickle.dumps(Point()))) is Point)") == "True"
+
+
+def test_the_working_directory_persists(sandbox: Sandbox) -> None:
+    printed(sandbox, "import os; os.makedirs('/root/deep/er'); os.chdir('/root/deep/er')")
+    assert printed(sandbox, "print(os.getcwd()); open('made', 'w').close()") == "/root/deep/er"
+    assert printed(sandbox, "print(os.listdir('/root/deep/er'))") == "['made']"
+
+
+def test_the_environment_persists(sandbox: Sandbox) -> None:
+    printed(sandbox, "import os; os.environ['COLOUR'] = 'blue'")
+    assert printed(sandbox, "os.system('echo $COLOUR')") == "blue"
+
+
+def test_sys_path_persists(sandbox: Sandbox) -> None:
+    printed(sandbox, "import os, sys; os.mkdir('/root/lib'); sys.path.insert(0, '/root/lib')")
+    printed(sandbox, "echo 'answer = 42' > /root/lib/just_written.py", "bash")
+    assert printed(sandbox, "import just_written; print(just_written.answer)") == "42"
+
+
+def test_open_files_persist(sandbox: Sandbox) -> None:
+    printed(sandbox, "file = open('/tmp/file', 'w+'); file.write('first ')")
+    assert printed(sandbox, "file.write('second'); file.seek(0); print(file.read())") == "first second"
+
+
+def test_sockets_persist(sandbox: Sandbox) -> None:
+    printed(sandbox, "import socket; a, b = socket.socketpair()")
+    printed(sandbox, "a.sendall(b'hello')")
+    assert printed(sandbox, "print(b.recv(5))") == "b'hello'"
+
+
+def test_threads_go_on(sandbox: Sandbox) -> None:
+    printed(
+        sandbox,
+        """
+        import queue, threading
+        asked, answered = queue.Queue(), queue.Queue()
+        def work():
+            while True:
+                answered.put(asked.get() * 2)
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        """,
+    )
+    assert printed(sandbox, "asked.put(21); print(answered.get())") == "42"
+
+
+def test_a_thread_works_while_no_exec_runs(sandbox: Sandbox) -> None:
+    printed(
+        sandbox,
+        """
+        import threading, time
+        finished = threading.Event()
+        threading.Thread(target=lambda: (time.sleep(0.2), finished.set())).start()
+        """,
+    )
+    assert printed(sandbox, "print(finished.wait(30))") == "True"
+
+
+def test_child_processes_go_on(sandbox: Sandbox) -> None:
+    code = "import subprocess; cat = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)"
+    printed(sandbox, code)
+    assert printed(sandbox, "print(cat.poll()); print(cat.communicate(b'still here')[0])") == (
+        "None\nb'still here'"
+    )
+
+
+def test_nothing_is_echoed(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "1 + 1\n'text'\n[1, 2]") == ""
+
+
+def test_code_may_be_indented_as_a_block(sandbox: Sandbox) -> None:
+    code = """
+        import math
+
+        # not indented as the rest is
+        if math.pi > 3:
+            print('more')
+        print('than 3')
+    """
+    assert printed(sandbox, code) == "more\nthan 3"
+
+
+def test_code_may_be_indented_with_tabs(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "\tfor i in range(2):\n\t\tprint(i)\n") == "0\n1"
+
+
+def test_text_in_code_that_is_not_indented_keeps_its_spaces(sandbox: Sandbox) -> None:
+    assert printed(sandbox, 'text = """\n  two\n    four\n"""\nprint(repr(text))') == r"'\n  two\n    four\n'"
+
+
+def test_windows_line_ends_are_fine(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "if True:\r\n    print(1)\r\nprint(2)\r\n") == "1\n2"
+
+
+def test_an_exception_is_a_traceback_on_stderr_and_exit_1(sandbox: Sandbox) -> None:
+    result = sandbox.run_code("print('before')\ndef fails():\n    return 1 / 0\nfails()\nprint('after')")
+    assert (result.stdout, result.exit_code) == ("before", 1)
+    assert result.stderr.startswith("Traceback (most recent call last):")
+    assert result.stderr.endswith("ZeroDivisionError: division by zero")
+    assert "in fails" in result.stderr
+
+
+def test_a_traceback_shows_the_users_lines_and_no_others(sandbox: Sandbox) -> None:
+    stderr = sandbox.run_code("def fails():\n    raise ValueError('no')\nfails()").stderr
+    assert "raise ValueError('no')" in stderr
+    assert stderr.count("File ") == 2
+
+
+def test_a_traceback_shows_the_lines_of_an_earlier_exec(sandbox: Sandbox) -> None:
+    printed(sandbox, "def fails():\n    raise ValueError('no')  # marked")
+    assert "# marked" in sandbox.run_code("fails()").stderr
+
+
+def test_the_call_after_an_exception_works_with_what_was_bound_before(sandbox: Sandbox) -> None:
+    sandbox.run_code("kept = 1; missing")
+    assert printed(sandbox, "print(kept)") == "1"
+
+
+def test_a_syntax_error_is_exit_1_and_nothing_has_run(sandbox: Sandbox) -> None:
+    result = sandbox.run_code("print('never')\ndef broken(:\n")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert "SyntaxError" in result.stderr
+    assert printed(sandbox, "print('works')") == "works"
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "stderr"),
+    [
+        ("raise SystemExit(3)", 3, ""),
+        ("raise SystemExit", 0, ""),
+        ("raise SystemExit(None)", 0, ""),
+        ("raise SystemExit(0)", 0, ""),
+        ("raise SystemExit('a message')", 1, "a message"),
+        ("import sys; sys.exit(4)", 4, ""),
+        ("raise SystemExit(-1)", 255, ""),
+    ],
+)
+def test_system_exit_ends_the_call_with_its_code(
+    sandbox: Sandbox, code: str, exit_code: int, stderr: str
+) -> None:
+    result = sandbox.run_code(f"kept = 'alive'\n{code}\nprint('never')")
+    assert (result.stdout, result.stderr, result.exit_code) == ("", stderr, exit_code)
+    assert printed(sandbox, "print(kept)") == "alive"
+
+
+def test_stdin_is_empty(sandbox: Sandbox) -> None:
+    assert sandbox.run_code("input()").stderr.endswith("EOFError: EOF when reading a line")
+
+
+def test_endless_recursion_is_an_exception_like_any(sandbox: Sandbox) -> None:
+    result = sandbox.run_code("def deeper(): deeper()\ndeeper()")
+    assert result.exit_code == 1
+    assert "RecursionError" in result.stderr
+    assert printed(sandbox, "print('works')") == "works"
+
+
+def test_a_traceback_of_an_exception_that_cannot_be_printed_does_no_harm(sandbox: Sandbox) -> None:
+    result = sandbox.run_code("class Odd(Exception):\n    def __str__(self): raise Odd\nraise Odd")
+    assert result.exit_code == 1
+    assert "Odd" in result.stderr
+    assert printed(sandbox, "print('works')") == "works"
+
+
+def test_code_that_closes_stdout_loses_only_its_own_output(sandbox: Sandbox) -> None:
+    sandbox.run_code("import sys; sys.stdout.close()")
+    assert printed(sandbox, "print('heard')") == "heard"
+
+
+def test_asyncio_runs(sandbox: Sandbox) -> None:
+    code = (
+        "import asyncio\nasync def answer(): await asyncio.sleep(0); return 42\nprint(asyncio.run(answer()))"
+    )
+    assert printed(sandbox, code) == "42"
+
+
+def test_multiprocessing_runs(sandbox: Sandbox) -> None:
+    code = """
+        import multiprocessing
+        def square(x): return x * x
+        with multiprocessing.get_context('fork').Pool(2) as pool:
+            print(pool.map(square, range(4)))
+        """
+    assert sandbox.run_code(code).stdout == "[0, 1, 4, 9]"
+
+
+def test_code_that_forks_answers_once(sandbox: Sandbox) -> None:
+    result = sandbox.run_code(
+        "import os; child = os.fork()\nif child: os.waitpid(child, 0)\nprint(child > 0)"
+    )
+    assert sorted(result.stdout.split()) == ["False", "True"]
+    assert printed(sandbox, "print('once')") == "once"
