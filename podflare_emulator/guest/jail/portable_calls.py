@@ -64,15 +64,18 @@ _OS_CALLS: dict[str, tuple[str, ...]] = {
 _OS_RESULTS = ("getcwd", "getcwdb", "readlink")  # these return a path
 _ELSEWHERE = ("dir_fd", "src_dir_fd", "dst_dir_fd")  # what a relative path is relative to, if given
 
-# Modules that are mostly imported later, if at all; in them, functions by the name of the path, their first argument.
+# Modules that are mostly imported later, if at all; in them, the functions and classes whose first argument is a path,
+# and its name.
 _LATE_CALLS = {
     "_ctypes": {"dlopen": "name"},
     "_dbm": {"open": "filename"},
     "_gdbm": {"open": "filename"},
     "_sqlite3": {"connect": "database"},
-    "pyarrow.fs": {"_resolve_filesystem_and_path": "path"},
+    "pyarrow.lib": {"OSFile": "path", "memory_map": "path"},
+    "pyarrow.util": {"_stringify_path": "path"},  # all that pyarrow opens by itself has been through this
 }
 _SOCKET_CALLS = ("bind", "connect", "connect_ex")
+_LATE = frozenset({*_LATE_CALLS, "_posixsubprocess", "socket"})
 
 # Modules whose classes and functions keep functions of os that they found when they were imported.
 _REBOUND_INSIDE = ("glob", "pathlib", "pathlib._local", "shutil", "tempfile")
@@ -187,10 +190,10 @@ def _of_two_paths(function: Callable[..., Any], is_link: bool) -> Callable[..., 
     return call
 
 
-def _of_keyword(function: Callable[..., Any], keyword: str) -> Callable[..., Any]:
+def _of_keyword(function: Callable[..., Any], keyword: str, first: int) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        if args:
-            args = (_real_or_url(args[0]), *args[1:])
+        if len(args) > first:
+            args = (*args[:first], _real_or_url(args[first]), *args[first + 1 :])
         elif keyword in kwargs:
             kwargs[keyword] = _real_or_url(kwargs[keyword])
         return function(*args, **kwargs)
@@ -372,9 +375,8 @@ def install() -> None:
     _replace((io, _io), "FileIO", FileIO)
     _imp.create_dynamic = _create_dynamic
     FileIO.__module__, FileIO.__doc__ = _file_class.__module__, _file_class.__doc__
-    for name in (*_LATE_CALLS, "socket", "_posixsubprocess"):
-        if name in sys.modules:
-            _replace_late(sys.modules[name])
+    for name in _LATE & sys.modules.keys():
+        _replace_late(sys.modules[name])
     sys.meta_path.insert(0, _LateFinder())
     _rebind()
 
@@ -395,7 +397,14 @@ def _replace_late(module: ModuleType) -> None:
     for name, keyword in _LATE_CALLS.get(module.__name__, {}).items():
         function = getattr(module, name, None)
         if function is not None:
-            _replace((module,), name, stand_in(function, _of_keyword(function, keyword)))
+            is_class = isinstance(function, type)
+            call = _of_keyword(function.__new__ if is_class else function, keyword, first=int(is_class))
+            mapped = (
+                type(name, (function,), {"__new__": call, "__module__": function.__module__})
+                if is_class
+                else stand_in(function, call)
+            )
+            _replace((module,), name, mapped)
     if module.__name__ == "_posixsubprocess":
         from . import portable_spawn
 
@@ -416,13 +425,10 @@ def _of_address(method: Callable[..., Any], unix: int) -> Callable[..., Any]:
 
 
 class _LateFinder:
-    """Asks the other finders for the modules of _LATE_CALLS, and has them mapped when they have been loaded."""
-
-    def __init__(self) -> None:
-        self._names = {*_LATE_CALLS, "socket", "_posixsubprocess"}
+    """Asks the other finders for the modules of `_LATE`, and has them mapped when they have been loaded."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in self._names:
+        if name not in _LATE:
             return None
         for finder in sys.meta_path:
             if finder is not self and hasattr(finder, "find_spec"):
