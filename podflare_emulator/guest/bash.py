@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from subprocess import DEVNULL, Popen
 
 _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128 KiB
@@ -18,12 +19,15 @@ else:
     _OWN_GROUP = {"preexec_fn": os.setpgrp}
 
 
-def run(code: str, environment: dict[str, str], directory: str) -> int:
-    """Waits for bash, not for what it leaves in the background; returns the exit code as a shell would tell it."""
+def run(code: str, environment: dict[str, str], directory: str, interrupted: Callable[[], bool]) -> int:
+    """Waits for bash, not for what it leaves in the background; returns the exit code as a shell would tell it.
+
+    `interrupted` tells whether the interrupt came before there was a bash that it could reach.
+    """
     if "\0" in code or len(code.encode("utf-8", "surrogateescape")) > _LONGEST_ARGUMENT:
         with _script(code) as descriptor:
-            return _run([f". /dev/fd/{descriptor}"], environment, directory, [descriptor])
-    return _run([code], environment, directory, [])
+            return _run([f". /dev/fd/{descriptor}"], environment, directory, [descriptor], interrupted)
+    return _run([code], environment, directory, [], interrupted)
 
 
 @contextlib.contextmanager
@@ -34,7 +38,13 @@ def _script(code: str):  # type: ignore[no-untyped-def]
         yield file.fileno()
 
 
-def _run(words: list[str], environment: dict[str, str], directory: str, descriptors: list[int]) -> int:
+def _run(
+    words: list[str],
+    environment: dict[str, str],
+    directory: str,
+    descriptors: list[int],
+    interrupted: Callable[[], bool],
+) -> int:
     try:
         process = Popen(
             ["bash", "-c", *words, "bash"],
@@ -47,13 +57,15 @@ def _run(words: list[str], environment: dict[str, str], directory: str, descript
     except OSError as error:
         os.write(2, f"bash could not be started: {error}\n".encode())
         return 127
-    code = _wait(process)
+    code = _wait(process, interrupted)
     return 128 - code if code < 0 else code
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
+def _wait(process: subprocess.Popen[bytes], interrupted: Callable[[], bool]) -> int:
     previous = signal.signal(signal.SIGINT, lambda *_: _interrupt(process.pid))
     try:
+        if interrupted():
+            _interrupt(process.pid)
         return process.wait()
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)

@@ -113,6 +113,7 @@ class Guest:
         while (arrived := self.connection.receive()) is not None:
             message, descriptors = arrived
             if message["op"] == "exec":
+                self.repl.expect(message["interrupts"])
                 code = self._execute(message["code"], message["language"])
                 if os.getpid() != self.pid:  # the user's code forked, and its child came back here
                     os._exit(code)
@@ -127,7 +128,10 @@ class Guest:
         self._mend_descriptors()
         try:
             if language == "bash":
-                return bash.run(self.jail.script(code), self.jail.variables(), f"{self.jail.prefix}/root")
+                home = f"{self.jail.prefix}/root"
+                return bash.run(
+                    self.jail.script(code), self.jail.variables(), home, lambda: self.repl.interrupted
+                )
             return self.repl.run(code)
         finally:
             self.flush()

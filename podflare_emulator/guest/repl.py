@@ -27,6 +27,8 @@ class Repl:
         self.globals = main.__dict__
         self._runs = 0
         self._running = False
+        self._interrupts = 0  # how many have arrived,
+        self._past = 0  # and how many of them were meant for earlier execs
         signal.signal(signal.SIGINT, self._interrupt)
         self._open_streams()
 
@@ -42,6 +44,8 @@ class Repl:
             code = compile(source, name, "exec", dont_inherit=True)
             self._running = True
             try:
+                if self.interrupted:
+                    raise KeyboardInterrupt
                 exec(code, self.globals)
             finally:
                 self._running = False
@@ -59,8 +63,19 @@ class Repl:
             except Exception:  # closed, or an object of the user's that cannot
                 self._open_streams(only_closed=True)
 
+    def expect(self, interrupts: int) -> None:
+        """An exec begins, which was ordered after `interrupts` of them: one more is meant for it, however early."""
+        self._past = interrupts
+        self._interrupts = max(self._interrupts, interrupts)  # not all of them came here
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the client of this exec had gone away before its code could start."""
+        return self._interrupts > self._past
+
     def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
-        """SIGINT: stops the running code; between two execs there is nothing to stop."""
+        """SIGINT: stops the running code. Between two execs it is late for the last one, or early for the next."""
+        self._interrupts += 1
         if self._running:
             raise KeyboardInterrupt
 

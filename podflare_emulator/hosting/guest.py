@@ -70,6 +70,7 @@ class Guest:
         self._forked: asyncio.Future[Message] | None = None
         self._closing = False
         self._mark = ""
+        self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
         self.jail = jail
         self.ended: Ended | None = None
@@ -90,7 +91,9 @@ class Guest:
         """Starts code; `sink` gets its output, then `on_exit` is called with its exit code or the guest's end."""
         self._on_exit = on_exit
         try:
-            self._channel.send({"op": "exec", "code": code, "language": language})
+            self._channel.send(
+                {"op": "exec", "code": code, "language": language, "interrupts": self._interrupts}
+            )
         except HostingError:
             if self.ended:
                 self._finish(self.ended)  # else _closed is still finding out how
@@ -98,12 +101,15 @@ class Guest:
     async def interrupt(self) -> None:
         """Ctrl-C for the running code; returns when it has been sent, so that it cannot hit the next one."""
         if self.pid and not self._init.channel.closed:
+            self._interrupts += 1
             await self._init.signal(self.pid, signal.SIGINT)
 
     async def fork(self, jails: list[Jail]) -> tuple[list[Guest], int]:
         """Children in these jails, and how many threads only the parent has. All or none: raises HostingError."""
         ends = [Ends() for _ in jails]
         children = [Guest(end, jail, self._init) for end, jail in zip(ends, jails, strict=True)]
+        for child in children:
+            child._interrupts = self._interrupts  # its process remembers what the parent's has seen
         descriptors = [
             number
             for end, jail in zip(ends, jails, strict=True)
