@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import operator
 import os
 import re
@@ -61,10 +60,13 @@ def import_sdk() -> ModuleType | None:
     """The `podflare` that is installed, whoever published it; None if there is none."""
     if "podflare" in sys.modules:
         return sys.modules["podflare"]
-    if importlib.util.find_spec("podflare") is None:
-        return None
     with tempfile.TemporaryDirectory() as home, environment({"HOME": home}):
-        return importlib.import_module("podflare")
+        try:
+            return importlib.import_module("podflare")
+        except ModuleNotFoundError as error:
+            if error.name != "podflare":
+                raise
+            return None
 
 
 @contextlib.contextmanager

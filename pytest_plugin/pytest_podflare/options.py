@@ -1,0 +1,160 @@
+"""What a run is told about Podflare: command line, then environment, then ini file; checked once, at its start.
+
+Every test run loads this, with Podflare or without, so it imports nothing that pytest has not imported already.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`--podflare-<name>`, `PODFLARE_TEST_<NAME>`, and `podflare_<name>` in the ini file."""
+
+    name: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> str:
+        return f"--podflare-{self.name.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        return f"PODFLARE_TEST_{self.name.upper()}"
+
+    @property
+    def key(self) -> str:
+        return f"podflare_{self.name}"
+
+
+SETTINGS = (
+    Setting(
+        "server",
+        "thread|process",
+        "where the emulator runs: in a thread of the tests' process, or in a child process, for tests that wreck "
+        "theirs (default thread)",
+        ("thread", "process"),
+    ),
+    Setting(
+        "isolation",
+        "auto|namespace|portable",
+        "how sandboxes are kept apart (default auto)",
+    ),
+    Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
+    Setting(
+        "url", "URL", "run the tests against this server, a real one for example, instead of the emulator"
+    ),
+    Setting(
+        "api_key_env",
+        "NAME",
+        "environment variable that holds the key for --podflare-url (default PODFLARE_API_KEY)",
+    ),
+)
+
+_OF_THE_EMULATOR = {"isolation", "python"}  # it knows best what they may be
+
+
+@dataclass(frozen=True)
+class Options:
+    """`given`: what was set by anybody, for the report's header. `url`: None for the emulator."""
+
+    server: Literal["thread", "process"]
+    isolation: str
+    python: str | None
+    url: str | None
+    api_key: str | None
+    given: dict[str, str]
+
+
+def declare(parser: pytest.Parser) -> None:
+    group = parser.getgroup("podflare", "Podflare sandboxes")
+    for setting in SETTINGS:
+        group.addoption(setting.option, metavar=setting.metavar, default=None, help=setting.help)
+        parser.addini(setting.key, f"as {setting.option}", default=None)
+
+
+def read(config: pytest.Config) -> Options:
+    """Raises pytest.UsageError for what cannot be meant."""
+    values = {setting.name: _value(config, setting) for setting in SETTINGS}
+    given = {name: value for name, (value, _) in values.items() if value}
+    url = given.get("url")
+    key_variable = given.get("api_key_env")
+    if key_variable and not url:
+        raise pytest.UsageError(
+            f"{values['api_key_env'][1]}: the emulator needs no key; give --podflare-url URL besides"
+        )
+    if url:
+        _check_url(url, values["url"][1])
+    for name in _OF_THE_EMULATOR & given.keys():
+        _check_emulators(name, *values[name])
+    return Options(
+        server=cast(Any, given.get("server", "thread")),
+        isolation=given.get("isolation", "auto"),
+        python=given.get("python"),
+        url=url,
+        api_key=_api_key(url, key_variable) if url else None,
+        given=given,
+    )
+
+
+def _value(config: pytest.Config, setting: Setting) -> tuple[str | None, str]:
+    """The value, and who gave it."""
+    sources = (
+        (config.getoption(setting.option), setting.option),
+        (os.environ.get(setting.variable), f"environment variable {setting.variable}"),
+        (config.getini(setting.key), f"{setting.key} in {config.inipath or 'the ini file'}"),
+    )
+    for value, source in sources:
+        if value is None or (value == "" and source != setting.option):
+            continue
+        if not value or (setting.choices and value not in setting.choices):
+            raise pytest.UsageError(f"{source}: expected {_expected(setting)}, got {value!r}")
+        return value, source
+    return None, ""
+
+
+def _expected(setting: Setting) -> str:
+    if not setting.choices:
+        return setting.metavar
+    return f"{', '.join(setting.choices[:-1])} or {setting.choices[-1]}"
+
+
+def _check_url(url: str, source: str) -> None:
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise pytest.UsageError(
+            f"{source}: expected a server's URL such as http://127.0.0.1:7070, got {url!r}"
+        )
+
+
+def _check_emulators(name: str, value: str | None, source: str) -> None:
+    from podflare_emulator.settings import Settings, SettingsError
+
+    try:
+        Settings(**cast(Any, {name: value}))
+    except SettingsError as error:
+        raise pytest.UsageError(f"{source}: {error}") from None
+
+
+def _api_key(url: str, variable: str | None) -> str | None:
+    from podflare_emulator.settings import is_loopback
+
+    key = os.environ.get(variable or "PODFLARE_API_KEY")
+    if not key and (variable or not is_loopback(urlsplit(url).hostname or "")):
+        raise pytest.UsageError(
+            f"--podflare-url {url} needs a key: set the environment variable {variable or 'PODFLARE_API_KEY'}"
+            + ("" if variable else ", or name the one that holds it with --podflare-api-key-env NAME")
+        )
+    return key

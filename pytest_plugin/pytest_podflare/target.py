@@ -1,0 +1,104 @@
+"""What the tests of a session run against: the emulator, or a server somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from podflare_emulator.emulator import Emulator
+from podflare_emulator.errors import EmulatorError
+from podflare_emulator.redirect import import_sdk, redirect_clients
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pytest_podflare.options import Options
+
+
+class Target(Protocol):
+    @property
+    def emulator(self) -> Emulator:
+        """Skips the test where there is none."""
+        ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def serving_one_test(self) -> AbstractContextManager[None]:
+        """Inside, clients of this process find it; afterwards they do not, and the test's sandboxes are gone."""
+        ...
+
+    def create_sandbox(self, **settings: Any) -> Any:
+        """A `Sandbox` of the installed SDK."""
+        ...
+
+
+class EmulatorTarget:
+    def __init__(self, options: Options) -> None:
+        self._emulator = Emulator(server=options.server, isolation=options.isolation, python=options.python)
+
+    @property
+    def emulator(self) -> Emulator:
+        return self._emulator
+
+    def start(self) -> None:
+        import_sdk()  # before a test's patches; see redirect
+        try:
+            self.emulator.start()
+        except EmulatorError as error:
+            pytest.fail(
+                f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more",
+                pytrace=False,
+            )
+        self.emulator.exempt_from_patchers()
+
+    def stop(self) -> None:
+        self.emulator.stop()
+
+    @contextmanager
+    def serving_one_test(self) -> Iterator[None]:
+        self.emulator.exempt_from_patchers()
+        try:
+            with self.emulator.redirect_clients():
+                yield
+        finally:
+            self.emulator.reset()
+
+    def create_sandbox(self, **settings: Any) -> Any:
+        return _sandbox_class()(host=self.emulator.url, **settings)
+
+
+class RemoteTarget:
+    def __init__(self, options: Options) -> None:
+        assert options.url is not None
+        self._url = options.url
+        self._api_key = options.api_key
+
+    @property
+    def emulator(self) -> Emulator:
+        pytest.skip(f"only the emulator can do this, and the tests run against {self._url}")
+
+    def start(self) -> None:
+        import_sdk()
+
+    def stop(self) -> None:
+        pass
+
+    @contextmanager
+    def serving_one_test(self) -> Iterator[None]:
+        with redirect_clients(self._url, self._api_key):
+            yield
+
+    def create_sandbox(self, **settings: Any) -> Any:
+        return _sandbox_class()(host=self._url, api_key=self._api_key, **settings)
+
+
+def _sandbox_class() -> Any:
+    sdk = import_sdk()
+    if sdk is None:
+        pytest.fail("podflare_sandbox needs a Podflare SDK; install one: pip install podflare", pytrace=False)
+    return sdk.Sandbox

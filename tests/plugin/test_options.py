@@ -1,0 +1,118 @@
+"""Command line, environment and ini file; and what a mistake in them says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podflare_emulator.emulator import Emulator
+
+
+@pytest.fixture
+def server() -> Iterator[Emulator]:
+    """Stands for the real service."""
+    with Emulator(api_keys=("pk_real",), isolation="portable") as emulator:
+        yield emulator
+
+
+def test_the_header_tells_what_was_chosen(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--podflare-isolation=portable", "--podflare-server=process")
+    result.stdout.fnmatch_lines(["podflare: emulator * in a process, isolation: portable,*"])
+
+
+def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test(podflare_emulator):
+            assert podflare_emulator.isolation == "portable"
+        """
+    )
+    pytester.runpytest_subprocess(
+        "--podflare-isolation=portable", f"--podflare-python={sys.executable}"
+    ).assert_outcomes(passed=1)
+
+
+def test_command_line_wins_over_environment_and_environment_over_ini_file(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\npodflare_server = process\npodflare_isolation = portable")
+    result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["podflare: * in a process, isolation: portable,*"])
+    monkeypatch.setenv("PODFLARE_TEST_SERVER", "thread")
+    result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["podflare: * in a thread, isolation: portable,*"])
+    result = pytester.runpytest_subprocess("--podflare-server=process")
+    result.stdout.fnmatch_lines(["podflare: * in a process, *"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--podflare-server=fork"], "*--podflare-server: expected thread or process, got 'fork'*"),
+        (["--podflare-isolation=docker"], "*--podflare-isolation: *expected auto, *portable, got 'docker'*"),
+        (["--podflare-python=/no/python"], "*--podflare-python: *no executable file '/no/python'*"),
+        (["--podflare-python="], "*--podflare-python: expected PATH, got ''*"),
+        (["--podflare-url=localhost:7070"], "*--podflare-url: expected a server's URL such as http*"),
+        (["--podflare-url=http://[::1"], "*--podflare-url: expected a server's URL such as http*"),
+        (["--podflare-url=https://api.example"], "*needs a key: set *PODFLARE_API_KEY, or name*"),
+        (
+            ["--podflare-url=http://127.0.0.1:1", "--podflare-api-key-env=STAGING_KEY"],
+            "*needs a key: set the environment variable STAGING_KEY*",
+        ),
+        (["--podflare-api-key-env=KEY"], "*--podflare-api-key-env: * give --podflare-url URL besides*"),
+    ],
+)
+def test_a_mistake_ends_the_run_at_once_and_says_what_to_write(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.delenv("PODFLARE_API_KEY", raising=False)
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+    assert len(result.stderr.lines) <= 2
+
+
+def test_a_mistake_in_the_ini_file_names_the_file(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\npodflare_server = fork")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*podflare_server in *tox.ini: expected thread or process, got 'fork'*"])
+
+
+def test_with_a_url_sandboxes_are_made_there_and_the_emulators_tests_skip(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: Emulator
+) -> None:
+    monkeypatch.setenv("REAL_KEY", "pk_real")
+    pytester.makepyfile(
+        """
+        from podflare import Sandbox
+
+        def test_fixture(podflare_sandbox):
+            assert podflare_sandbox.run_code("print(1)").stdout == "1"
+            with Sandbox() as another:
+                assert another.run_code("print(2)").stdout == "2"
+
+        def test_emulator(podflare_emulator): ...
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        f"--podflare-url={server.url}", "--podflare-api-key-env=REAL_KEY", "-rs"
+    )
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines([f"podflare: {server.url}", "SKIPPED*only the emulator can do this*"])
+    assert server.reset() == [], "every sandbox was closed"
+
+
+def test_an_interpreter_that_does_not_start_is_reported_in_one_piece(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho cannot run >&2; exit 3\n", encoding="utf-8")
+    broken.chmod(0o755)
+    pytester.makepyfile("def test(podflare_sandbox): ...")
+    result = pytester.runpytest_subprocess(f"--podflare-python={broken}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["the Podflare emulator cannot start: *cannot run*", "*doctor*"])
