@@ -14,13 +14,14 @@ import pytest
 from podflare_emulator.guest.jail import landlock, portable
 
 GUEST = str(Path(portable.__file__).parents[1])
+PACKAGES = (*site.getsitepackages(), str(Path(pytest.__file__).parents[1]))
 SHARED = (
     *portable.SYSTEM_DIRECTORIES,
     os.path.realpath(sys.base_prefix),
     sys.base_prefix,
     sys.prefix,
     GUEST,
-    *site.getsitepackages(),
+    *PACKAGES,
 )
 
 # What a guest does before it runs the user's code.
@@ -51,7 +52,7 @@ class Sandbox:
         base = os.path.realpath(sys.executable)
         (root / ".venv/pyvenv.cfg").write_text(f"home = {os.path.dirname(base)}\n")
         (root / ".venv/bin/python3").symlink_to(base)
-        (packages / "host.pth").write_text("".join(f"{path}\n" for path in site.getsitepackages()))
+        (packages / "host.pth").write_text("".join(f"{path}\n" for path in PACKAGES))
         portable.write_boot(str(packages), GUEST)
 
     def python(self, code: str, preload: str = "sys") -> str:
@@ -60,7 +61,15 @@ class Sandbox:
         `preload`: modules that are imported before the guest is mapped.
         """
         return self._shown(
-            [sys.executable, "-I", "-c", f"import {preload}\n{ENTER}", GUEST, self.root, *SHARED],
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                f"import sys; sys.path += {PACKAGES!r}\nimport {preload}\n{ENTER}",
+                GUEST,
+                self.root,
+                *SHARED,
+            ],
             {"HOME": "/root", "PATH": "/.venv/bin:/usr/local/bin:/usr/bin:/bin"},
             code,
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from podflare_emulator.guest.jail.portable import SYSTEM_DIRECTORIES, PathMap, shell_command
 
@@ -82,7 +82,11 @@ def test_what_is_no_mapped_path_is_left_alone(script: str) -> None:
     assert shell_command(script, PATHS) == script
 
 
-@given(st.text(alphabet="ab/ \n\t'\"$(){}<>;&|#=:\\`-*~[]!", max_size=60))
-def test_nothing_but_the_root_is_put_in(script: str) -> None:
+def test_nothing_but_the_root_is_put_in() -> None:
+    """Whatever the script, and be it no script at all."""
+    chance = random.Random(0)
     root = "/0123456789"
-    assert shell_command(script, PathMap(root, ("/b",))).replace(root, "") == script
+    paths = PathMap(root, ("/b",))
+    for _ in range(3000):
+        script = "".join(chance.choices("ab/ \n\t'\"$(){}<>;&|#=:\\`-*~[]!", k=chance.randrange(40)))
+        assert shell_command(script, paths).replace(root, "") == script
