@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from subprocess import DEVNULL, Popen
 
 _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128 KiB
@@ -31,7 +31,7 @@ def run(code: str, environment: dict[str, str], directory: str, interrupted: Cal
 
 
 @contextlib.contextmanager
-def _script(code: str):  # type: ignore[no-untyped-def]
+def _script(code: str) -> Iterator[int]:
     with tempfile.TemporaryFile() as file:
         file.write(code.encode("utf-8", "surrogateescape"))
         file.flush()

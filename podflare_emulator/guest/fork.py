@@ -68,6 +68,7 @@ def _become(
         os.setsid()
         guest.take_descriptors()
         guest.pid = os.getpid()
+        guest.repl.forget_interrupts()
         guest.jail.move(ticket["tree"], entrance[0] if entrance else -1)
         target = os.open(guest.jail.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         tree.synchronize(source, target, skip=guest.jail.mounts, untouched_since=guest.baseline)

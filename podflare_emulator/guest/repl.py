@@ -68,6 +68,10 @@ class Repl:
         self._past = interrupts
         self._interrupts = max(self._interrupts, interrupts)  # not all of them came here
 
+    def forget_interrupts(self) -> None:
+        """A forked child starts the count anew, as its host does: its parent's interrupts were not meant for it."""
+        self._interrupts = self._past = 0
+
     @property
     def interrupted(self) -> bool:
         """Whether the client of this exec had gone away before its code could start."""
