@@ -1,0 +1,240 @@
+"""Programs that name no host are brought to the emulator, whatever client they use; afterwards all is as before."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+PUBLISHED = "0.0.22"
+
+# Keeps a server's URL wherever a client may: what the redirection must find, by value.
+_STUBBORN_CLIENT = """
+import json, os
+from dataclasses import dataclass
+from pathlib import Path
+
+EDGE = "https://api.podflare.ai"
+FROZEN = os.environ.get("PODFLARE_API_URL", EDGE)
+REGIONS = {"eu": "https://eu.podflare.ai"}
+DOCUMENTATION = "https://docs.podflare.ai/sdk"
+pin = None
+
+cache = Path.home() / ".podflare" / "region-cache.json"
+if cache.exists():
+    pin = json.loads(cache.read_text())["url"]
+
+
+@dataclass(frozen=True)
+class Region:
+    name: str
+    url: str
+
+
+KNOWN = (Region("sg", "https://sg.podflare.dev"),)
+
+
+def default(host="https://api.podflare.dev", *, edge=EDGE):
+    return host, edge
+
+
+class Sandbox:
+    host = "https://api.podflare.ai"
+
+    def __init__(self, host=EDGE):
+        global pin
+        pin = pin or "https://pinned.by.the.server"
+
+    @staticmethod
+    def where(host=EDGE):
+        return host
+
+
+def every_url():
+    return [
+        EDGE, FROZEN, REGIONS["eu"], KNOWN[0].url, *default(), Sandbox.host, Sandbox.__init__.__defaults__[0],
+        Sandbox.where(),
+    ]
+"""
+
+
+@pytest.fixture
+def stubborn(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inner run imports this `podflare`, in a home where a region is remembered."""
+    package = pytester.mkpydir("podflare")
+    (package / "__init__.py").write_text(_STUBBORN_CLIENT, encoding="utf-8")
+    (package / "late.py").write_text("from podflare import EDGE\n", encoding="utf-8")
+    cache = Path(os.environ["HOME"], ".podflare", "region-cache.json")
+    cache.parent.mkdir()
+    cache.write_text('{"url": "https://remembered.podflare.ai"}', encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+
+
+@pytest.mark.usefixtures("stubborn")
+def test_every_url_a_client_holds_is_the_emulators_during_the_test_and_its_own_again_after(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import podflare
+
+        before = podflare.every_url()
+
+        def test_during(podflare_emulator):
+            assert set(podflare.every_url()) == {podflare_emulator.url}
+            assert podflare.pin == podflare_emulator.url
+            assert podflare.DOCUMENTATION == "https://docs.podflare.ai/sdk"
+
+        def test_after():
+            assert podflare.every_url() == before
+            assert podflare.pin == "https://remembered.podflare.ai"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+@pytest.mark.usefixtures("stubborn")
+def test_a_client_first_imported_in_a_test_neither_sees_the_remembered_region_nor_keeps_the_emulators_url(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        import sys
+
+        def test_during(podflare_emulator):
+            import podflare
+            import podflare.late
+            assert set(podflare.every_url()) == {podflare_emulator.url} == {podflare.late.EDGE}
+            assert podflare.pin is None
+            podflare.Sandbox()
+            assert podflare.pin == "https://pinned.by.the.server"
+            del sys.modules["podflare"]
+            import podflare as again
+            assert again.FROZEN == podflare_emulator.url
+
+        def test_after():
+            import podflare
+            import podflare.late
+            assert podflare.FROZEN == podflare.EDGE == podflare.late.EDGE == "https://api.podflare.ai"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+@pytest.mark.usefixtures("stubborn")
+def test_a_pin_that_a_test_has_caused_is_gone_after_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_during(podflare_emulator):
+            import podflare
+            podflare.Sandbox()
+
+        def test_after():
+            import podflare
+            assert podflare.pin is None
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+def _published_python() -> str:
+    python = os.environ.get("PODFLARE_PUBLISHED_CLIENT_PYTHON")
+    if python:
+        return python
+    try:
+        if version("podflare") == PUBLISHED:
+            return sys.executable
+    except PackageNotFoundError:
+        pass
+    pytest.skip(
+        f"PODFLARE_PUBLISHED_CLIENT_PYTHON names no interpreter with podflare=={PUBLISHED}, pytest and this emulator"
+    )
+
+
+_WITH_THE_PUBLISHED_CLIENT = """
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+CACHE = Path.home() / ".podflare" / "region-cache.json"
+touched = []
+
+def watch(event, arguments):
+    if event in ("open", "os.mkdir", "os.rename", "os.remove") and str(CACHE.parent) in str(arguments[0]):
+        touched.append((event, arguments[0]))
+
+def held():
+    return {
+        (name, key): value
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] == "podflare"
+        for key, value in vars(module).items()
+        if isinstance(value, str) and value.startswith("http")
+    }
+
+{imports}
+
+def test_version():
+    assert importlib.metadata.version("podflare") == "0.0.22"
+
+def test_it_uses_the_emulator(podflare_emulator):
+    from podflare import Sandbox
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("print(1)\\nprint(2)").stdout == "1\\n2"
+        children = sandbox.fork(n=2)
+        children[0].run_code("open('/root/a.txt', 'w').close()")
+        assert sandbox.diff(children[0])["added"] == ["/root/a.txt"]
+        sandbox.merge_into(children[0])
+        sandbox.upload(b"data", "/root/b.txt")
+        assert sandbox.download("/root/b.txt") == b"data"
+        children[1].close()
+
+def test_it_uses_it_again(podflare_sandbox, podflare_emulator):
+    from podflare import Sandbox
+    assert podflare_sandbox.run_code("import sys; sys.exit(3)").exit_code == 3
+    left_open = Sandbox()
+    assert len(podflare_emulator.reset()) == 2
+    with pytest.raises(httpx.HTTPStatusError) as raised:
+        left_open.run_code("1")
+    assert raised.value.response.status_code == 404
+
+def test_nothing_of_it_is_left():
+    import podflare
+    assert before == held() if before else "https://api.podflare.ai" in held().values()
+    assert not any("127.0.0.1" in url for url in held().values())
+    assert not any(name.startswith("PODFLARE_") for name in os.environ)
+    assert touched == [] and "remembered" in CACHE.read_text()
+
+before = held()
+sys.addaudithook(watch)
+"""
+
+
+@pytest.mark.parametrize("imports", ["", "import podflare"], ids=["imported in a test", "imported before"])
+def test_the_published_client(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, imports: str
+) -> None:
+    python = _published_python()
+    for name in list(os.environ):
+        if name.startswith("PODFLARE_"):
+            monkeypatch.delenv(name)
+    cache = Path(os.environ["HOME"], ".podflare", "region-cache.json")
+    cache.parent.mkdir()
+    remembered = {"url": "https://remembered.podflare.ai", "ts": time.time()}
+    cache.write_text(json.dumps(remembered), encoding="utf-8")
+    pytester.makepyfile(test_it=_WITH_THE_PUBLISHED_CLIENT.replace("{imports}", imports))
+    run = subprocess.run(
+        [python, "-m", "pytest", "-q", "-p", "no:randomly"], cwd=pytester.path, capture_output=True, text=True
+    )
+    assert "4 passed" in run.stdout, run.stdout + run.stderr
