@@ -13,6 +13,7 @@ Known not to be mapped:
 - Pythons that are not the sandbox's own (`/usr/bin/python3`), or run with `-S`, or by `env -i`;
 - output of programs that Python code captures: it names the real directory (which Python takes for the sandbox's, so
   that it can be used), and so does `__file__` of a script that bash started;
+- tracebacks that the user's code formats by itself: they show the mapping's frames;
 - the types of `os`'s functions: they are instances of `MappedFunction`, not built-in functions.
 """
 
@@ -63,6 +64,7 @@ def activate(path_map: PathMap) -> None:
         setattr(sys, attribute, path_map.shown(getattr(sys, attribute)))
     sys.argv[:] = map(path_map.shown, sys.argv)
     sys.path_importer_cache.clear()
+    sys.excepthook = _excepthook
     if "tempfile" in sys.modules:
         sys.modules["tempfile"].__dict__["tempdir"] = None  # found before there was a mapping
 
@@ -170,12 +172,18 @@ def activate_from_environment() -> None:
     for name in (ROOT_VARIABLE, SHARED_VARIABLE, "BASH_ENV"):
         os.environ.pop(name, None)  # what this process starts is given them anew
     activate(path_map)
-    sys.excepthook = _excepthook
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    trace = without_wrappers(trace)
-    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+    import traceback  # only where it is needed; before 3.13 the built-in hook knows no source but files
+
+    chained: BaseException | None = error
+    seen: list[BaseException] = []
+    while chained is not None and chained not in seen:
+        chained.__traceback__ = without_wrappers(chained.__traceback__)
+        seen.append(chained)
+        chained = chained.__cause__ or chained.__context__
+    traceback.print_exception(kind, error, without_wrappers(trace))
 
 
 def without_wrappers(trace: TracebackType | None) -> TracebackType | None:

@@ -286,6 +286,14 @@ def test_tracebacks_name_the_sandboxs_files_and_not_the_mapping(sandbox: Sandbox
     assert said.endswith("FileNotFoundError: [Errno 2] No such file or directory: '/root/none'\n")
 
 
+def test_chained_tracebacks_do_not_show_the_mapping_either(sandbox: Sandbox) -> None:
+    said = sandbox.python(
+        "try: open('/root/none')\nexcept OSError as error: raise ValueError('so') from error"
+    )
+    assert "FileNotFoundError: [Errno 2] No such file or directory: '/root/none'" in said
+    assert "portable_calls" not in said
+
+
 def test_a_forked_process_goes_on_in_another_directory(sandbox: Sandbox) -> None:
     sandbox.file("/data/deep").mkdir()
     sandbox.file("/root/a").write_text("first")
