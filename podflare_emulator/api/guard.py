@@ -14,8 +14,9 @@ class Guard:
 
     Raises:
         HTTPException: 403 for a foreign `Host` (DNS rebinding), `Origin` or cross-site request (a web page);
-            401 on `/v1/*` but healthz for anything but `Authorization: Bearer <one of the keys>`, when there
-            are keys; 415 for a body that is not JSON (what a page can send without a preflight).
+            401 on `/v1/*` but healthz, and on the control API, for anything but
+            `Authorization: Bearer <one of the keys>`, when there are keys; 415 for a body that is not JSON (what
+            a page can send without a preflight).
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -79,7 +80,7 @@ class Guard:
 
 
 def needs_key(path: str) -> bool:
-    return path.startswith("/v1/") and path.rstrip("/") != "/v1/healthz"
+    return path.startswith(("/v1/", "/_emulator/")) and path.rstrip("/") != "/v1/healthz"
 
 
 def host_name(authority: str) -> str:
