@@ -40,7 +40,6 @@ __all__ = [
     "install",
     "move",
     "original",
-    "retarget_links",
     "shell_command",
     "without_wrappers",
     "write_boot",
@@ -73,7 +72,8 @@ def move(root: str) -> None:
     """After a live fork: the same interpreter goes on in another directory, at the same place in it.
 
     Paths of the directory that it leaves, wherever the program has kept them, mean the new one's from now on. A working
-    directory that is not there (yet) in the new one leaves the process at its top.
+    directory that is not there (yet) in the new one leaves the process at its top. A mapped process that copies the
+    old tree into the new one after this, link by link (`os.readlink`, `os.symlink`), makes absolute links lead into it.
     """
     path_map = portable_calls.current()
     try:
@@ -88,26 +88,6 @@ def move(root: str) -> None:
     for finder in sys.path_importer_cache.values():
         if finder is not None and hasattr(finder, "invalidate_caches"):
             finder.invalidate_caches()
-
-
-def retarget_links(root: str, former: str) -> None:
-    """Makes the symbolic links below `root`, a copy of `former`, that lead into `former` lead into the copy."""
-    pending = [root]
-    while pending:
-        directory = pending.pop()
-        try:
-            with original.scandir(directory) as scan:
-                entries = list(scan)
-        except OSError:  # a directory of mode 000: not to be read by the one who made it either
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(entry.path)
-            elif entry.is_symlink():
-                target = original.readlink(entry.path)
-                if target == former or target.startswith(f"{former}/"):
-                    original.unlink(entry.path)
-                    original.symlink(root + target[len(former) :], entry.path)
 
 
 def shell_command(code: str, path_map: PathMap) -> str:
