@@ -175,8 +175,10 @@ class Sandbox:
             try:
                 children, threads = await machine.guest.fork(await self._take_jails(n))
             except HostingError as error:
+                if self.machine is not machine:  # destroyed meanwhile
+                    raise SandboxNotFound from None
                 raise GuestFailed(f"fork failed: {error}") from error
-            if self.machine is not machine:  # destroyed meanwhile
+            if self.machine is not machine:
                 await asyncio.gather(*(child.end() for child in children))
                 raise SandboxNotFound
             return Forked([self._adopt(Machine(child)) for child in children], threads)

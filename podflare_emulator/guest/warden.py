@@ -23,6 +23,7 @@ from .order import Order
 from .protocol import Connection
 from .reaper import parent_of, processes
 
+_MAKING = 60  # seconds, far more than it takes an emulator to make its directory and lock it
 _BACKENDS = {"namespace": namespace, "portable": directory}
 
 
@@ -55,8 +56,18 @@ def _sweep(place: int, mine: str) -> None:
     for name in os.listdir(place):
         if not name.startswith(prefix) or name == mine:
             continue
-        with contextlib.suppress(OSError):  # somebody else's, or one that is just being made or removed
-            lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
+        with contextlib.suppress(
+            OSError
+        ):  # somebody else's, one whose lock is held, or one that is just being removed
+            age = time.time() - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime
+            try:
+                lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
+            except (
+                FileNotFoundError
+            ):  # one that is just being made, or whose maker was killed before it could lock
+                if age > _MAKING:
+                    tree.remove(place, name)
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 tree.remove(place, name)

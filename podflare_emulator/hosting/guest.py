@@ -116,7 +116,11 @@ class Guest:
             for number in (*end.given, *jail.give_entrance())
         ]
         self._forked = self._loop.create_future()
-        self._channel.send({"op": "fork", "children": [jail.ticket for jail in jails]}, descriptors)
+        try:
+            self._channel.send({"op": "fork", "children": [jail.ticket for jail in jails]}, descriptors)
+        except HostingError:
+            await asyncio.gather(*(child.end() for child in children))
+            raise
         results = await asyncio.gather(
             self._forked, *(child.arrive() for child in children), return_exceptions=True
         )
