@@ -5,16 +5,17 @@ Nothing of the emulator is imported before a fixture or an option asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_podflare import options
+from pytest_podflare import options, prepared
 
 if TYPE_CHECKING:
-    from podflare import Sandbox
+    from podflare import Client, Sandbox
     from podflare_emulator.emulator import Emulator
     from pytest_podflare.target import Target
 
@@ -61,6 +62,22 @@ def _podflare_api(_podflare_target: Target) -> Iterator[Target]:
         yield _podflare_target
 
 
+def _shelf(scope: prepared.Scope) -> Any:
+    @pytest.fixture(scope=scope, name=prepared.shelf_name(scope))
+    def shelf(request: pytest.FixtureRequest, _podflare_target: Target) -> Iterator[prepared.Shelf]:
+        shelf = prepared.Shelf(_podflare_target, request)
+        yield shelf
+        shelf.close()
+
+    return shelf
+
+
+_shelf_session = _shelf("session")
+_shelf_package = _shelf("package")
+_shelf_module = _shelf("module")
+_shelf_class = _shelf("class")
+
+
 @pytest.fixture
 def podflare_emulator(_podflare_api: Target) -> Emulator:
     """The emulator, with no sandbox in it. A program under test that just says `Sandbox()` reaches it.
@@ -76,3 +93,29 @@ def podflare_sandbox(_podflare_api: Target) -> Iterator[Sandbox]:
     sandbox: Any = _podflare_api.create_sandbox()
     yield sandbox
     sandbox.close()
+
+
+@pytest.fixture
+def podflare_client(_podflare_api: Target) -> Iterator[Client]:
+    """A `Client` of the installed SDK, to be shared by sandboxes; closed when the test ends."""
+    client: Any = _podflare_api.create_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def podflare_sandboxes(_podflare_api: Target, podflare_client: Client) -> Iterator[Callable[..., Sandbox]]:
+    """Makes a sandbox a call, with the arguments of `Sandbox`; all are closed when the test ends.
+
+    They share `podflare_client`, unless one is given settings of a client's.
+    """
+    with ExitStack() as made:
+
+        def make(**settings: Any) -> Any:
+            if not settings.keys() & {"client", "host", "api_key", "traceparent"}:
+                settings["client"] = podflare_client
+            sandbox = _podflare_api.create_sandbox(**settings)
+            made.callback(sandbox.close)
+            return sandbox
+
+        yield make

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 class Target(Protocol):
+    kept: set[str]
+    """Ids of sandboxes that outlive the test that made them."""
+
     @property
     def emulator(self) -> Emulator:
         """Skips the test where there is none."""
@@ -36,9 +39,14 @@ class Target(Protocol):
         """A `Sandbox` of the installed SDK."""
         ...
 
+    def create_client(self) -> Any:
+        """A `Client` of the installed SDK."""
+        ...
+
 
 class EmulatorTarget:
     def __init__(self, options: Options) -> None:
+        self.kept = set[str]()
         self._emulator = Emulator(server=options.server, isolation=options.isolation, python=options.python)
 
     @property
@@ -66,15 +74,19 @@ class EmulatorTarget:
             with self.emulator.redirect_clients():
                 yield
         finally:
-            self.emulator.reset()
+            self.emulator.reset(keep=self.kept)
 
     def create_sandbox(self, **settings: Any) -> Any:
-        return _sandbox_class()(host=self.emulator.url, **settings)
+        return _create_sandbox(self.emulator.url, None, settings)
+
+    def create_client(self) -> Any:
+        return _sdk().Client(host=self.emulator.url)
 
 
 class RemoteTarget:
     def __init__(self, options: Options) -> None:
         assert options.url is not None
+        self.kept = set[str]()
         self._url = options.url
         self._api_key = options.api_key
 
@@ -94,11 +106,20 @@ class RemoteTarget:
             yield
 
     def create_sandbox(self, **settings: Any) -> Any:
-        return _sandbox_class()(host=self._url, api_key=self._api_key, **settings)
+        return _create_sandbox(self._url, self._api_key, settings)
+
+    def create_client(self) -> Any:
+        return _sdk().Client(host=self._url, api_key=self._api_key)
 
 
-def _sandbox_class() -> Any:
+def _create_sandbox(url: str, api_key: str | None, settings: dict[str, Any]) -> Any:
+    if "client" not in settings:  # which has its own
+        settings = {"host": url, "api_key": api_key, **settings}
+    return _sdk().Sandbox(**settings)
+
+
+def _sdk() -> Any:
     sdk = import_sdk()
     if sdk is None:
-        pytest.fail("podflare_sandbox needs a Podflare SDK; install one: pip install podflare", pytrace=False)
-    return sdk.Sandbox
+        pytest.fail("this fixture needs a Podflare SDK; install one: pip install podflare", pytrace=False)
+    return sdk

@@ -166,6 +166,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pytest_podflare import prepared_sandbox
 
 CACHE = Path.home() / ".podflare" / "region-cache.json"
 touched = []
@@ -209,6 +210,14 @@ def test_it_uses_it_again(podflare_sandbox, podflare_emulator):
         left_open.run_code("1")
     assert raised.value.response.status_code == 404
 
+@prepared_sandbox()
+def prepared(sandbox):
+    sandbox.run_code("x = 1")
+
+@pytest.mark.parametrize("number", range(2))
+def test_it_forks_a_prepared_sandbox(prepared, number):
+    assert prepared.run_code("print(x); x = 2").stdout == "1"
+
 def test_nothing_of_it_is_left():
     import podflare
     assert before == held() if before else "https://api.podflare.ai" in held().values()
@@ -237,4 +246,4 @@ def test_the_published_client(
     run = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:randomly"], cwd=pytester.path, capture_output=True, text=True
     )
-    assert "4 passed" in run.stdout, run.stdout + run.stderr
+    assert "6 passed" in run.stdout, run.stdout + run.stderr

