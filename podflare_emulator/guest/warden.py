@@ -17,14 +17,14 @@ import traceback
 from collections.abc import Callable
 
 from . import tree
-from .jail import curated, directory, kernel, namespace
+from .jail import curated, directory, kernel, namespace, plain, preload
 from .keeper import Keeper
 from .order import Order
 from .protocol import Connection
 from .reaper import parent_of, processes
 
 _MAKING = 60  # seconds, far more than it takes an emulator to make its directory and lock it
-_BACKENDS = {"namespace": namespace, "portable": directory}
+_BACKENDS = {"namespace": namespace, "preload": preload, "portable": directory}
 
 
 def main(descriptor: int) -> None:
@@ -56,16 +56,12 @@ def _sweep(place: int, mine: str) -> None:
     for name in os.listdir(place):
         if not name.startswith(prefix) or name == mine:
             continue
-        with contextlib.suppress(
-            OSError
-        ):  # somebody else's, one whose lock is held, or one that is just being removed
+        with contextlib.suppress(OSError):  # it lives, is somebody else's, or is just being removed
             age = time.time() - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime
             try:
                 lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
-            except (
-                FileNotFoundError
-            ):  # one that is just being made, or whose maker was killed before it could lock
-                if age > _MAKING:
+            except FileNotFoundError:
+                if age > _MAKING:  # its maker was killed before it could lock
                     tree.remove(place, name)
                 continue
             try:
@@ -75,7 +71,7 @@ def _sweep(place: int, mine: str) -> None:
                 os.close(lock)
 
 
-def _keep(connection: Connection, build: Callable[[], curated.Keep | directory.Keep]) -> None:
+def _keep(connection: Connection, build: Callable[[], curated.Keep | plain.Keep]) -> None:
     """In the keeper. Does not return."""
     try:
         keeper = Keeper(connection, build())
