@@ -150,6 +150,17 @@ def _parser() -> _Parser:
         metavar="NAME",
         help="answer to this Host name too; repeatable",
     )
+    add(
+        "--no-egress",
+        dest="egress",
+        action="store_false",
+        help="cut every sandbox off the network, whatever is asked for",
+    )
+    add(
+        "--egress-unenforced",
+        action="store_true",
+        help="make sandboxes without egress even where nothing keeps them off the network",
+    )
     add("--log-format", metavar="text|json", help="of the lines on stderr (default text)")
     add("--version", action="store_true", help="print the version and exit")
     return parser

@@ -91,7 +91,13 @@ class ServerThread:
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
         try:
             python = find(self._settings.python)
-            launched = await launch(self._settings.isolation, python, seeds)
+            launched = await launch(
+                self._settings.isolation,
+                python,
+                seeds,
+                egress=self._settings.egress,
+                egress_unenforced=self._settings.egress_unenforced,
+            )
         except HostingError as error:
             raise EmulatorError(str(error)) from error
         finally:
@@ -103,7 +109,7 @@ class ServerThread:
         from podflare_emulator.domain.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
 
-        registry = SandboxRegistry(launched.launcher, self._settings.pool_size)
+        registry = SandboxRegistry(launched.launcher, self._settings.pool_size, egress=self._settings.egress)
         registry.warm(launched.guest)
         self._control: Control = Control(registry)
         config = uvicorn.Config(

@@ -107,6 +107,8 @@ class Settings:
         allow_hosts: `Host` names to answer to besides the loopback ones, without a port.
         log_format: Of the lines on stderr.
         pool_size: Guests kept ready for the next create.
+        egress: False cuts every sandbox off the network, whatever is asked for.
+        egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
 
     Raises:
         SettingsError: A value cannot be used; says which, why, and what can.
@@ -123,6 +125,8 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     log_format: LogFormat = "text"
     pool_size: int = 4
+    egress: bool = True
+    egress_unenforced: bool = False
 
     def __post_init__(self) -> None:
         if not self.host or set(self.host) & set("/[] "):

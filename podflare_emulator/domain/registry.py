@@ -13,6 +13,7 @@ from podflare_emulator.domain.sandbox import Machine, Sandbox
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
+from podflare_emulator.hosting.limits import Limits
 
 # What each template has imported in the REPL: name there -> module. (contract: templates)
 TEMPLATES: Mapping[str, dict[str, str]] = {
@@ -42,29 +43,50 @@ class SandboxOrder:
 class SandboxRegistry:
     """The emulator's state: which ids live, and which once did."""
 
-    def __init__(self, launcher: Launcher, pool_size: int, new_id: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        pool_size: int,
+        new_id: Callable[[], str] | None = None,
+        *,
+        egress: bool = True,
+    ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
-        self._pools: dict[str, Pool] = {}
+        self._egress = egress  # False: no sandbox has it, whatever is asked for
+        self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
 
     def warm(self, guest: Guest) -> None:
         """Fills the default template's pool, of which `guest` is the first."""
-        pool = self._pool("default")
+        pool = self._pool("default", self._egress)
         pool.add(guest)
         pool.refill()
 
     async def create(self, order: SandboxOrder) -> Sandbox:
-        """Raises InvalidRequest for an unknown template, GuestFailed when no guest can be made."""
+        """Raises GuestFailed when no guest can be made.
+
+        Raises InvalidRequest for an unknown template, and for no egress where the isolation cannot see to that: a test
+        that relies on it must not pass by luck.
+        """
         if order.template not in TEMPLATES:
             raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(TEMPLATES)}")
+        if not (order.egress or self._launcher.takes_egress_orders):
+            raise InvalidRequest(
+                "egress: this isolation backend cannot keep a sandbox off the network, namespace isolation can; "
+                "start the emulator with --egress-unenforced to get sandboxes that reach it all the same"
+            )
+        limits = Limits(order.egress and self._egress, order.ram_mib, order.rootfs_gb)
         try:
-            guest = await self._pool(order.template).take()
+            if limits.custom:
+                guest = await self._launcher.guest(order.template, TEMPLATES[order.template], limits)
+            else:
+                guest = await self._pool(order.template, limits.egress).take()
         except HostingError as error:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
-        return self._adopt(Machine(guest, forkable=order.ram_mib is None and order.rootfs_gb is None))
+        return self._adopt(Machine(guest, forkable=not limits.custom))
 
     def get(self, sandbox_id: str) -> Sandbox:
         try:
@@ -114,12 +136,13 @@ class SandboxRegistry:
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.destroy_all()
 
-    def _pool(self, template: str) -> Pool:
-        if template not in self._pools:
-            self._pools[template] = Pool(
-                lambda: self._launcher.guest(template, TEMPLATES[template]), self._pool_size
+    def _pool(self, template: str, egress: bool) -> Pool:
+        if (template, egress) not in self._pools:
+            limits = Limits(egress)
+            self._pools[template, egress] = Pool(
+                lambda: self._launcher.guest(template, TEMPLATES[template], limits), self._pool_size
             )
-        return self._pools[template]
+        return self._pools[template, egress]
 
     def _adopt(self, machine: Machine) -> Sandbox:
         sandbox = Sandbox(self._new_id(), machine, self._launcher.jails.take, self._adopt)

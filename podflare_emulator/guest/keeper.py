@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 from . import tree
 from .jail import curated, directory
@@ -45,7 +46,7 @@ class Keeper:
             return
         try:
             os.dup2(control, 3, inheritable=True)
-            program = self._keep.python
+            os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # guests inherit what it has
             os.execve(
                 program,
                 [program, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name],

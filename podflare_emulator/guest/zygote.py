@@ -31,13 +31,17 @@ def main(descriptor: int) -> None:
     spawn = _spawn_in_namespace if template["isolation"] == "namespace" else _spawn_in_directory
     while (arrived := connection.receive()) is not None:
         message, descriptors = arrived
-        spawn(template, names, message, descriptors)
+        spawn(connection, template, names, message, descriptors)
         for number in descriptors:
             os.close(number)
 
 
 def _spawn_in_namespace(
-    template: Message, names: dict[str, object], ticket: Message, descriptors: list[int]
+    connection: Connection,
+    template: Message,
+    names: dict[str, object],
+    ticket: Message,
+    descriptors: list[int],
 ) -> None:
     control, out, err, channel, entrance = descriptors
 
@@ -48,16 +52,22 @@ def _spawn_in_namespace(
     def run_init() -> None:
         family.run(channel, (control, out, err, entrance), run_guest)
 
-    namespace.start_family(run_init)
+        connection.close()
+    namespace.start_family(run_init, egress=ticket["egress"])
 
 
 def _spawn_in_directory(
-    template: Message, names: dict[str, object], ticket: Message, descriptors: list[int]
+    connection: Connection,
+    template: Message,
+    names: dict[str, object],
+    ticket: Message,
+    descriptors: list[int],
 ) -> None:
     control, out, err = descriptors
     middle = os.fork()
     if middle == 0:
         if os.fork() == 0:
+            connection.close()
             jail = directory.DirectoryJail(template["state"], template["version"], template["shared"])
             guest.run(jail, ticket, -1, (control, out, err), names)
         os._exit(0)

@@ -9,6 +9,7 @@ from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
+from podflare_emulator.hosting.limits import Limits
 
 BACKENDS = ("namespace", "portable")  # best first
 
@@ -34,11 +35,24 @@ class Launched:
     refusals: tuple[Refusal, ...]
 
 
-async def launch(isolation: str, python: Python, seeds: tuple[Seed, ...]) -> Launched:
-    """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can."""
+async def launch(
+    isolation: str,
+    python: Python,
+    seeds: tuple[Seed, ...],
+    *,
+    egress: bool = True,
+    egress_unenforced: bool = False,
+) -> Launched:
+    """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
+
+    Args:
+        egress: whether that guest reaches the network.
+        egress_unenforced: whether a backend that cannot prevent that will do all the same.
+    """
+    network = {"egress": egress, "egress_unenforced": egress_unenforced}
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
-        outcome = await attempt(backend, python, seeds)
+        outcome = await attempt(backend, python, seeds, **network)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
         else:
@@ -47,17 +61,24 @@ async def launch(isolation: str, python: Python, seeds: tuple[Seed, ...]) -> Lau
     raise HostingError("; ".join(map(str, refusals)))
 
 
-async def attempt(backend: str, python: Python, seeds: tuple[Seed, ...]) -> Refusal | tuple[Launcher, Guest]:
+async def attempt(
+    backend: str,
+    python: Python,
+    seeds: tuple[Seed, ...],
+    *,
+    egress: bool = True,
+    egress_unenforced: bool = False,
+) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend == "namespace" and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
-    launcher = Launcher(backend, python, seeds)
+    launcher = Launcher(backend, python, seeds, egress_unenforced=egress_unenforced)
     try:
         await launcher.start()
     except (HostingError, OSError) as error:
         return Refusal(backend, str(error))
     try:
-        return launcher, await launcher.guest("default", {})
+        return launcher, await launcher.guest("default", {}, Limits(egress=egress))
     except HostingError as error:
         await launcher.stop()
         return Refusal(backend, str(error))

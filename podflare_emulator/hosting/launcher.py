@@ -20,19 +20,24 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail, Jails
+from podflare_emulator.hosting.limits import Limits
 
 _log = logging.getLogger("podflare_emulator.hosting")
 
 STATE_PREFIX = "podflare-emulator-"
 _SPARE_JAILS = 8
+_NO_LIMITS = Limits()
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
 
 class Launcher:
     """One state directory, one warden and keeper, and a zygote a template."""
 
-    def __init__(self, isolation: str, python: Python, seeds: tuple[Seed, ...]) -> None:
+    def __init__(
+        self, isolation: str, python: Python, seeds: tuple[Seed, ...], *, egress_unenforced: bool = False
+    ) -> None:
         self._isolation = isolation
+        self._egress_unenforced = egress_unenforced
         self._python = python
         self._seeds = seeds
         self._zygotes: dict[str, Zygote] = {}
@@ -80,8 +85,18 @@ class Launcher:
         self.jails = Jails(self._make_jail, _SPARE_JAILS)
         self.jails.refill()
 
-    async def guest(self, template: str, preload: dict[str, str]) -> Guest:
+    @property
+    def takes_egress_orders(self) -> bool:
+        """Whether a sandbox can be ordered without egress: it gets none, or this emulator was told not to mind."""
+        return self._isolation == "namespace" or self._egress_unenforced
+
+    async def guest(self, template: str, preload: dict[str, str], limits: Limits = _NO_LIMITS) -> Guest:
         """A new guest of a new family; raises HostingError when it cannot be made."""
+        if not (limits.egress or self.takes_egress_orders):
+            raise HostingError(
+                f"{self._isolation} isolation cannot keep sandboxes off the network; "
+                "--egress-unenforced makes them all the same"
+            )
         (jail,) = await self.jails.take(1)
         guest: Guest | None = None
         try:
@@ -89,7 +104,7 @@ class Launcher:
             if zygote is None or zygote.channel.closed:
                 zygote = self._zygotes[template] = self._start_zygote(preload)
             await asyncio.shield(zygote.ready)
-            guest = zygote.spawn(jail, self.keeper)
+            guest = zygote.spawn(jail, limits, self.keeper)
             await guest.arrive()
         except BaseException:
             if guest is not None:
@@ -170,7 +185,7 @@ class Zygote:
         self.channel = Channel(sock, self._received, self._closed)
         self.channel.send(start)
 
-    def spawn(self, jail: Jail, keeper: Init) -> Guest:
+    def spawn(self, jail: Jail, limits: Limits, keeper: Init) -> Guest:
         """Asks for a guest; `Guest.arrive` tells when it is there."""
         ends = Ends()
         descriptors = [*ends.given]
@@ -181,7 +196,7 @@ class Zygote:
             descriptors.append(theirs.detach())
         descriptors += jail.give_entrance()
         guest = Guest(ends, jail, init)
-        self.channel.send(jail.ticket, descriptors)
+        self.channel.send({**jail.ticket, "egress": limits.egress}, descriptors)
         return guest
 
     def _received(self, message: Message, descriptors: list[int]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import socket
 import struct
 
 CLONE_NEWNS = 0x00020000
@@ -28,6 +30,7 @@ _SECBIT_NOROOT_LOCKED = 3
 _LAST_CAP = 40
 _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname().machine, (155, 126))
 _MOUNT_SETATTR = 442  # Linux 5.12
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _MOUNT_ATTR_RDONLY = 1
 
@@ -84,6 +87,16 @@ def pivot_root_here() -> None:
     _checked(libc.syscall(_PIVOT_ROOT, b".", b"."), "pivot_root")
     unmount(".")  # the old root lies on top of the new one
     os.chdir("/")
+
+
+def raise_loopback() -> None:
+    """A new network namespace has one interface, which is down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = bytearray(struct.pack("16sH22x", b"lo", 0))
+        fcntl.ioctl(sock, _SIOCGIFFLAGS, request)
+        (flags,) = struct.unpack_from("H", request, 16)
+        struct.pack_into("H", request, 16, flags | _IFF_UP)
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, request)
 
 
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:

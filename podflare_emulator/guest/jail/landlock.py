@@ -76,6 +76,18 @@ def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> in
     return version
 
 
+def scope_abstract_sockets() -> None:
+    """From now on this thread and all it starts reach no abstract Unix sockets but their own, where the kernel can.
+
+    It takes CAP_SYS_ADMIN in the process's user namespace, and leaves setuid programs their privilege.
+    """
+    if abi() < _SCOPES_SINCE:
+        return
+    libc = _libc()
+    with _ruleset(libc, 0, _SCOPE_ABSTRACT_UNIX_SOCKET) as ruleset:
+        _check(libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
+
+
 @contextlib.contextmanager
 def _ruleset(libc: ctypes.CDLL, rights: int, scopes: int) -> Iterator[int]:
     network = 0

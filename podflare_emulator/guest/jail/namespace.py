@@ -15,7 +15,7 @@ from collections.abc import Callable
 from .. import base, environment
 from ..order import Order
 from ..protocol import Message
-from . import kernel
+from . import kernel, landlock
 from .curated import Keep
 from .layout import HOST_ETC, HOSTNAME, MOUNTS, PROC_FLAGS, RUNTIME, Layout, pin
 
@@ -142,11 +142,17 @@ def belongs(pid: int, message: Message) -> bool:
     return False
 
 
-def start_family(run_init: Callable[[], None]) -> None:
-    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own."""
+def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
+    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own.
+
+    Without `egress` in a network namespace too, whose one interface is loopback: what is started in it stays in it.
+    """
     middle = os.fork()
     if middle == 0:
-        kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
+        kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET))
+        if not egress:
+            kernel.raise_loopback()
+        landlock.scope_abstract_sockets()
         if os.fork() == 0:
             kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
             run_init()

@@ -1,0 +1,19 @@
+"""What a sandbox may not have that others may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`egress`: whether it reaches the network; `ram_mib` in MiB and `rootfs_gb` in GiB, None for no limit."""
+
+    egress: bool = True
+    ram_mib: int | None = None
+    rootfs_gb: int | None = None
+
+    @property
+    def custom(self) -> bool:
+        """Whether its size is its own: such a sandbox is not taken from the pool, and cannot be forked (contract)."""
+        return self.ram_mib is not None or self.rootfs_gb is not None

@@ -1,0 +1,53 @@
+"""Emulators for the tests of isolation: one for the session, and others as a test configures them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from podflare import Client, Sandbox
+from podflare_emulator.emulator import Emulator, EmulatorError
+
+
+@pytest.fixture(scope="session")
+def namespace_emulator() -> Iterator[Emulator]:
+    emulator = Emulator(isolation="namespace")
+    try:
+        emulator.start()
+    except EmulatorError as error:
+        pytest.skip(str(error))
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def namespace_sandbox(namespace_emulator: Emulator) -> Iterator[Callable[..., Sandbox]]:
+    """`namespace_sandbox(**order)`: a sandbox that is closed after the test."""
+    made: list[Sandbox] = []
+    with Client(host=namespace_emulator.url) as client:
+
+        def make(**order: Any) -> Sandbox:
+            made.append(Sandbox(client=client, **order))
+            return made[-1]
+
+        yield make
+        for sandbox in made:
+            sandbox.close()
+
+
+@pytest.fixture
+def portable_emulator() -> Iterator[Callable[..., Emulator]]:
+    """`portable_emulator(**settings)`: one that serves until the test ends."""
+    started: list[Emulator] = []
+
+    def start(**settings: Any) -> Emulator:
+        emulator = Emulator(isolation="portable", **settings)
+        emulator.start()
+        started.append(emulator)
+        return emulator
+
+    yield start
+    for emulator in started:
+        emulator.stop()
