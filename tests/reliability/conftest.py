@@ -1,0 +1,39 @@
+"""An emulator that may be killed, on each isolation backend."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from podflare_emulator.emulator import Emulator, EmulatorError
+
+from .command import Command
+
+Start = Callable[..., Command]
+
+
+@pytest.fixture(scope="session", params=["namespace", "portable"])
+def isolation(request: pytest.FixtureRequest) -> str:
+    backend: str = request.param
+    try:
+        with Emulator(isolation=backend, pool_size=0):
+            return backend
+    except EmulatorError as error:
+        if backend == "portable":  # it needs nothing that a machine could lack
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def start(isolation: str, tmp_path: Path) -> Iterator[Start]:
+    """`start(*arguments)`: an emulator that serves; what is left of it after the test is killed."""
+    started: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        command = Command(tmp_path, "--isolation", isolation, *arguments)
+        started.append(command)
+        return command
+
+    yield start
+    for command in started:
+        command.clean_up()

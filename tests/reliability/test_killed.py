@@ -1,0 +1,119 @@
+"""However an emulator ends, nothing of it is left."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped, unused-ignore]
+import pytest
+
+from podflare import Client, Sandbox
+
+from .command import Command, eventually, every_one_has_ended, launch, nothing_is_left
+from .conftest import Start
+
+# A daemon that has left its session, its parent and its standard streams.
+DAEMON = "(setsid sleep 1000 < /dev/null > /dev/null 2>&1 &)"
+
+
+def fill(command: Command) -> Client:
+    """Sandboxes with forks, daemons, files and an exec that still runs; the client keeps that connection."""
+    client = Client(host=command.url)
+    for _ in range(3):
+        sandbox = Sandbox(client=client)
+        sandbox.run_code("import subprocess; child = subprocess.Popen(['sleep', '1000'])")
+        for each in (sandbox, *sandbox.fork(2)):
+            each.run_code(f"{DAEMON}; sleep 1000 & mkdir -p /root/a/b; echo x > /root/a/b/c", "bash")
+    running = Sandbox(client=client).run_code_stream("print('running')\nwhile True: pass")
+    next(running)
+    return client
+
+
+def test_kill_9_leaves_no_process_and_no_file(start: Start) -> None:
+    command = start()
+    with fill(command):
+        inside = command.inside()
+        assert len(inside) > 20
+        assert command.end(signal.SIGKILL) == -signal.SIGKILL
+        nothing_is_left(inside, command.temporary)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_ends_it_with_exit_0_and_nothing_left(start: Start, number: signal.Signals) -> None:
+    command = start()
+    with fill(command):
+        inside = command.inside()
+        assert command.end(number) == 0
+        nothing_is_left(inside, command.temporary)
+
+
+def test_nothing_is_left_by_the_time_it_has_ended(start: Start) -> None:
+    command = start()
+    with fill(command):
+        inside = command.inside()
+        command.end()
+        assert not [process for process in inside if process.is_running()]
+        assert command.directories() == []
+
+
+def test_ctrl_c_in_a_terminal_ends_it_with_exit_0(start: Start) -> None:
+    command = start()
+    with fill(command):
+        inside = command.inside()
+        os.killpg(command.process.pid, signal.SIGINT)
+        os.killpg(command.process.pid, signal.SIGINT)
+        assert command.process.wait() == 0
+        nothing_is_left(inside, command.temporary)
+
+
+def test_an_idle_emulator_that_is_killed_leaves_nothing(start: Start) -> None:
+    command = start()
+    inside = command.inside()
+    command.end(signal.SIGKILL)
+    nothing_is_left(inside, command.temporary)
+
+
+def test_killed_while_it_starts_it_leaves_no_process_and_no_file_that_the_next_does_not_remove(
+    start: Start, isolation: str, tmp_path: Path
+) -> None:
+    for _ in range(5):
+        process = launch(tmp_path, "--isolation", isolation)
+        eventually(lambda: bool(list(tmp_path.glob("podflare-emulator-*/lock"))))
+        inside = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.communicate()
+        eventually(partial(every_one_has_ended, inside))
+    command = start()
+    eventually(lambda: len(command.directories()) == 1)
+    command.end()
+    assert command.directories() == []
+
+
+def test_what_was_killed_before_it_could_lock_its_directory_is_removed_by_a_later_start(
+    start: Start, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "podflare-emulator-old", tmp_path / "podflare-emulator-new"
+    for directory in (old, new):
+        directory.mkdir()
+    os.utime(old, (1, 1))
+    command = start()
+    eventually(lambda: not old.exists())
+    assert new.exists()
+    command.end()
+
+
+def test_what_is_left_when_everything_was_killed_is_removed_by_the_next_start(start: Start) -> None:
+    command = start()
+    with fill(command):
+        inside = command.inside()
+        for process in (psutil.Process(command.process.pid), *inside):
+            if process.is_running():
+                process.kill()
+        command.process.wait()
+    [left] = command.directories()
+    following = start()
+    eventually(lambda: not left.exists())
+    assert len(following.directories()) == 1
+    with Sandbox(host=following.url) as sandbox:
+        assert sandbox.run_code("print('works')").stdout == "works"

@@ -1,0 +1,138 @@
+"""Fifty clients at once, each with its own mixture; afterwards there is nothing more than before."""
+
+import random
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil  # type: ignore[import-untyped, unused-ignore]
+import pytest
+
+from podflare import Client, Sandbox
+from podflare_emulator.emulator import Emulator
+
+from .command import Command, directories, eventually, nothing_is_left
+from .conftest import Start
+
+CLIENTS = 50
+
+
+def life(client: Client, seed: int) -> None:
+    """One client's mixture of every call, each with what must come of it."""
+    choice = random.Random(seed)
+    with Sandbox(client=client) as parent:
+        assert parent.run_code(f"path = [{seed}]; open('/root/seed', 'w').write('{seed}')").ok
+        for step in range(3):
+            children = parent.fork(choice.randint(1, 3))
+            for number, child in enumerate(children):
+                assert child.run_code(f"path.append(({step}, {number}))").ok
+            if choice.random() < 0.3:
+                children[0].run_code("import os; os._exit(1)")
+                children.pop(0).close()
+            if choice.random() < 0.3:
+                interrupted = parent.run_code_stream("print('running')\nwhile True: pass")
+                next(interrupted)
+                interrupted.close()
+            if children and choice.random() < 0.7:
+                parent.merge_into(choice.choice(children))
+            for child in children:
+                child.close()
+        assert parent.run_code("setsid sleep 1000 & cat /root/seed", "bash").stdout == str(seed)
+        assert parent.run_code("print(path[0])").stdout == str(seed)
+
+
+def storm(url: str) -> None:
+    with Client(host=url, timeout=120) as client, ThreadPoolExecutor(CLIENTS) as threads:
+        list(threads.map(lambda seed: life(client, seed), range(CLIENTS)))
+
+
+def mounts() -> list[str]:
+    return sorted(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def settled(measure: Callable[[], int], limit: int) -> None:
+    eventually(lambda: measure() <= limit)
+
+
+def test_a_storm_leaves_no_more_than_the_one_before_it(start: Start) -> None:
+    mounts_before = mounts()
+    command = start()
+    storm(command.url)  # fills the stocks that are kept for the next
+    eventually(lambda: steady(command))
+    processes, open_files = len(command.inside()), command.open_files()
+    storm(command.url)
+    settled(lambda: len(command.inside()), processes)
+    settled(command.open_files, open_files)
+    inside = command.inside()
+    assert command.end() == 0
+    nothing_is_left(inside, command.temporary)
+    assert mounts() == mounts_before
+
+
+def steady(command: Command) -> bool:
+    """Whether no sandbox is left: the processes are the pool's."""
+    return not [process for process in command.inside() if "sleep" in process.name()]
+
+
+def test_everybody_at_the_same_few_sandboxes_gets_an_answer_of_the_contract(start: Start) -> None:
+    command = start()
+    calls = ("exec", "exec", "bash", "fork", "merge", "delete", "replay", "create")
+    ids: list[str] = []
+    seen: set[tuple[str, int, str]] = set()
+
+    def one(seed: int) -> None:
+        choice = random.Random(seed)
+        with httpx.Client(base_url=f"{command.url}/v1/sandboxes", timeout=120) as http:
+            for _ in range(12):
+                call = choice.choice(calls) if len(ids) > 5 else "create"
+                target, other = (choice.choice(ids), choice.choice(ids)) if ids else ("", "")
+                if call == "create":
+                    answer = http.post("", json={})
+                    ids.append(answer.json()["id"])
+                elif call in ("exec", "bash"):
+                    language = "bash" if call == "bash" else "python"
+                    answer = http.post(f"/{target}/exec", json={"code": "cd /", "language": language})
+                elif call == "fork":
+                    answer = http.post(f"/{target}/fork", json={"n": choice.randint(1, 3)})
+                    ids.extend(answer.json().get("children", []))
+                elif call == "merge":
+                    answer = http.post(f"/{target}/merge_into/{other}")
+                elif call == "delete":
+                    answer = http.delete(f"/{target}")
+                else:
+                    answer = http.get(f"/{target}/replay")
+                seen.add((call, answer.status_code, answer.text if answer.status_code >= 400 else ""))
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        list(threads.map(one, range(CLIENTS)))
+    allowed = {
+        "create": {200},
+        "exec": {200, 400, 404},
+        "bash": {200, 400, 404},
+        "fork": {200, 404},
+        "merge": {204, 400, 404},
+        "delete": {204},
+        "replay": {200, 404},
+    }
+    assert not [outcome for outcome in seen if outcome[1] not in allowed[outcome[0]]]
+    with Sandbox(host=command.url) as sandbox:
+        assert sandbox.run_code("print('serves')").stdout == "serves"
+    inside = command.inside()
+    assert command.end() == 0
+    nothing_is_left(inside, command.temporary)
+
+
+def test_an_emulator_in_this_process_leaves_it_as_it_was(
+    isolation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    me = psutil.Process()
+    before = me.num_fds(), threading.active_count(), me.children(), mounts()
+    for _ in range(2):
+        with Emulator(isolation=isolation) as emulator:
+            storm(emulator.url)
+    assert (me.num_fds(), threading.active_count(), me.children(), mounts()) == before
+    assert directories(tmp_path) == []
