@@ -27,6 +27,7 @@ _DIRECTORIES = (
     "/var/log",
 )
 _WORLD_WRITABLE = ("/tmp", "/var/tmp", SHARED_MEMORY)
+OWN = (*_DIRECTORIES, *_WORLD_WRITABLE, VENV)  # directories of every sandbox's own
 
 _PIP = """\
 #!/bin/sh

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import tree
 from .handles import record
 from .protocol import Message
+from .sibling import fork_sibling, threads
 
 if TYPE_CHECKING:
     from .guest import Guest
@@ -23,7 +23,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> Messag
     socket, its two pipes and, where the backend has one, the entrance of its jail.
     """
     guest.flush()
-    threads = _threads() - 1
+    left_behind = threads() - 1
     random = sys.modules.get("random")
     state = random.getstate() if random else None
     try:
@@ -34,26 +34,28 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> Messag
     finished, finish = os.pipe()
     handles = record(guest.jail.root, ignore={*guest.hidden, *descriptors, source, finished, finish, 0, 1, 2})
     width = len(descriptors) // len(tickets)
-    forking = _fork_quietly()
-    if forking == 0:  # in between, so that no child is one of the user's own, for os.wait() to swallow
-        for number, ticket in enumerate(tickets):
-            if _fork_quietly() == 0:
-                mine = descriptors[number * width : (number + 1) * width]
-                for other in {*descriptors, finished} - set(mine):
-                    os.close(other)
-                if random:
-                    random.setstate(state)  # CPython seeds it anew in a forked child; a snapshot does not
-                _become(guest, ticket, mine, source, handles, cwd)
-                os.close(finish)
-                return None
-        os._exit(0)
+    failure = ""
+    for number, ticket in enumerate(tickets):
+        try:
+            child = fork_sibling()
+        except OSError as error:
+            failure = str(error)
+            break
+        if child == 0:
+            mine = descriptors[number * width : (number + 1) * width]
+            for other in {*descriptors, finished} - set(mine):
+                os.close(other)
+            if random:
+                random.setstate(state)  # CPython seeds it anew in a forked child; a snapshot does not
+            _become(guest, ticket, mine, source, handles, cwd)
+            os.close(finish)
+            return None
     for number in (*descriptors, finish):
         os.close(number)
-    os.waitpid(forking, 0)
     os.read(finished, 1)  # ends when the last child has closed its copy, or has died
     os.close(finished)
     os.close(source)
-    return {"forked": len(tickets), "threads": threads}
+    return {"forked": len(tickets), "threads": left_behind, "failure": failure}
 
 
 def _become(
@@ -71,7 +73,13 @@ def _become(
         guest.repl.forget_interrupts()
         guest.jail.move(ticket["tree"], entrance[0] if entrance else -1)
         target = os.open(guest.jail.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        tree.synchronize(source, target, skip=guest.jail.mounts, untouched_since=guest.baseline)
+        tree.synchronize(
+            source,
+            target,
+            skip=guest.jail.mounts,
+            untouched_since=guest.baseline,
+            resolve=guest.jail.resolve,
+        )
         guest.baseline = ticket["baseline"]
         for problem in handles.reopen(resolve=guest.jail.resolve):
             os.write(2, f"podflare: {problem}\n".encode())
@@ -82,19 +90,3 @@ def _become(
     except Exception as error:
         guest.connection.send({"failed": f"{type(error).__name__}: {error}"})
         os._exit(1)
-
-
-def _threads() -> int:
-    """How many this process has, those of C libraries included."""
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except FileNotFoundError:
-        threading: Any = sys.modules.get("threading")
-        return threading.active_count() if threading else 1
-
-
-def _fork_quietly() -> int:
-    """os.fork without CPython's warning about threads: the host tells the user, in the answer to the fork."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()

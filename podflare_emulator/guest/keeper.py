@@ -6,7 +6,7 @@ import os
 import resource
 
 from . import tree
-from .jail import curated, directory
+from .jail import curated, plain
 from .protocol import Connection, Message
 from .reaper import Reaper
 
@@ -14,10 +14,9 @@ from .reaper import Reaper
 class Keeper:
     """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
 
-    def __init__(self, connection: Connection, keep: curated.Keep | directory.Keep) -> None:
+    def __init__(self, connection: Connection, keep: curated.Keep | plain.Keep) -> None:
         self._connection = connection
         self._keep = keep
-        self._made = 0
         self._jails = os.open(f"{keep.state}/jails", os.O_RDONLY | os.O_DIRECTORY)
 
     def serve(self) -> None:
@@ -31,7 +30,7 @@ class Keeper:
                 self._start_zygote(descriptors[0])
             case "jail":
                 try:
-                    self._make_jail(message["id"])
+                    self._make_jail(message["id"], message["disk_gb"])
                 except OSError as error:
                     self._connection.send({"id": message["id"], "error": str(error)})
             case "remove":
@@ -48,17 +47,19 @@ class Keeper:
             os.dup2(control, 3, inheritable=True)
             os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # guests inherit what it has
             os.execve(
-                program,
-                [program, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name],
+                self._keep.executable,
+                [self._keep.python, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name],
                 self._keep.environment,
             )
         finally:
             os._exit(127)
 
-    def _make_jail(self, request: int) -> None:
-        name = f"{self._made:06x}"
-        self._made += 1
-        entrance, baseline = self._keep.prepare(name)
+    def _make_jail(self, request: int, disk_gb: int | None) -> None:
+        name = os.urandom(5).hex()  # processes are told apart by it, those of other emulators included
+        if isinstance(self._keep, curated.Keep):
+            entrance, baseline = self._keep.prepare(name, disk_gb)
+        else:
+            entrance, baseline = self._keep.prepare(name)
         entrances = [] if entrance is None else [entrance]
         self._connection.send({"id": request, "jail": name, "baseline": baseline}, entrances)
         for number in entrances:

@@ -16,7 +16,7 @@ import posix
 import stat
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW
 # How many nested directories are held open at once; deeper trees are walked again from their root.
@@ -63,7 +63,12 @@ def copy(source: str, target: str) -> None:
 
 
 def synchronize(
-    source: int, target: int, *, skip: Collection[str] = (), untouched_since: int | None = None
+    source: int,
+    target: int,
+    *,
+    skip: Collection[str] = (),
+    untouched_since: int | None = None,
+    resolve: Callable[[str], str] = str,
 ) -> list[str]:
     """Make the tree below the directory descriptor `target` equal to the one below `source`.
 
@@ -79,6 +84,7 @@ def synchronize(
         untouched_since: a time from `now()`, taken when both trees held the same files. What has not
             changed in the source since then is taken to be the same in the target. None copies everything.
             Does not see writes through a shared mapping on tmpfs, which change no timestamp.
+        resolve: what a symbolic link of the source's leads to in the target.
 
     Returns:
         "path: reason" for each entry that exists and was left out because it may not be read.
@@ -87,7 +93,7 @@ def synchronize(
         OSError: `filename` is the path, relative to the root, that could not be copied (disk full, quota,
             input/output error). The target is then neither the old tree nor the new one.
     """
-    synchronization = _Synchronization(source, target, skip, untouched_since)
+    synchronization = _Synchronization(source, target, skip, untouched_since, resolve)
     try:
         synchronization.run()
     finally:
@@ -296,8 +302,16 @@ class _Directory:
 
 
 class _Synchronization:
-    def __init__(self, source: int, target: int, skip: Collection[str], untouched_since: int | None) -> None:
+    def __init__(
+        self,
+        source: int,
+        target: int,
+        skip: Collection[str],
+        untouched_since: int | None,
+        resolve: Callable[[str], str],
+    ) -> None:
         self.problems: list[str] = []
+        self._resolve = resolve
         self._source = _Cursor(source)
         try:
             self._target = _Cursor(target, unlock=True)
@@ -447,7 +461,7 @@ class _Synchronization:
         if kind == stat.S_IFREG:
             copied = self._copy_file(name, here, there)
         elif kind == stat.S_IFLNK:
-            copied = _copy_symlink(name, status, here, there)
+            copied = _copy_symlink(name, status, here, there, self._resolve)
         else:
             copied = _copy_fifo(name, status, there)
         if copied is not None and copied.st_nlink > 1:
@@ -532,14 +546,16 @@ class _Synchronization:
         return OSError(error.errno, error.strerror, path)
 
 
-def _copy_symlink(name: str, status: posix.stat_result, here: int, there: int) -> posix.stat_result | None:
+def _copy_symlink(
+    name: str, status: posix.stat_result, here: int, there: int, resolve: Callable[[str], str]
+) -> posix.stat_result | None:
     try:
         destination = posix.readlink(name, dir_fd=here)
     except OSError as error:
         if error.errno in _VANISHED or error.errno == errno.EINVAL:  # no symlink any more
             return None
         raise
-    posix.symlink(destination, name, dir_fd=there)
+    posix.symlink(resolve(destination), name, dir_fd=there)
     if (status.st_uid, status.st_gid) != (posix.geteuid(), posix.getegid()):
         _attempt_chown(name, (status.st_uid, status.st_gid), there)
     posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)

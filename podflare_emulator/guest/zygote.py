@@ -6,10 +6,16 @@ import gc
 import importlib
 import os
 import socket
+from collections.abc import Callable, Sequence
 
 from . import family, guest
-from .jail import directory, namespace
+from .jail import directory, namespace, preload
 from .protocol import Connection, Message
+
+_JAILS: dict[str, Callable[[str, Sequence[str]], guest.Jail]] = {
+    "preload": preload.PreloadJail,
+    "portable": directory.DirectoryJail,
+}
 
 
 def main(descriptor: int) -> None:
@@ -50,9 +56,11 @@ def _spawn_in_namespace(
         guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), names)
 
     def run_init() -> None:
-        family.run(channel, (control, out, err, entrance), run_guest)
-
         connection.close()
+        family.run(
+            channel, (control, out, err, entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err
+        )
+
     namespace.start_family(run_init, egress=ticket["egress"])
 
 
@@ -68,7 +76,7 @@ def _spawn_in_directory(
     if middle == 0:
         if os.fork() == 0:
             connection.close()
-            jail = directory.DirectoryJail(template["state"], template["version"], template["shared"])
+            jail = _JAILS[template["isolation"]](template["state"], template["shared"])
             guest.run(jail, ticket, -1, (control, out, err), names)
         os._exit(0)
     os.waitpid(middle, 0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from podflare_emulator.guest.jail import landlock
 from podflare_emulator.guest.order import Python, Seed
+from podflare_emulator.hosting.disposable import disposable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 
-BACKENDS = ("namespace", "portable")  # best first
+BACKENDS = ("namespace", "preload", "portable")  # best first
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,25 @@ async def launch(
     network = {"egress": egress, "egress_unenforced": egress_unenforced}
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
-        outcome = await attempt(backend, python, seeds, **network)
+        declined = decline(backend) if isolation == "auto" else None
+        outcome = declined or await attempt(backend, python, seeds, **network)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
         else:
             launcher, guest = outcome
             return Launched(backend, launcher, guest, tuple(refusals))
     raise HostingError("; ".join(map(str, refusals)))
+
+
+def decline(backend: str) -> Refusal | None:
+    """Why "auto" leaves out a backend that may work: it would put files at risk that portable isolation maps."""
+    if backend == "preload" and sys.platform == "linux" and not (landlock.abi() or disposable()):
+        return Refusal(
+            backend,
+            "this kernel has no Landlock to refuse what escapes it, and this is neither a container nor CI; "
+            "--isolation preload takes it all the same",
+        )
+    return None
 
 
 async def attempt(
@@ -70,7 +84,7 @@ async def attempt(
     egress_unenforced: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
-    if backend == "namespace" and sys.platform != "linux":
+    if backend in ("namespace", "preload") and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
     launcher = Launcher(backend, python, seeds, egress_unenforced=egress_unenforced)
     try:

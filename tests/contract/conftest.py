@@ -17,7 +17,7 @@ from podflare_emulator.settings import Isolation
 from .server import Server
 from .wire import Wire
 
-BACKENDS: tuple[Isolation, ...] = ("namespace", "portable")
+BACKENDS: tuple[Isolation, ...] = ("namespace", "preload", "portable")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -29,7 +29,7 @@ class Keep:
     state = "/state"
     shared: tuple[str, ...] = ()  # nothing needs mapping
     guest_code = GUEST_CODE
-    python = f"{base.VENV}/bin/python3"
+    python = executable = f"{base.VENV}/bin/python3"
 
     def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
         self.name = os.path.basename(order.state)
@@ -96,13 +96,16 @@ class Keep:
         """The keeper's own children are no sandbox's."""
         return False
 
-    def prepare(self, name: str) -> tuple[int, int]:
-        """A jail: a mount namespace whose root is a sandbox's tree.
+    def prepare(self, name: str, disk_gb: int | None) -> tuple[int | None, int]:
+        """A jail: a mount namespace whose root is a sandbox's tree, in memory if it is to have a size (GiB).
 
         Returns a descriptor of it, and the time (ns) before which nothing in the tree is the user's.
         """
         directory = f"{self.state}/jails/{name}"
-        if self._stacks:
+        if disk_gb is not None:
+            os.mkdir(directory)
+            baseline = tree.now()
+        elif self._stacks:
             _make_layers(directory)
             baseline = self._baseline
         else:
@@ -110,7 +113,9 @@ class Keep:
             baseline = tree.now()
         kernel.unshare(kernel.CLONE_NEWNS)
         try:
-            if self._stacks:
+            if disk_gb is not None:
+                self._fill_disk(directory, disk_gb)
+            elif self._stacks:
                 self._stack(directory)
             else:
                 kernel.bind(directory, directory)
@@ -123,6 +128,18 @@ class Keep:
             return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), baseline
         finally:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
+
+    def _fill_disk(self, directory: str, disk_gb: int) -> None:
+        """A file system of that size over the directory, with a copy of the base tree."""
+        kernel.mount(
+            "podflare", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=0755,size={disk_gb}g"
+        )
+        trees = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (f"{self.state}/base", directory)]
+        try:
+            tree.synchronize(*trees)
+        finally:
+            for number in trees:
+                os.close(number)
 
     def _lay_out_mounts(self) -> list[str]:
         """The places in the base tree that a jail's mounts go over; returns their names."""

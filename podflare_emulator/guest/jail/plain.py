@@ -1,0 +1,112 @@
+"""Jails that are plain directories of the host's: what the preload and the portable backend have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+
+from .. import tree
+from ..order import Order
+from ..protocol import Message
+from . import kernel, landlock
+
+_WRITABLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts")
+
+
+def guest_code() -> str:
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def runtime(order: Order) -> list[str]:
+    """What sandboxes must see of the host as it is, beside the system: the interpreter, its packages, this code."""
+    return [order.python.prefix, *order.python.path, guest_code()]
+
+
+def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], Keep]) -> None:
+    """Warden: forks the keeper, which adopts what guests leave behind."""
+    if os.fork() == 0:
+        kernel.adopt_orphans()
+        run(build)
+
+
+def confine(state: str) -> None:
+    """Where the kernel can: no descendant writes outside the sandboxes' directories, or signals a stranger.
+
+    All of the sandboxes' directories, because forked children must write their own.
+    """
+    landlock.restrict_writes([f"{state}/jails", *_WRITABLE_DEVICES], scope_signals=True)
+
+
+class Keep:
+    """The maker of directories.
+
+    `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
+    """
+
+    def __init__(
+        self, state: str, *, executable: str, python: str, environment: dict[str, str], shared: Sequence[str]
+    ) -> None:
+        self.state = state
+        self.name = os.path.basename(state)
+        self.executable = executable
+        self.python = python
+        self.environment = environment
+        self.shared = shared
+        self.guest_code = guest_code()
+
+    def prepare(self, name: str) -> tuple[None, int]:
+        """A copy of the base tree, and the time (ns) before which nothing in it is the user's."""
+        tree.copy(f"{self.state}/base", f"{self.state}/jails/{name}")
+        return None, tree.now()
+
+    @staticmethod
+    def belongs(pid: int, message: Message) -> bool:
+        """By session, name or environment; what has changed all three is not found."""
+        with contextlib.suppress(OSError, IndexError):
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                head, _, tail = file.read().rpartition(b") ")
+            fields = tail.split()
+            if fields[0] in (b"Z", b"X"):
+                return False
+            mark: str = message["mark"]
+            if int(fields[3]) == message["session"] or head.endswith(f"({_name(mark)}".encode()):
+                return True
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return os.fsencode(mark) in file.read().split(b"\0")
+        return False
+
+
+class Whereabouts:
+    """Which directory this process is in, and which it was in before the last move.
+
+    `variable` is in the environment of every program that a sandbox starts, with the directory for its value.
+    """
+
+    def __init__(self, variable: str) -> None:
+        self._variable = variable
+        self.tree = ""
+        self._before = ""
+
+    def take(self, tree: str) -> None:
+        self._before, self.tree = self.tree, tree
+        kernel.name_process(_name(self.mark))
+
+    @property
+    def mark(self) -> str:
+        return f"{self._variable}={self.tree}"
+
+    def resolve(self, path: str) -> str:
+        """Where a file that the kernel knew as `path` before the last move is now."""
+        if path == self._before or path.startswith(f"{self._before}/"):
+            return self.tree + path[len(self._before) :]
+        return path
+
+
+def _name(mark: str) -> str:
+    """A process's name, by which its forks are known: programs that it starts have another, but the variable.
+
+    It must be no other emulator's: the end of the state directory's random name, and the jail's. Linux keeps 15 bytes.
+    """
+    state, _, jail = mark.rsplit("/", 2)
+    return f"{state[-8:]}{jail}"

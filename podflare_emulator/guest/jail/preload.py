@@ -1,0 +1,185 @@
+"""The preload backend, inside: libfakechroot maps the paths of every C library call to a sandbox's directory.
+
+It is loaded into every program but static ones, and reads the directory (FAKECHROOT_BASE) from the C environment at
+each call: moving is setting that variable. Its variables are not in `os.environ`, where user code would see and clear
+them.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from .. import base, environment
+from ..order import Order
+from . import plain
+from .layout import HOST_ETC, SYSTEM
+
+_BASE = "FAKECHROOT_BASE"
+_LIBRARIES = ("/usr/lib/*/fakechroot/libfakechroot.so", "/usr/lib*/fakechroot/libfakechroot.so")
+_MOST_EXCLUDED = 100  # libfakechroot forgets what comes after
+
+_KERNEL = ("proc", "sys")
+_DEVICES = (
+    "null",
+    "zero",
+    "full",
+    "random",
+    "urandom",
+    "tty",
+    "ptmx",
+    "pts",
+    "fd",
+    "stdin",
+    "stdout",
+    "stderr",
+)
+
+# A line of site-packages, for every Python that starts in a sandbox.
+_HIDE = (
+    "import os; [os.environ._data.pop(name) for name in [*os.environ._data]"
+    " if name == b'LD_PRELOAD' or name.startswith(b'FAKECHROOT')]\n"
+)
+
+
+def library() -> str:
+    """Where libfakechroot is installed; raises OSError, saying how to get it."""
+    try:
+        glibc = os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        glibc = None
+    if not glibc:
+        raise OSError(
+            "fakechroot needs the GNU C library, and this system has another (musl is not supported)"
+        )
+    found = [path for pattern in _LIBRARIES for path in sorted(glob.glob(pattern))]
+    if not found:
+        raise OSError("libfakechroot is not installed (Debian and Ubuntu: apt-get install -y fakechroot)")
+    native = f"/{getattr(sys.implementation, '_multiarch', '')}/"
+    return min(found, key=lambda path: native not in path)
+
+
+def build_base(order: Order) -> None:
+    """Warden: the base tree. What is the host's is there as links, to be listed: their names are not mapped."""
+    tree = f"{order.state}/base"
+    base.build(
+        tree,
+        python=order.python.executable,
+        version=order.python.version,
+        path=order.python.path,
+        seeds=order.seeds,
+    )
+    for directory in ("/etc", "/dev"):
+        os.makedirs(tree + directory)
+    for path in _host_paths():
+        os.symlink(path, tree + path)
+    os.symlink(f"..{base.SHARED_MEMORY}", f"{tree}/dev/shm")
+    for name, text in _own_etc().items():
+        _write(f"{tree}/etc/{name}", text)
+    _write(tree + base.PACKAGES.format(version=order.python.version) + "/podflare_preload.pth", _HIDE)
+
+
+def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> None:
+    """Warden: forks the keeper."""
+    python = f"{base.VENV}/bin/python3"
+    tree = f"{order.state}/base"
+    excluded = _excluded([*_host_paths(), *plain.runtime(order), f"{order.state}/jails"])
+    preloaded = {
+        "LD_PRELOAD": library(),
+        _BASE: tree,
+        "FAKECHROOT_EXCLUDE_PATH": ":".join(excluded),
+    }
+    plain.start_keeper(
+        run,
+        lambda: plain.Keep(
+            order.state,
+            executable=tree + python,
+            python=python,
+            environment={**environment.of_zygote(""), **preloaded},
+            shared=excluded,
+        ),
+    )
+
+
+def _host_paths() -> list[str]:
+    """What is not mapped: system directories, devices, and those files of /etc that are the host's."""
+    names = [f"/{name}" for name in (*SYSTEM, *_KERNEL)]
+    names += [f"/dev/{name}" for name in _DEVICES]
+    names += [f"/etc/{name}" for name in HOST_ETC]
+    return [name for name in names if os.path.lexists(name)]
+
+
+def _excluded(paths: Iterable[str]) -> list[str]:
+    """Without what lies in another; raises OSError for what libfakechroot cannot take."""
+    kept: list[str] = []
+    for path in sorted(set(paths)):
+        if not any(path.startswith(f"{other}/") for other in kept):
+            kept.append(path)
+    for path in kept:
+        if ":" in path:
+            raise OSError(f"fakechroot cannot leave {path} as it is: there is a colon in its name")
+        if any(f"{own}/".startswith(f"{path}/") for own in base.OWN):
+            raise OSError(
+                f"{path} holds packages of the interpreter's, and is a directory of the sandbox's own"
+            )
+    if len(kept) > _MOST_EXCLUDED:
+        raise OSError(f"fakechroot takes {_MOST_EXCLUDED} directories of the host's; there are {len(kept)}")
+    return kept
+
+
+def _own_etc() -> dict[str, str]:
+    """Whoever started the emulator is root by name."""
+    return {
+        "passwd": f"root:x:{os.getuid()}:{os.getgid()}:root:/root:/bin/bash\n"
+        "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
+        "group": f"root:x:{os.getgid()}:\nnogroup:x:65534:\n",
+    }
+
+
+class PreloadJail:
+    """The directory that is this process's root for every call that goes through the C library."""
+
+    root = "/"
+    prefix = ""
+
+    def __init__(self, state: str, shared: Sequence[str]) -> None:
+        self.mounts = frozenset(path.lstrip("/") for path in shared)
+        self._state = state
+        self._place = plain.Whereabouts(_BASE)
+        self.resolve = self._place.resolve
+
+    def enter(self, tree: str, entrance: int) -> None:
+        if os.fsencode(_BASE) in os.environ._data:  # type: ignore[attr-defined]
+            raise OSError(
+                "the sandbox's site-packages were not processed: fakechroot's variables are in sight"
+            )
+        self._move(tree)
+        os.chdir("/root")
+        plain.confine(self._state)
+
+    def move(self, tree: str, entrance: int) -> None:
+        """A forked child leaves its parent's directory for its own."""
+        self._move(tree)
+        os.chdir("/")
+
+    def _move(self, tree: str) -> None:
+        self._place.take(tree)
+        os.putenv(_BASE, tree)
+        if not os.path.samefile("/", tree):
+            raise OSError("fakechroot does not work in this interpreter: its paths are the host's")
+
+    def mark(self) -> str:
+        return self._place.mark
+
+    def script(self, code: str) -> str:
+        return code
+
+    def variables(self) -> dict[str, str]:
+        return environment.of_sandbox("")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
