@@ -23,6 +23,9 @@ from os import SEEK_CUR, SEEK_SET
 
 from .tree import copy_contents, copy_metadata, printable
 
+# The kernel's own words, also where the portable backend has put its mapping over `posix` by the time of a fork.
+_readlink = posix.readlink
+
 # What belongs to the kernel, and looks the same from every sandbox.
 KERNEL_TREES = ("/dev", "/proc", "/sys")
 
@@ -190,7 +193,7 @@ def _descriptors() -> list[int]:
 def _path(number: int) -> str:
     """The path of an open file, or what the kernel says in its place; may be empty but on Linux."""
     if sys.platform == "linux":
-        return posix.readlink(f"/proc/self/fd/{number}")
+        return _readlink(f"/proc/self/fd/{number}")
     try:
         path = fcntl.fcntl(number, fcntl.F_GETPATH, bytes(1024))
     except OSError:
