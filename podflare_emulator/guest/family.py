@@ -6,24 +6,42 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
+from . import memory
 from .jail import namespace
 from .protocol import Connection
 from .reaper import Reaper
 
 
-def run(channel: int, guests: Sequence[int], run_guest: Callable[[], None]) -> None:
+def run(
+    channel: int,
+    guests: Sequence[int],
+    run_guest: Callable[[], None],
+    *,
+    ram_mib: int | None,
+    complaints: int,
+) -> None:
     """Forks the first guest and serves the host; when the host closes `channel`, the kernel ends the whole family.
 
-    `guests` are the descriptors that only the guest needs. Does not return.
+    `guests` are the descriptors that only the guest needs; `complaints` among them is the sandbox's stderr, which the
+    watch over `ram_mib`, if there is one, needs too. Does not return.
     """
     if os.fork() == 0:
         try:
             run_guest()
         finally:
             os._exit(1)
+    if ram_mib is not None:
+        _watch_memory(ram_mib, os.dup(complaints))
     for number in guests:
         os.close(number)
     try:
         Reaper(Connection(socket.socket(fileno=channel)), namespace.belongs).serve()
     finally:
         os._exit(0)
+
+
+def _watch_memory(ram_mib: int, complaints: int) -> None:
+    """A thread, because no process of the sandbox's can be kept from killing another."""
+    from threading import Thread
+
+    Thread(target=memory.watch, args=(ram_mib, complaints), daemon=True).start()

@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Protocol
 
-from . import bash, environment, fork
+from . import bash, environment, fork, limits, seeding
 from .jail import kernel
 from .protocol import Connection, Message
 from .repl import Repl
@@ -20,7 +21,6 @@ from .repl import Repl
 _FIRST_HIDDEN = (
     1000  # our own descriptors lie up here: user code finds 3, 4, 5 free, as in a fresh interpreter
 )
-_OPEN_FILES = 1024
 
 
 class Jail(Protocol):
@@ -65,6 +65,7 @@ def run(
         os.setsid()
         _reset_signals()
         jail.enter(ticket["tree"], entrance)
+        limits.impose(ticket)
         guest = Guest(jail, connection, _hide(out), _hide(err), ticket["baseline"])
         guest.repl.globals.update(names)
         guest.announce()
@@ -92,7 +93,7 @@ class Guest:
         self.take_descriptors()
         os.environ.clear()
         os.environ.update(environment.of_sandbox(""))
-        self._limit_open_files()
+        self._open_files = limits.OpenFiles()
 
     @property
     def hidden(self) -> tuple[int, int, int]:
@@ -128,11 +129,20 @@ class Guest:
         self._mend_descriptors()
         try:
             if language == "bash":
+        run = self._bash(code) if language == "bash" else lambda: self.repl.run(code)
+        self._open_files.restrict()
                 home = f"{self.jail.prefix}/root"
                 return bash.run(
                     self.jail.script(code), self.jail.variables(), home, lambda: self.repl.interrupted
+            self._open_files.relax()
                 )
             return self.repl.run(code)
+    def _bash(self, code: str) -> Callable[[], int]:
+        """What runs `code`; all that can need a file of ours is done before."""
+        script, variables = self.jail.script(code), self.jail.variables()
+        home = f"{self.jail.prefix}/root"
+        return lambda: bash.run(script, variables, home, lambda: self.repl.interrupted)
+
         finally:
             self.flush()
 
@@ -148,12 +158,6 @@ class Guest:
                 os.fstat(number)
             except OSError:
                 os.dup2(source, number, inheritable=True)
-
-    @staticmethod
-    def _limit_open_files() -> None:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _hide(number: int) -> int:

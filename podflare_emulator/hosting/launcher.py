@@ -97,14 +97,17 @@ class Launcher:
                 f"{self._isolation} isolation cannot keep sandboxes off the network; "
                 "--egress-unenforced makes them all the same"
             )
-        (jail,) = await self.jails.take(1)
+        if limits.rootfs_gb is not None and self._sizes_disks:
+            jail = await self._make_jail(limits.rootfs_gb)
+        else:
+            (jail,) = await self.jails.take(1)
         guest: Guest | None = None
         try:
             zygote = self._zygotes.get(template)
             if zygote is None or zygote.channel.closed:
                 zygote = self._zygotes[template] = self._start_zygote(preload)
             await asyncio.shield(zygote.ready)
-            guest = zygote.spawn(jail, limits, self.keeper)
+            guest = zygote.spawn(jail, self._imposed(limits), self.keeper)
             await guest.arrive()
         except BaseException:
             if guest is not None:
@@ -139,8 +142,21 @@ class Launcher:
         }
         return Zygote(ours, start, namespaces=self._isolation == "namespace")
 
-    async def _make_jail(self) -> Jail:
-        answer, descriptors = await self.keeper.channel.request({"op": "jail"})
+    @property
+    def _sizes_disks(self) -> bool:
+        """Whether a jail can have a size; else a file has one."""
+        return self._isolation == "namespace"
+
+    def _imposed(self, limits: Limits) -> Message:
+        """What the zygote has to see to."""
+        return {
+            "egress": limits.egress,
+            "ram_mib": limits.ram_mib,
+            "file_gb": None if self._sizes_disks else limits.rootfs_gb,
+        }
+
+    async def _make_jail(self, disk_gb: int | None = None) -> Jail:
+        answer, descriptors = await self.keeper.channel.request({"op": "jail", "disk_gb": disk_gb})
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
@@ -185,7 +201,7 @@ class Zygote:
         self.channel = Channel(sock, self._received, self._closed)
         self.channel.send(start)
 
-    def spawn(self, jail: Jail, limits: Limits, keeper: Init) -> Guest:
+    def spawn(self, jail: Jail, imposed: Message, keeper: Init) -> Guest:
         """Asks for a guest; `Guest.arrive` tells when it is there."""
         ends = Ends()
         descriptors = [*ends.given]
@@ -196,7 +212,7 @@ class Zygote:
             descriptors.append(theirs.detach())
         descriptors += jail.give_entrance()
         guest = Guest(ends, jail, init)
-        self.channel.send({**jail.ticket, "egress": limits.egress}, descriptors)
+        self.channel.send({**jail.ticket, **imposed}, descriptors)
         return guest
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
