@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
-from . import bash, environment, fork, limits, seeding
+from . import bash, environment, fork, limits
 from .jail import kernel
 from .protocol import Connection, Message
 from .repl import Repl
@@ -127,24 +127,19 @@ class Guest:
 
     def _execute(self, code: str, language: str) -> int:
         self._mend_descriptors()
-        try:
-            if language == "bash":
         run = self._bash(code) if language == "bash" else lambda: self.repl.run(code)
         self._open_files.restrict()
-                home = f"{self.jail.prefix}/root"
-                return bash.run(
-                    self.jail.script(code), self.jail.variables(), home, lambda: self.repl.interrupted
+        try:
+            return run()
+        finally:
             self._open_files.relax()
-                )
-            return self.repl.run(code)
+            self.flush()
+
     def _bash(self, code: str) -> Callable[[], int]:
         """What runs `code`; all that can need a file of ours is done before."""
         script, variables = self.jail.script(code), self.jail.variables()
         home = f"{self.jail.prefix}/root"
         return lambda: bash.run(script, variables, home, lambda: self.repl.interrupted)
-
-        finally:
-            self.flush()
 
     def flush(self) -> None:
         """Everything that has been printed is in the pipes after this, whichever language printed it."""
