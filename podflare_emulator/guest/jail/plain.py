@@ -11,7 +11,9 @@ from ..order import Order
 from ..protocol import Message
 from . import kernel, landlock
 
-_WRITABLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts")
+# The C library opens semaphores and shared memory by itself, and always here: multiprocessing's locks need them.
+_SHARED_MEMORY = "/dev/shm"
+_WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts", _SHARED_MEMORY)
 
 
 def guest_code() -> str:
@@ -33,9 +35,9 @@ def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], 
 def confine(state: str) -> None:
     """Where the kernel can: no descendant writes outside the sandboxes' directories, or signals a stranger.
 
-    All of the sandboxes' directories, because forked children must write their own.
+    All of the sandboxes' directories, because forked children must write their own; and devices.
     """
-    landlock.restrict_writes([f"{state}/jails", *_WRITABLE_DEVICES], scope_signals=True)
+    landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
 
 class Keep:

@@ -107,7 +107,7 @@ def _host_paths() -> list[str]:
     """What is not mapped: system directories, devices, and those files of /etc that are the host's."""
     names = [f"/{name}" for name in (*SYSTEM, *_KERNEL)]
     names += [f"/dev/{name}" for name in _DEVICES]
-    names += [f"/etc/{name}" for name in HOST_ETC]
+    names += [f"/etc/{name}" for name in (*HOST_ETC, "resolv.conf", "mtab")]
     return [name for name in names if os.path.lexists(name)]
 
 
@@ -130,8 +130,13 @@ def _excluded(paths: Iterable[str]) -> list[str]:
 
 
 def _own_etc() -> dict[str, str]:
-    """Whoever started the emulator is root by name."""
+    """What programs read of it; the C library itself, asked for a host's address, reads the host's.
+
+    Whoever started the emulator is root by name.
+    """
     return {
+        "hostname": f"{os.uname().nodename}\n",
+        "hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
         "passwd": f"root:x:{os.getuid()}:{os.getgid()}:root:/root:/bin/bash\n"
         "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
         "group": f"root:x:{os.getgid()}:\nnogroup:x:65534:\n",
@@ -155,9 +160,10 @@ class PreloadJail:
             raise OSError(
                 "the sandbox's site-packages were not processed: fakechroot's variables are in sight"
             )
+        os.unsetenv(_BASE)
+        plain.confine(self._state)  # what it allows are the host's paths
         self._move(tree)
         os.chdir("/root")
-        plain.confine(self._state)
 
     def move(self, tree: str, entrance: int) -> None:
         """A forked child leaves its parent's directory for its own."""
