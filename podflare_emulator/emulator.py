@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.errors import EmulatorError as EmulatorError
+from podflare_emulator.files import Files
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
 from podflare_emulator.settings import Settings, SettingsError, reachable_host
@@ -89,6 +90,11 @@ class Emulator:
             f"Python: {python.version} ({python.executable})"
         )
 
+    @property
+    def files(self) -> Files:
+        """`emulator.files["/data/prices.csv"] = ...`: what every sandbox created from now on has."""
+        return Files(lambda files: self._call("add_files", files=files))
+
     def redirect_clients(self) -> AbstractContextManager[None]:
         """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
         from podflare_emulator.redirect import redirect_clients
@@ -107,7 +113,10 @@ class Emulator:
             exempt_server()
 
     def reset(self, keep: Collection[str] = ()) -> list[str]:
-        """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed."""
+        """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
+
+        What was arranged for sandboxes to come (`files`) is forgotten.
+        """
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

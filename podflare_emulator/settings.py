@@ -62,17 +62,12 @@ class Mount:
             raise SettingsError(f"{given}: the host path must be absolute")
         if not Path(self.source).exists():
             raise SettingsError(f"{given}: no such file or folder on the host: {self.source!r}")
-        if not self.target.startswith("/"):
-            raise SettingsError(f"{given}: the sandbox path must be absolute, such as /data")
-        if self.target != _normalised(self.target):
-            raise SettingsError(f"{given}: write the sandbox path as {_normalised(self.target)!r}")
-        if self.target == "/":
-            raise SettingsError(f"{given}: the sandbox path must be a name below /, such as /data")
-        for directory in SYSTEM_DIRECTORIES:
-            if self.target == directory or self.target.startswith(directory + "/"):
-                raise SettingsError(
-                    f"{given}: {directory} belongs to the system; choose another, such as /data"
-                )
+        try:
+            target = sandbox_path(self.target)
+        except SettingsError as error:
+            raise SettingsError(f"{given}: {error}") from None
+        if self.target != target:
+            raise SettingsError(f"{given}: write the sandbox path as {target!r}")
 
     @classmethod
     def parse(cls, text: str) -> "Mount":
@@ -83,6 +78,19 @@ class Mount:
         if target.startswith("/"):
             target = _normalised(target)
         return cls(os.path.abspath(source), target)
+
+
+def sandbox_path(path: str) -> str:
+    """`path`, normalised: where a file or folder of the host's may be put in a sandbox. Raises SettingsError."""
+    if not path.startswith("/"):
+        raise SettingsError("the sandbox path must be absolute, such as /data")
+    path = _normalised(path)
+    if path == "/":
+        raise SettingsError("the sandbox path must be a name below /, such as /data")
+    for directory in SYSTEM_DIRECTORIES:
+        if path == directory or path.startswith(directory + "/"):
+            raise SettingsError(f"{directory} belongs to the system; choose another, such as /data")
+    return path
 
 
 def _normalised(path: str) -> str:
@@ -138,10 +146,6 @@ class Settings:
         _one_of("isolation", self.isolation, get_args(Isolation))
         _one_of("fork", self.fork_engine, get_args(ForkEngine))
         _one_of("log format", self.log_format, get_args(LogFormat))
-        if self.isolation == "preload":
-            raise SettingsError(
-                "isolation: preload is not in this version yet; use auto, namespace or portable"
-            )
         if self.fork_engine == "replay":
             raise SettingsError("fork: replay is not in this version yet; use live")
         self._check_python()

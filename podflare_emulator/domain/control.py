@@ -6,9 +6,13 @@ the handle of a server in another process.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Collection
+from typing import Any
 
+from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.domain.registry import SandboxRegistry
+from podflare_emulator.settings import sandbox_path
 
 
 class Control:
@@ -16,5 +20,25 @@ class Control:
         self._registry = registry
 
     async def reset(self, keep: Collection[str] = ()) -> list[str]:
-        """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first."""
+        """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
+
+        What was arranged for sandboxes to come is forgotten.
+        """
+        self._registry.seeds.clear()
         return await self._registry.destroy_all(keep)
+
+    async def add_files(self, files: list[dict[str, Any]]) -> None:
+        """Every sandbox created from now on has these: each an absolute `path`, a `mode`, its content in `base64`."""
+        try:
+            decoded = [
+                (
+                    sandbox_path(file["path"]),
+                    int(file.get("mode", 0o644)),
+                    base64.b64decode(file["base64"], validate=True),
+                )
+                for file in files
+            ]
+        except (KeyError, TypeError, ValueError) as error:  # a SettingsError is a ValueError
+            raise InvalidRequest(f"files: expected path, mode and base64 of each: {error}") from None
+        for path, mode, data in decoded:
+            self._registry.seeds.add(path, mode, data)

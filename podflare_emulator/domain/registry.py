@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.pool import Pool
 from podflare_emulator.domain.sandbox import Machine, Sandbox
+from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 
@@ -57,6 +58,7 @@ class SandboxRegistry:
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
+        self.seeds = Seeds()
         self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
 
     def warm(self, guest: Guest) -> None:
@@ -86,7 +88,16 @@ class SandboxRegistry:
                 guest = await self._pool(order.template, limits.egress).take()
         except HostingError as error:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
+        if files := self.seeds.files:
+            await self._seed(guest, files)
         return self._adopt(Machine(guest, forkable=not limits.custom))
+
+    async def _seed(self, guest: Guest, files: list[File]) -> None:
+        try:
+            await guest.write(files)
+        except HostingError as error:
+            await guest.end()
+            raise GuestFailed(f"the test's files could not be written into the sandbox: {error}") from error
 
     def get(self, sandbox_id: str) -> Sandbox:
         try:
@@ -135,6 +146,7 @@ class SandboxRegistry:
         """Ends every sandbox."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.destroy_all()
+        self.seeds.clear()
 
     def _pool(self, template: str, egress: bool) -> Pool:
         if (template, egress) not in self._pools:

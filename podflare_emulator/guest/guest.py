@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
-from . import bash, environment, fork, limits
+from . import bash, environment, fork, limits, seeding
 from .jail import kernel
 from .protocol import Connection, Message
 from .repl import Repl
@@ -119,6 +119,8 @@ class Guest:
                 if os.getpid() != self.pid:  # the user's code forked, and its child came back here
                     os._exit(code)
                 self.connection.send({"exit": code})
+            elif message["op"] == "write":
+                self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
             else:
                 answer = fork.fork(self, message["children"], descriptors)
                 if answer is not None:

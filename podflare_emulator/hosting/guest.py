@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from podflare_emulator.guest.protocol import Message
@@ -16,6 +16,8 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail
 from podflare_emulator.hosting.output import Output, Sink
+
+_FILES_A_MESSAGE = 200  # each brings a descriptor, of which the kernel lets few travel at once
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ class Ended:
         return f"was killed by signal {-self.code}{name}"
 
 
+@dataclass(frozen=True)
+class File:
+    """A file to write: absolute path in the sandbox, permission bits, and a descriptor of its content."""
+
+    path: str
+    mode: int
+    content: int
+
+
 class Ends:
     """The descriptors of a guest that is to be made: three to keep, three to give away."""
 
@@ -68,6 +79,7 @@ class Guest:
         self._ready: asyncio.Future[Message] = self._loop.create_future()
         self._on_exit: Callable[[int | Ended], None] | None = None
         self._forked: asyncio.Future[Message] | None = None
+        self._written: asyncio.Future[Message] | None = None
         self._closing = False
         self._mark = ""
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
@@ -131,6 +143,20 @@ class Guest:
         assert isinstance(results[0], dict)
         return children, results[0]["threads"]
 
+    async def write(self, files: Sequence[File]) -> None:
+        """Writes files in the sandbox; raises HostingError for one that cannot be. Not while code runs."""
+        held = [os.dup(file.content) for file in files]  # whoever owns them may let go meanwhile
+        for start in range(0, len(files), _FILES_A_MESSAGE):
+            batch = slice(start, start + _FILES_A_MESSAGE)
+            self._written = self._loop.create_future()
+            described = [{"path": file.path, "mode": file.mode} for file in files[batch]]
+            self._channel.send({"op": "write", "files": described}, held[batch])
+            answer = await self._written
+            if "error" in answer:
+                for number in held[start + _FILES_A_MESSAGE :]:
+                    os.close(number)
+                raise HostingError(answer["error"])
+
     async def end(self) -> None:
         """Kills the sandbox and all it has started; returns when nothing of it runs."""
         if self._closing:
@@ -148,9 +174,15 @@ class Guest:
         if "exit" in message:
             self.output.drain()
             self._finish(message["exit"])
+        elif "written" in message:
+            if self._written and not self._written.done():
+                self._written.set_result(message)
         elif "forked" in message:
             if self._forked and not self._forked.done():
-                self._forked.set_result(message)
+                if message["failure"]:
+                    self._forked.set_exception(HostingError(message["failure"]))
+                else:
+                    self._forked.set_result(message)
         elif not self._ready.done():
             self._ready.set_result(message)
 
@@ -177,3 +209,5 @@ class Guest:
         self._finish(ended)
         if self._forked and not self._forked.done():
             self._forked.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
+        if self._written and not self._written.done():
+            self._written.set_exception(HostingError(f"the sandbox's interpreter {ended}"))

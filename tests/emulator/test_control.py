@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from podflare import NotFoundError, Sandbox
+from podflare import NotFoundError, Sandbox, ServerError
 from podflare_emulator.emulator import Emulator, EmulatorError
 from podflare_emulator.settings import SettingsError
 
@@ -79,3 +80,88 @@ def test_a_port_in_use_is_told_in_one_line(emulator: Emulator) -> None:
     for kind in ("thread", "process"):
         with pytest.raises(EmulatorError, match=f"cannot listen on 127.0.0.1 port {port}"):
             Emulator(server=kind, port=port).start()  # type: ignore[arg-type]
+
+
+def test_files_are_in_every_sandbox_created_afterwards(emulator: Emulator, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("a", encoding="utf-8")
+    (folder / "deep" / "run.sh").write_bytes(b"#!/bin/sh\necho ran")
+    (folder / "deep" / "run.sh").chmod(0o750)
+    with Sandbox() as before:
+        emulator.files["/data/text.csv"] = "a,b\n1,é\n"
+        emulator.files["/tmp/bytes"] = bytes(range(256))
+        emulator.files["/workspace/new/file"] = folder / "a.txt"
+        emulator.files["/data/folder"] = folder
+        assert before.run_code("ls /data", "bash").stdout == ""
+        with Sandbox() as sandbox:
+            assert sandbox.download("/data/text.csv") == "a,b\n1,é\n".encode()
+            assert sandbox.download("/tmp/bytes") == bytes(range(256))
+            assert sandbox.download("/workspace/new/file") == b"a"
+            assert sandbox.run_code("/data/folder/deep/run.sh", "bash").stdout == "ran"
+            (child,) = sandbox.fork()
+            with child:
+                assert sandbox.diff(child, paths=["/data", "/tmp"])["modified"] == []
+                child.run_code("open('/data/text.csv', 'a').write('more')")
+                assert sandbox.diff(child, paths=["/data"])["modified"] == ["/data/text.csv"]
+
+
+def test_five_hundred_files_and_a_large_one(emulator: Emulator) -> None:
+    large = bytes(range(256)) * 40_000
+    emulator.files.update({f"/data/{number}": str(number) for number in range(500)})
+    emulator.files["/data/large"] = large
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("cat /data/[0-9]* | wc -c; wc -c < /data/large", "bash").stdout.split() == [
+            str(sum(len(str(number)) for number in range(500))),
+            str(len(large)),
+        ]
+
+
+def test_a_second_file_of_the_same_path_replaces_the_first_and_a_reset_forgets_both(
+    emulator: Emulator,
+) -> None:
+    emulator.files["/data/x"] = "first"
+    emulator.files["/data/x"] = "second"
+    with Sandbox() as sandbox:
+        assert sandbox.download("/data/x") == b"second"
+    emulator.reset()
+    with Sandbox() as sandbox, pytest.raises(FileNotFoundError):
+        sandbox.download("/data/x")
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "message"),
+    [
+        ("data/x", b"", "the sandbox path must be absolute"),
+        ("/etc/passwd", b"", "/etc belongs to the system"),
+        ("/data/../usr/x", b"", "/usr belongs to the system"),
+        ("/data/x", Path("/no/such/file"), "/no/such/file: No such file or directory"),
+        ("/data/x", __file__, "names a file here: write Path("),
+        ("/data/x", 5, "expected bytes, str or Path, got int"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused_at_once(
+    emulator: Emulator, path: str, source: Any, message: str
+) -> None:
+    with pytest.raises(EmulatorError) as raised:
+        emulator.files[path] = source
+    assert message in str(raised.value)
+
+
+def test_a_file_that_cannot_be_written_fails_the_create_and_says_why(emulator: Emulator) -> None:
+    emulator.files["/data/x"] = "a file"
+    emulator.files["/data/x/y"] = "below a file"
+    with pytest.raises(ServerError, match="/data/x/y: Not a directory"):
+        Sandbox()
+
+
+def test_the_control_api_refuses_files_that_are_none(emulator: Emulator) -> None:
+    for files in (
+        [{"path": "/data/x"}],
+        [{"path": "/etc/x", "base64": ""}],
+        [{"path": "/data/x", "base64": "?"}],
+        5,
+    ):
+        response = control(emulator, "add_files", files=files)
+        assert response.status_code == 400, response.text
+        assert "files" in response.json()["error"]

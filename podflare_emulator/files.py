@@ -1,0 +1,75 @@
+"""`emulator.files`: what every sandbox has from its first moment on."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from podflare_emulator.errors import EmulatorError
+from podflare_emulator.settings import SettingsError, sandbox_path
+
+Source = bytes | str | os.PathLike[str]
+
+_MODE = 0o644
+
+
+class Files:
+    """Puts files into every sandbox created from now on, until the next `Emulator.reset`.
+
+        emulator.files["/data/prices.csv"] = "day,price\\n1,9.5\\n"      # text
+        emulator.files["/data/logo.png"] = b"\\x89PNG..."               # bytes
+        emulator.files["/data/medium.csv"] = Path("tests/medium.csv")  # a file of the host's, with its mode
+        emulator.files["/data"] = Path("tests/data")                   # a folder: all files below it
+
+    Raises:
+        EmulatorError: The path is not absolute or belongs to the system, or the source does not exist.
+    """
+
+    def __init__(self, add: Callable[[list[dict[str, Any]]], None]) -> None:
+        self._add = add
+
+    def __setitem__(self, path: str, source: Source) -> None:
+        self.update({path: source})
+
+    def update(self, files: Mapping[str, Source]) -> None:
+        """Several at once."""
+        self._add([file for path, source in files.items() for file in _contents(path, source)])
+
+
+def _contents(path: str, source: Source) -> Iterator[dict[str, Any]]:
+    try:
+        path = sandbox_path(path)
+    except SettingsError as error:
+        raise EmulatorError(f"files[{path!r}]: {error}") from None
+    if isinstance(source, bytes):
+        yield _file(path, _MODE, source)
+    elif isinstance(source, str):
+        if source and "\n" not in source and os.path.exists(source):
+            raise EmulatorError(
+                f"files[{path!r}]: {source!r} names a file here: write Path({source!r}) for its content, "
+                "or encode the text if it is meant as text"
+            )
+        yield _file(path, _MODE, source.encode())
+    elif isinstance(source, os.PathLike):
+        yield from _on_host(path, Path(source))
+    else:
+        raise EmulatorError(f"files[{path!r}]: expected bytes, str or Path, got {type(source).__name__}")
+
+
+def _on_host(path: str, source: Path) -> Iterator[dict[str, Any]]:
+    if source.is_dir():
+        for inner in sorted(source.rglob("*")):
+            if inner.is_file():
+                yield from _on_host(f"{path}/{inner.relative_to(source).as_posix()}", inner)
+        return
+    try:
+        yield _file(path, source.stat().st_mode & 0o777, source.read_bytes())
+    except OSError as error:
+        raise EmulatorError(f"files[{path!r}]: {source}: {error.strerror}") from error
+
+
+def _file(path: str, mode: int, data: bytes) -> dict[str, Any]:
+    return {"path": path, "mode": mode, "base64": base64.b64encode(data).decode()}
