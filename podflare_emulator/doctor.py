@@ -3,43 +3,112 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import socket
+import subprocess
 import sys
+from pathlib import Path
 
+import podflare_emulator.guest
+from podflare_emulator.guest import probe
 from podflare_emulator.guest.jail import landlock
 from podflare_emulator.guest.order import Python
+from podflare_emulator.guest.protocol import Connection
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.interpreter import find
-from podflare_emulator.hosting.isolation import BACKENDS, Refusal, attempt
+from podflare_emulator.hosting.isolation import BACKENDS, Refusal, attempt, decline
+from podflare_emulator.remedies import Surroundings, cost, remedy
 from podflare_emulator.settings import Settings
 
-_HINTS = {
-    "namespace": "in Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined; "
-    "on Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+_GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
+_SIGNALS_SINCE = 6  # Landlock's ABI: Linux 6.12
+_NEEDS = {
+    "namespace": (probe.USER_NAMESPACE, probe.MOUNTS, probe.PID_NAMESPACE, probe.FRESH_PROC),
+    "preload": (probe.FAKECHROOT,),
 }
+_DESCRIPTORS_EACH = 4  # of a sandbox: a socket, two pipes, the jail's entrance
+_DESCRIPTORS_BESIDE = 64
+_ENOUGH_SANDBOXES = 200
 
 
 def run(settings: Settings) -> int:
-    """Prints a line a thing that was tried. Returns 0 when the emulator can run at all, else 1."""
+    """Prints a table, a line an ability; what is missing has its price and its remedy below it.
+
+    Returns 0 when the emulator can run at all, else 1.
+    """
+    _row("ABILITY", "", "WHAT WAS FOUND")
     try:
         python = find(settings.python)
     except HostingError as error:
-        _say("Python", False, str(error))
+        _row("Python", "no", str(error), "the emulator cannot run", "--python PATH")
         return 1
-    _say("Python", True, f"{python.version} at {python.executable}")
-    outcomes = {backend: asyncio.run(_try(backend, python)) for backend in BACKENDS}
-    for backend, reason in outcomes.items():
-        _say(f"{backend} isolation", reason is None, reason or "a sandbox was made, and has run code")
-        if reason and backend in _HINTS:
-            sys.stdout.write(f"{'':24}     to get it: {_HINTS[backend]}\n")
-    abi = landlock.abi()
-    _say(
-        "Landlock",
-        bool(abi),
-        f"ABI {abi}" if abi else "portable sandboxes cannot be kept from writing on the host",
-    )
-    chosen = next((backend for backend, reason in outcomes.items() if reason is None), None)
-    sys.stdout.write(f"\n--isolation auto takes: {chosen or 'nothing: the emulator cannot run here'}\n")
+    _row("Python", "yes", f"{python.version} at {python.executable}")
+    answers, around = _probe(), Surroundings.found()
+    for ability, words in answers.items():
+        if words:
+            _row(ability, "no", words, cost(ability), remedy(ability, answers, around))
+        else:
+            _row(ability, "yes", _detail(ability))
+    _open_files()
+    chosen = ""
+    for backend in BACKENDS:
+        reason = asyncio.run(_try(backend, python))
+        declined = decline(backend)
+        if not (reason or declined):
+            chosen = chosen or backend
+        if reason:
+            missing = next((name for name in _NEEDS.get(backend, ()) if answers.get(name)), None)
+            how = remedy(missing, answers, around) if missing else "nothing, unless the words above say what"
+            _row(f"{backend} isolation", "no", reason, "a backend further down has to do", how)
+        else:
+            aside = f"; auto leaves it out: {declined.reason}" if declined else ""
+            _row(f"{backend} isolation", "yes", f"a sandbox was made, and has run code{aside}")
+    _say(f"\n--isolation auto takes: {chosen or 'nothing: the emulator cannot run here'}")
     return 0 if chosen else 1
+
+
+def _probe() -> dict[str, str]:
+    """See guest/probe.py. In a process of its own: this one may have threads, and what is tried cannot be undone."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-B", _GUEST_CODE, "probe", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        arrived = Connection(ours).receive()
+    answers: dict[str, str] = arrived[0]["answers"] if arrived else {}
+    return answers
+
+
+def _detail(ability: str) -> str:
+    if ability == probe.LANDLOCK:
+        abi = landlock.abi()
+        signals = "" if abi >= _SIGNALS_SINCE else "; signals to strangers are not refused before ABI 6"
+        return f"ABI {abi}{signals}"
+    if ability == probe.FAKECHROOT:
+        from podflare_emulator.guest.jail import preload
+
+        return preload.library()
+    return ""
+
+
+def _open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    words = f"{soft}, which may be raised to {hard}"
+    sandboxes = (soft - _DESCRIPTORS_BESIDE) // _DESCRIPTORS_EACH
+    if soft == resource.RLIM_INFINITY or sandboxes >= _ENOUGH_SANDBOXES:
+        _row("open files", "yes", words)
+    else:
+        _row(
+            "open files",
+            "no",
+            words,
+            f"about {max(sandboxes, 0)} sandboxes at a time",
+            f"ulimit -n {hard if hard > soft else 65536} (in Docker: --ulimit nofile=65536)",
+        )
 
 
 async def _try(backend: str, python: Python) -> str | None:
@@ -56,5 +125,12 @@ async def _try(backend: str, python: Python) -> str | None:
     return None if result == 0 else f"a sandbox was made, but running code in it ended with {result}"
 
 
-def _say(ability: str, there: bool, words: str) -> None:
-    sys.stdout.write(f"{ability:24} {'yes' if there else 'no':4}{' '.join(words.split())}\n")
+def _row(ability: str, there: str, words: str, price: str = "", how: str = "") -> None:
+    _say(f"{ability:22}{there:5}{' '.join(words.split())}".rstrip())
+    for title, text in (("costs you", price), ("to get it", how)):
+        if text:
+            _say(f"{'':27}{title}: {text}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

@@ -49,7 +49,6 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--port", "http"], "'http'"),
         (["--port", "70000"], "70000"),
         (["--isolation", "vm"], "namespace, preload or portable, got 'vm'"),
-        (["--isolation", "preload"], "not in this version yet; use auto, namespace or portable"),
         (["--fork", "replay"], "not in this version yet; use live"),
         (["--python", "/no/such/python"], "'/no/such/python'"),
         (["--mount", "/no/such/folder:/data"], "'/no/such/folder'"),

@@ -89,7 +89,6 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
             {"isolation": "vm"},
             "isolation: expected auto, namespace, preload or portable, got 'vm'",
         ),
-        ({"isolation": "preload"}, "preload is not in this version yet; use auto, namespace or portable"),
         ({"fork_engine": "magic"}, "fork: expected live or replay, got 'magic'"),
         ({"fork_engine": "replay"}, "replay is not in this version yet; use live"),
         ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),

@@ -71,7 +71,8 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
                 kernel.unshare(kernel.CLONE_NEWNS)
                 kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
                 pin(layout)
-                os.setgroups([])
+                with contextlib.suppress(PermissionError):  # an ordinary user's namespace forbids it
+                    os.setgroups([])
             kernel.unshare(
                 kernel.CLONE_NEWUSER
                 | kernel.CLONE_NEWNS

@@ -1,0 +1,162 @@
+"""What this machine allows, found out by doing it: each ability in a process of its own, for `doctor`.
+
+An answer is "" where the ability is there, else what the kernel said.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+
+from . import tree
+from .jail import kernel, landlock, preload
+from .protocol import Connection
+
+USER_NAMESPACE = "user namespace"
+MOUNTS = "mounts inside it"
+PID_NAMESPACE = "PID namespace"
+FRESH_PROC = "fresh /proc"
+NETWORK_NAMESPACE = "network namespace"
+OVERLAY = "overlay inside it"
+PIDFD = "pidfd"
+LANDLOCK = "Landlock"
+FAKECHROOT = "fakechroot"
+
+
+def main(descriptor: int) -> None:
+    """Sends one message: what became of each ability."""
+    directory = tempfile.mkdtemp(prefix="podflare-doctor-")
+    try:
+        answers = {name: _outcome(partial(trial, directory)) for name, trial in _TRIALS.items()}
+    finally:
+        parent, name = os.path.split(directory)
+        place = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+        tree.remove(place, name)
+        os.close(place)
+    Connection(socket.socket(fileno=descriptor)).send({"answers": answers})
+
+
+def _outcome(action: Callable[[], object]) -> str:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+        except BaseException as error:
+            os.write(writer, _words(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        words = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return words
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return f"{error.strerror} ({errno.errorcode[error.errno]})"
+    return str(error)
+
+
+def _enter_namespaces(kinds: int = 0) -> None:
+    """Becomes root of a user namespace of its own, and of namespaces of these kinds."""
+    uid, gid = os.getuid(), os.getgid()
+    kernel.unshare(kernel.CLONE_NEWUSER | kinds)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        try:
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+        except OSError as error:
+            raise OSError(error.errno, f"writing /proc/self/{name}: {error.strerror}") from None
+
+
+def _mount(directory: str) -> None:
+    _enter_namespaces(kernel.CLONE_NEWNS)
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("podflare", directory, "tmpfs")
+
+
+def _become_first_process(then: Callable[[], object]) -> None:
+    _enter_namespaces(kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+    words = _outcome(then)
+    if words:
+        raise OSError(words)
+
+
+def _be_first() -> None:
+    if os.getpid() != 1:
+        raise OSError(f"the first process of the namespace has number {os.getpid()}")
+
+
+def _mount_proc(directory: str) -> None:
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("proc", directory, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+
+
+def _network() -> None:
+    _enter_namespaces(kernel.CLONE_NEWNET)
+    kernel.raise_loopback()
+
+
+def _overlay(directory: str) -> None:
+    for name in ("lower", "upper", "work", "merged"):
+        os.makedirs(f"{directory}/overlay/{name}", exist_ok=True)
+    _enter_namespaces(kernel.CLONE_NEWNS)
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    layers = ",".join(f"{kind}dir={directory}/overlay/{kind}" for kind in ("lower", "upper", "work"))
+    kernel.mount("overlay", f"{directory}/overlay/merged", "overlay", 0, f"{layers},userxattr")
+
+
+def _pidfd() -> None:
+    descriptor = os.pidfd_open(os.getpid())
+    signal.pidfd_send_signal(descriptor, 0)
+
+
+def _landlock(directory: str) -> None:
+    allowed = f"{directory}/allowed"
+    os.makedirs(allowed, exist_ok=True)
+    if landlock.restrict_writes([allowed]) is None:
+        raise OSError("the kernel was built or started without it")
+    os.mkdir(f"{allowed}/in")
+    try:
+        os.mkdir(f"{directory}/refused")
+    except PermissionError:
+        return
+    raise OSError("it refused nothing")
+
+
+def _fakechroot(directory: str) -> None:
+    library = preload.library()
+    with open(f"{directory}/mapped", "w", encoding="ascii"):
+        pass
+    shell = os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", "test -e /mapped"],
+        {"LD_PRELOAD": library, "FAKECHROOT_BASE": directory, "FAKECHROOT_EXCLUDE_PATH": "/bin:/usr"},
+    )
+    if os.waitpid(shell, 0)[1]:
+        raise OSError(f"{library} maps no paths here")
+
+
+_TRIALS: dict[str, Callable[[str], object]] = {
+    USER_NAMESPACE: lambda directory: _enter_namespaces(),
+    MOUNTS: _mount,
+    PID_NAMESPACE: lambda directory: _become_first_process(_be_first),
+    FRESH_PROC: lambda directory: _become_first_process(lambda: _mount_proc(directory)),
+    NETWORK_NAMESPACE: lambda directory: _network(),
+    OVERLAY: _overlay,
+    PIDFD: lambda directory: _pidfd(),
+    LANDLOCK: _landlock,
+    FAKECHROOT: _fakechroot,
+}
+if sys.platform != "linux":
+    _TRIALS = {}

@@ -1,0 +1,104 @@
+"""What each ability of a machine is good for, and how to get one that is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from podflare_emulator.guest import probe
+
+_NAMESPACES = (
+    probe.USER_NAMESPACE,
+    probe.MOUNTS,
+    probe.PID_NAMESPACE,
+    probe.FRESH_PROC,
+    probe.NETWORK_NAMESPACE,
+    probe.OVERLAY,
+)
+
+_COSTS = {
+    probe.USER_NAMESPACE: "no namespace isolation",
+    probe.MOUNTS: "no namespace isolation",
+    probe.PID_NAMESPACE: "no namespace isolation",
+    probe.FRESH_PROC: "no namespace isolation",
+    probe.NETWORK_NAMESPACE: "no sandbox can be kept off the network: egress=False is refused",
+    probe.OVERLAY: "a new sandbox starts as a copy, which takes longer than a layer over the same files",
+    probe.PIDFD: "nothing: processes are ended by their number",
+    probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file",
+    probe.FAKECHROOT: "no preload isolation",
+}
+
+# Value of a switch that forbids -> how to turn it.
+_SWITCHES = {
+    "user.max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
+    "kernel.unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+    "kernel.apparmor_restrict_unprivileged_userns": (
+        "1",
+        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04's AppArmor forbids it)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What may forbid an ability: switches of the kernel by name, a seccomp filter, an AppArmor profile."""
+
+    switches: Mapping[str, str] = field(default_factory=dict)
+    filtered: bool = False
+    profile: str = ""
+    root: bool = False
+
+    @classmethod
+    def found(cls) -> Surroundings:
+        """Of this process."""
+        switches = {name: _read(f"/proc/sys/{name.replace('.', '/')}") for name in _SWITCHES}
+        profile = _read("/proc/self/attr/current").partition(" ")[0]
+        filtered = "\nSeccomp:\t2" in _read("/proc/self/status")
+        return cls(switches, filtered, "" if profile == "unconfined" else profile, os.getuid() == 0)
+
+
+def cost(ability: str) -> str:
+    """What goes without it."""
+    return _COSTS[ability]
+
+
+def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:
+    """How to get an ability that `answers` (as of guest/probe.py) says is missing."""
+    if ability in _NAMESPACES:
+        return _remedy_of_namespaces(ability, answers, around)
+    if ability == probe.LANDLOCK:
+        how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
+        return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
+    if ability == probe.FAKECHROOT:
+        if "musl" in answers[ability]:
+            return "an image of Debian's or Ubuntu's"
+        return "apt-get update && apt-get install -y fakechroot"
+    return "Linux 5.3 or later"
+
+
+def _remedy_of_namespaces(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:
+    first = next(name for name in _NAMESPACES if answers[name])
+    if ability != first and answers[ability] == answers[first]:
+        return f"as for the {first}"
+    if ability == probe.OVERLAY:
+        return "Linux 5.11 or later, and a temp directory (TMPDIR) on ext4, xfs, btrfs or tmpfs"
+    if ability == probe.FRESH_PROC and not answers[probe.MOUNTS]:
+        return "in Docker: --security-opt systempaths=unconfined (Podman: --security-opt unmask=ALL)"
+    steps = [turn for name, (forbids, turn) in _SWITCHES.items() if around.switches.get(name) == forbids]
+    flags = []
+    if around.filtered:
+        flags.append("--security-opt seccomp=unconfined")
+    if around.profile:
+        flags.append("--security-opt apparmor=unconfined")
+    if flags:
+        steps.append(f"in Docker: {' '.join(flags)} --security-opt systempaths=unconfined")
+    return "; ".join(steps) or "a kernel that is built with user namespaces (CONFIG_USER_NS)"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\n\0")
+    except OSError:
+        return ""
