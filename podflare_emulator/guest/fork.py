@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from . import tree
 from .handles import record
 from .protocol import Message
-from .sibling import fork_sibling, threads
+from .sibling import fork_sibling, threads_left_behind
 
 if TYPE_CHECKING:
     from .guest import Guest
@@ -23,7 +23,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> Messag
     socket, its two pipes and, where the backend has one, the entrance of its jail.
     """
     guest.flush()
-    left_behind = threads() - 1
+    left_behind = threads_left_behind()
     random = sys.modules.get("random")
     state = random.getstate() if random else None
     try:
