@@ -1,7 +1,8 @@
 """The servers that the contract is checked against, and a clean sandbox on each for every test.
 
-Without options: an emulator for each isolation backend. With `--podflare-url URL` (and `--podflare-api-key-env NAME`,
-the environment variable that holds the key): that server, without what only an emulator can do.
+Without options: an emulator for each isolation backend; with `--contract-backend NAME` that one ("auto": the best).
+With `--podflare-url URL` (and `--podflare-api-key-env NAME`, the environment variable that holds the key): that
+server, without what only an emulator can do.
 """
 
 import os
@@ -20,18 +21,31 @@ from .wire import Wire
 BACKENDS: tuple[Isolation, ...] = ("namespace", "preload", "portable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--contract-backend",
+        choices=["auto", *BACKENDS],
+        default=None,
+        help="check the contract on this isolation backend only (default: on each)",
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    backend = metafunc.config.getoption("--contract-backend", default=None)
+    backends = [backend] if backend else BACKENDS
     if "server" in metafunc.fixturenames:
         url = metafunc.config.getoption("--podflare-url", default=None)
-        metafunc.parametrize("server", [url] if url else BACKENDS, indirect=True, scope="session")
+        metafunc.parametrize("server", [url] if url else backends, indirect=True, scope="session")
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", backends)
 
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The server under test, for the whole session."""
     if request.config.getoption("--podflare-url", default=None):
-        variable = request.config.getoption("--podflare-api-key-env", default=None)
-        yield Server(request.param, os.environ[variable] if variable else None, emulated=False)
+        variable = request.config.getoption("--podflare-api-key-env", default=None) or "PODFLARE_API_KEY"
+        yield Server(request.param, os.environ.get(variable), emulated=False)
         return
     emulator = Emulator(isolation=request.param)
     try:

@@ -1,6 +1,7 @@
 """`POST /v1/sandboxes/{id}/fork`: what children start from, and that nothing is shared afterwards."""
 
 import re
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -211,6 +212,23 @@ def test_a_fork_without_threads_warns_of_nothing(wire: Wire) -> None:
     answer = wire.post(f"/v1/sandboxes/{parent}/fork", {})
     assert "podflare-threads-left-behind" not in answer.headers
     wire.delete(answer.json()["children"][0])
+
+
+def test_a_fork_after_pandas_and_pyarrow_warns_of_nothing_and_both_go_on(
+    sandbox: Sandbox, fork: Fork
+) -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    printed(
+        sandbox, "import pandas as pd, pyarrow as pa, pyarrow.compute as pc; data = pa.array(range(100_000))"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        children = fork(sandbox, 2)
+    for each in (sandbox, *children):
+        assert (
+            printed(each, "print(pc.sum(data), pd.Series(['a', 'b']).str.upper().sum())") == "4999950000 AB"
+        )
 
 
 def test_large_arrays_are_inherited_and_independent(sandbox: Sandbox, fork: Fork) -> None:

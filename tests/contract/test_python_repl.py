@@ -211,7 +211,7 @@ def test_multiprocessing_runs(sandbox: Sandbox) -> None:
         with multiprocessing.get_context('fork').Pool(2) as pool:
             print(pool.map(square, range(4)))
         """
-    assert sandbox.run_code(code).stdout == "[0, 1, 4, 9]"
+    assert printed(sandbox, code) == "[0, 1, 4, 9]"
 
 
 def test_code_that_forks_answers_once(sandbox: Sandbox) -> None:

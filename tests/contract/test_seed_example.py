@@ -10,13 +10,10 @@ from podflare import Client, Event, ExecResult, Language, Sandbox
 from podflare_emulator.emulator import Emulator, EmulatorError
 from podflare_emulator.settings import Isolation, Mount, Settings
 
-from .conftest import BACKENDS
-
 TREE_SEARCH = Path(__file__).parent.parent / "examples" / "tree_search.py"
 CSV = "col_a,col_b\n1,10\n-2,20\n4,60\n"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_full_example_runs_unchanged(
     backend: Isolation, own_emulator: Callable[..., Emulator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

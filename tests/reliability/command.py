@@ -44,10 +44,11 @@ class Command:
 
     def clean_up(self) -> None:
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        if self.process.stdout:
-            self.process.stdout.close()
+            inside = self.inside()
+            self.end()
+            eventually(lambda: every_one_has_ended(inside))
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def launch(temporary: Path, *arguments: str) -> "subprocess.Popen[bytes]":

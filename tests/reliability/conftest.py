@@ -12,7 +12,7 @@ from .command import Command
 Start = Callable[..., Command]
 
 
-@pytest.fixture(scope="session", params=["namespace", "portable"])
+@pytest.fixture(scope="session", params=["namespace", "preload", "portable"])
 def isolation(request: pytest.FixtureRequest) -> str:
     backend: str = request.param
     try:
@@ -26,7 +26,7 @@ def isolation(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def start(isolation: str, tmp_path: Path) -> Iterator[Start]:
-    """`start(*arguments)`: an emulator that serves; what is left of it after the test is killed."""
+    """`start(*arguments)`: an emulator that serves; what still runs after the test is ended."""
     started: list[Command] = []
 
     def start(*arguments: str) -> Command:
