@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.files import Files
+from podflare_emulator.origins import Origin, Origins
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
 from podflare_emulator.settings import Settings, SettingsError, reachable_host
@@ -49,6 +50,7 @@ class Emulator:
         self.isolation = ""  # the backend in use, once started
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
+        self._origins = Origins()
         self._server: ServerThread | ServerProcess | None = None
 
     def __enter__(self) -> Emulator:
@@ -95,12 +97,20 @@ class Emulator:
         """`emulator.files["/data/prices.csv"] = ...`: what every sandbox created from now on has."""
         return Files(lambda files: self._call("add_files", files=files))
 
-    def redirect_clients(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def redirect_clients(self) -> Iterator[None]:
         """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
-        from podflare_emulator.redirect import redirect_clients
+        from podflare_emulator.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
-        return redirect_clients(self.url, keys[0] if keys else None)
+        sdk = import_sdk()
+        recording = self._origins.recording(sdk.Sandbox) if sdk else nullcontext()
+        with redirect_clients(self.url, keys[0] if keys else None), recording:
+            yield
+
+    def origin(self, sandbox_id: str) -> Origin | None:
+        """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
+        return self._origins.of(sandbox_id)
 
     def exempt_from_patchers(self) -> None:
         """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.

@@ -48,6 +48,12 @@ SETTINGS = (
     ),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
     Setting(
+        "leaks",
+        "ignore|warn|error",
+        "what to do about a sandbox that a test leaves open; it is destroyed either way (default warn)",
+        ("ignore", "warn", "error"),
+    ),
+    Setting(
         "url", "URL", "run the tests against this server, a real one for example, instead of the emulator"
     ),
     Setting(
@@ -66,6 +72,7 @@ class Options(NamedTuple):
     server: Literal["thread", "process"]
     isolation: str
     python: str | None
+    leaks: Literal["ignore", "warn", "error"]
     url: str | None
     api_key: str | None
     given: dict[str, str]
@@ -96,6 +103,7 @@ def read(config: pytest.Config) -> Options:
         server=cast(Any, given.get("server", "thread")),
         isolation=given.get("isolation", "auto"),
         python=given.get("python"),
+        leaks=cast(Any, given.get("leaks", "warn")),
         url=url,
         api_key=_api_key(url, key_variable) if url else None,
         given=given,

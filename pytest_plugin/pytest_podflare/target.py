@@ -11,6 +11,7 @@ import pytest
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.errors import EmulatorError
 from podflare_emulator.redirect import import_sdk, redirect_clients
+from pytest_podflare import leaks
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -47,6 +48,7 @@ class Target(Protocol):
 class EmulatorTarget:
     def __init__(self, options: Options) -> None:
         self.kept = set[str]()
+        self._leaks = options.leaks
         self._emulator = Emulator(server=options.server, isolation=options.isolation, python=options.python)
 
     @property
@@ -74,7 +76,8 @@ class EmulatorTarget:
             with self.emulator.redirect_clients():
                 yield
         finally:
-            self.emulator.reset(keep=self.kept)
+            left_open = self.emulator.reset(keep=self.kept)
+        leaks.report([(name, self.emulator.origin(name)) for name in left_open], self._leaks)
 
     def create_sandbox(self, **settings: Any) -> Any:
         return _create_sandbox(self.emulator.url, None, settings)

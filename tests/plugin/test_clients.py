@@ -18,6 +18,7 @@ PUBLISHED = "0.0.22"
 _STUBBORN_CLIENT = """
 import json, os
 from dataclasses import dataclass
+from inspect import unwrap
 from pathlib import Path
 
 EDGE = "https://api.podflare.ai"
@@ -50,6 +51,9 @@ class Sandbox:
     def __init__(self, host=EDGE):
         global pin
         pin = pin or "https://pinned.by.the.server"
+        self.id = "sbx_0"
+
+    def fork(self): ...
 
     @staticmethod
     def where(host=EDGE):
@@ -58,7 +62,7 @@ class Sandbox:
 
 def every_url():
     return [
-        EDGE, FROZEN, REGIONS["eu"], KNOWN[0].url, *default(), Sandbox.host, Sandbox.__init__.__defaults__[0],
+        EDGE, FROZEN, REGIONS["eu"], KNOWN[0].url, *default(), Sandbox.host, *unwrap(Sandbox.__init__).__defaults__,
         Sandbox.where(),
     ]
 """

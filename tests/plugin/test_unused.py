@@ -13,7 +13,6 @@ def test_an_unused_plugin_imports_nothing_but_itself(pytester: pytest.Pytester) 
         def test():
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"podflare", "podflare_emulator", "starlette", "uvicorn", "httpx", "msgspec"}
-            assert sum(name.startswith("pytest_podflare.") for name in sys.modules) <= 3
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:xdist", "-p", "no:anyio")

@@ -1,0 +1,40 @@
+"""Sandboxes that a test has left open: in production each would run, and cost, until its time limit."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from podflare_emulator.origins import Origin
+
+
+class SandboxLeakWarning(pytest.PytestWarning):
+    """A test has left a sandbox open. It was destroyed."""
+
+
+def report(
+    left_open: Sequence[tuple[str, Origin | None]], policy: Literal["ignore", "warn", "error"]
+) -> None:
+    """Of each its id and where it was made. A warning points at that place; an error fails the test's teardown."""
+    if policy == "error" and left_open:
+        lines = "\n".join(f"  {name}, {_made(origin)}" for name, origin in left_open)
+        pytest.fail(
+            f"{len(left_open)} sandbox(es) left open; close them, or use a with block:\n{lines}",
+            pytrace=False,
+        )
+    if policy == "warn":
+        for name, origin in left_open:
+            file, line = origin or (__file__, 1)
+            message = f"sandbox {name} was left open, {_made(origin)}; close it, or use a with block"
+            warnings.warn_explicit(SandboxLeakWarning(message), None, file, line)
+
+
+def _made(origin: Origin | None) -> str:
+    if origin is None:
+        return "made by a program of its own or without the SDK"
+    return f"made at {os.path.relpath(origin.file)}:{origin.line}"
