@@ -1,0 +1,97 @@
+"""How long a fork takes, by how many children there are and by what the parent holds."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+
+from bench import Bench, Skipped, case
+
+from podflare import Sandbox
+
+_CHILDREN = (1, 5, 32)
+_GB = 1 << 30
+_MB = 1 << 20
+
+# Every page is written to, as data that was computed or read would be.
+_ARRAYS = """
+try:
+    import numpy
+    held = [numpy.ones({piece} // 8) for _ in range({pieces})]
+except ImportError:
+    held = [bytearray(b"1") * {piece} for _ in range({pieces})]
+"""
+
+_OBJECTS = """
+import resource
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+held = []
+full = resident() + {size}
+while resident() < full:
+    first = len(held) * 10_000
+    held.append([dict(number=i, name=str(i), half=i / 2) for i in range(first, first + 10_000)])
+"""
+
+_MANY_FILES = """
+import os
+for directory in range(100):
+    os.makedirs(f"/root/tree/{{directory}}")
+    for number in range({count} // 100):
+        with open(f"/root/tree/{{directory}}/{{number}}.txt", "w") as file:
+            file.write(f"{{directory}}/{{number}}")
+"""
+
+_LARGE_FILES = """
+import os
+os.makedirs("/root/data")
+for number in range({size} // {piece}):
+    with open(f"/root/data/{{number}}.bin", "wb") as file:
+        file.write(os.urandom({piece}))
+"""
+
+
+@case()
+def fork_small(bench: Bench) -> None:
+    _fork(bench, "small state", "x = 1")
+
+
+@case()
+def fork_arrays_100_mb(bench: Bench) -> None:
+    _fork(bench, "100 MB in arrays", _ARRAYS.format(piece=10 * _MB, pieces=10))
+
+
+@case(quick=False)
+def fork_arrays_1_gb(bench: Bench) -> None:
+    _fork(bench, "1 GB in arrays", _ARRAYS.format(piece=64 * _MB, pieces=16))
+
+
+@case(quick=False, seconds=180)
+def fork_objects_1_gb(bench: Bench) -> None:
+    _fork(bench, "1 GB in small objects", _OBJECTS.format(size=_GB))
+
+
+@case(quick=False, seconds=180)
+def fork_files_10_000(bench: Bench) -> None:
+    _fork(bench, "10,000 files", _MANY_FILES.format(count=10_000))
+
+
+@case(quick=False, seconds=300)
+def fork_files_500_mb(bench: Bench) -> None:
+    free, needed = shutil.disk_usage(tempfile.gettempdir()).free, 500 * _MB * (max(_CHILDREN) + 2)
+    if free < needed:
+        raise Skipped(f"{needed // _MB} MB on disk are needed in the temp directory, {free // _MB} are free")
+    _fork(bench, "500 MB of files", _LARGE_FILES.format(size=500 * _MB, piece=25 * _MB))
+
+
+def _fork(bench: Bench, state: str, prepare: str) -> None:
+    with Sandbox(client=bench.client) as parent:
+        result = parent.run_code(prepare)
+        assert result.exit_code == 0, result.stderr
+        for count in _CHILDREN:
+            for stopwatch in bench.repeat(f"fork({count}), {state}", (f"fork, {state}", count)):
+                with stopwatch:
+                    children = parent.fork(count)
+                for child in children:
+                    child.close()
