@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 
 from . import tree
 from .jail import curated, plain
@@ -51,6 +52,9 @@ class Keeper:
                 [self._keep.python, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name],
                 self._keep.environment,
             )
+        except OSError as error:
+            reason = f"the sandboxes' Python cannot be started: {error.strerror}"
+            Connection(socket.socket(fileno=3)).send({"failed": reason})
         finally:
             os._exit(127)
 

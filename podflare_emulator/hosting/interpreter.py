@@ -25,7 +25,12 @@ name = "python%d.%d" % sys.version_info[:2]
 base = os.path.join(os.path.realpath(sys.base_prefix), "bin", name)
 if not os.path.exists(base):
     base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-library = sysconfig.get_config_var("LIBDIR") if sysconfig.get_config_var("Py_ENABLE_SHARED") else ""
+library = ""
+if sys.platform == "linux":
+    with open("/proc/self/maps", "rb") as maps:  # which one was found, wherever it was meant to be
+        for words in map(bytes.split, maps):
+            if words[-1].rpartition(b"/")[2].startswith(b"libpython3."):
+                library = os.path.dirname(os.fsdecode(words[-1]))
 print(json.dumps([base, os.path.realpath(sys.base_prefix), library, sys.version_info[:3], path]))
 """
 
@@ -57,4 +62,4 @@ def find(executable: str | None) -> Python:
         found, oldest = (".".join(map(str, numbers)) for numbers in (version, _OLDEST))
         raise HostingError(f"{program} is Python {found}; guests need {oldest} or later")
     inside = [entry for entry in path if entry != "/"]  # "-c" puts the current directory first
-    return Python(base, prefix, library or "", ".".join(map(str, version[:2])), tuple(inside))
+    return Python(base, prefix, library, ".".join(map(str, version[:2])), tuple(inside))

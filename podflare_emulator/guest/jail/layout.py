@@ -51,7 +51,7 @@ class Layout:
         self.executable = self._place(python.prefix, python.executable, f"{RUNTIME}/python")
         # Built with a shared library, an interpreter looks for it where it was installed: not where it is now.
         moved = python.library and not below_system(python.library)
-        self.library = self._place(python.prefix, python.library, f"{RUNTIME}/python") if moved else ""
+        self.library = self._place(python.library, python.library, f"{RUNTIME}/library") if moved else ""
         self.path = [
             self._place(directory, directory, f"{RUNTIME}/packages/{number}")
             for number, directory in enumerate(python.path)
