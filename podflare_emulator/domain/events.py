@@ -10,6 +10,8 @@ from typing import Literal
 
 EventType = Literal["stdout", "stderr", "exit"]
 REPLAYED = 1000  # contract: the recent events of a sandbox, up to this many
+_REPLAYED_CHARACTERS = 16 << 20  # and no more than this in all: they are kept as long as the sandbox lives
+LONGEST_LINE = 16 << 20  # bytes; what never ends its line must not fill the memory of whoever tests it
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Event:
 
 
 class Lines:
-    """Cuts one stream into lines. Only `\\n` ends one; bytes that are not UTF-8 become U+FFFD.
+    """Cuts one stream into lines. Only `\\n` ends one, or LONGEST_LINE; bytes that are not UTF-8 become U+FFFD.
 
     `hidden` is taken out of every line: where the sandbox's directory lies on the host is nobody's business.
     """
@@ -37,7 +39,7 @@ class Lines:
         end = data.rfind(b"\n")
         if end < 0:
             self._begun += data
-            return []
+            return self.rest() if len(self._begun) >= LONGEST_LINE else []
         whole = bytes(self._begun) + data[:end]
         self._begun = bytearray(data[end + 1 :])
         return self._text(whole).split("\n")
@@ -57,14 +59,23 @@ class Journal:
     """What a sandbox has said: the events of its execs, and the lines that arrived while none ran."""
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque(maxlen=REPLAYED)
+        self._events: deque[Event] = deque()
+        self._characters = 0
         self.background: deque[str] = deque(maxlen=REPLAYED)
 
     def add(self, events: list[Event]) -> None:
         self._events.extend(events)
+        self._characters += weight(events)
+        while len(self._events) > REPLAYED or (self._characters > _REPLAYED_CHARACTERS and len(self._events) > 1):
+            self._characters -= weight([self._events.popleft()])
 
     def recent(self) -> list[Event]:
         return list(self._events)
+
+
+def weight(events: list[Event]) -> int:
+    """How many characters the events hold."""
+    return sum(len(event.data) for event in events if isinstance(event.data, str))
 
 
 def now() -> int:

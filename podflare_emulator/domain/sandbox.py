@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
-from podflare_emulator.domain.events import Event, EventType, Journal, Lines, now
+from podflare_emulator.domain.events import Event, EventType, Journal, Lines, now, weight
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended, Guest
 from podflare_emulator.hosting.jails import Jail
@@ -19,7 +19,9 @@ Language = Literal["python", "bash"]
 
 _log = logging.getLogger("podflare_emulator")
 MOST_CHILDREN = 32  # contract: of one fork
-_UNREAD = 20_000  # events that wait for a slow reader before the sandbox has to wait too
+# What waits for a slow reader before the sandbox has to wait too, as it would on a pipe.
+_UNREAD_EVENTS = 20_000
+_UNREAD_CHARACTERS = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Execution:
         hidden = machine.guest.jail.hidden
         self._lines: dict[Stream, Lines] = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
         self._unread: list[Event] = []
+        self._unread_characters = 0
+        self._paused = False
         self._seq = 0
         self._arrived: asyncio.Future[None] | None = None
         self._abandoned = False
@@ -74,20 +78,27 @@ class Execution:
         if not self._unread:
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
-        events, self._unread = self._unread, []
-        if len(events) >= _UNREAD and not self.finished:
-            self._machine.guest.output.resume()
+        events = self._unread
+        self._forget_unread()
         return events
 
     async def abandon(self) -> None:
         """The client has gone away: interrupts the code. Code that will not stop is left running, as a VM would."""
         self._abandoned = True
-        if len(self._unread) >= _UNREAD and not self.finished:
-            self._machine.guest.output.resume()
-        self._unread = []
+        self._forget_unread()
         if not self.finished and self._interrupting is None:
             self._interrupting = asyncio.create_task(self._interrupt())
             await asyncio.shield(self._interrupting)
+
+    def _forget_unread(self) -> None:
+        self._unread = []
+        self._unread_characters = 0
+        self._resume()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._machine.guest.output.resume()
 
     async def _interrupt(self) -> None:
         try:
@@ -109,17 +120,18 @@ class Execution:
         self._machine.journal.add(events)
         if self._abandoned or not events:
             return
-        full = len(self._unread) >= _UNREAD
         self._unread += events
-        if not full and len(self._unread) >= _UNREAD and not self.finished:
+        self._unread_characters += weight(events)
+        full = len(self._unread) >= _UNREAD_EVENTS or self._unread_characters >= _UNREAD_CHARACTERS
+        if full and not self._paused and not self.finished:
+            self._paused = True
             self._machine.guest.output.pause()
         if self._arrived and not self._arrived.done():
             self._arrived.set_result(None)
 
     def _finish(self, result: int | Ended) -> None:
         self.finished = True
-        if len(self._unread) >= _UNREAD:
-            self._machine.guest.output.resume()  # the next exec must not find it paused
+        self._resume()  # the next exec must not find it paused
         self._machine.rest()
         for stream, lines in self._lines.items():
             self._tell(stream, lines.rest())
