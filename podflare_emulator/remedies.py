@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +47,6 @@ class Surroundings:
     switches: Mapping[str, str] = field(default_factory=dict)
     filtered: bool = False
     profile: str = ""
-    root: bool = False
 
     @classmethod
     def found(cls) -> Surroundings:
@@ -56,7 +54,7 @@ class Surroundings:
         switches = {name: _read(f"/proc/sys/{name.replace('.', '/')}") for name in _SWITCHES}
         profile = _read("/proc/self/attr/current").partition(" ")[0]
         filtered = "\nSeccomp:\t2" in _read("/proc/self/status")
-        return cls(switches, filtered, "" if profile == "unconfined" else profile, os.getuid() == 0)
+        return cls(switches, filtered, "" if profile == "unconfined" else profile)
 
 
 def cost(ability: str) -> str:

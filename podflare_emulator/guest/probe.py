@@ -5,6 +5,7 @@ An answer is "" where the ability is there, else what the kernel said.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -125,7 +126,8 @@ def _landlock(directory: str) -> None:
     allowed = f"{directory}/allowed"
     os.makedirs(allowed, exist_ok=True)
     if landlock.restrict_writes([allowed]) is None:
-        raise OSError("the kernel was built or started without it")
+        number = ctypes.get_errno()
+        raise OSError(number, f"landlock_create_ruleset: {os.strerror(number)}")
     os.mkdir(f"{allowed}/in")
     try:
         os.mkdir(f"{directory}/refused")
