@@ -10,7 +10,7 @@ from typing import Any, Literal
 import httpx
 
 from podflare.errors import connection_error, status_error
-from podflare.types import Event, Language
+from podflare.types import Event, Forked, Language
 
 _DEFAULT_HOST = "http://127.0.0.1:7070"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -98,11 +98,16 @@ class Client:
         request = self._request("GET", f"/v1/sandboxes/{sandbox_id}/replay", None, self._timeout)
         return self._events(request, ends_with_exit=False)
 
-    def fork(self, sandbox_id: str, n: int) -> tuple[list[str], int]:
-        """Fork a sandbox. Returns the children's ids, and how many threads exist only in the parent."""
+    def fork(self, sandbox_id: str, n: int) -> Forked:
+        """Fork a sandbox."""
         response = self._call("POST", f"/v1/sandboxes/{sandbox_id}/fork", {"n": n})
-        threads = int(response.headers.get("podflare-threads-left-behind", 0))
-        return [str(child) for child in _field(response, "children")], threads
+        told = response.headers
+        return Forked(
+            [str(child) for child in _field(response, "children")],
+            threads_left_behind=int(told.get("podflare-threads-left-behind", 0)),
+            processes_left_behind=int(told.get("podflare-processes-left-behind", 0)),
+            replay_differences=told.get("podflare-replay-differences", ""),
+        )
 
     def merge_into(self, parent_id: str, winner_id: str) -> None:
         """Make the winner's state the parent's. The winner's id is gone afterwards."""

@@ -57,8 +57,20 @@ class APIConnectionError(PodflareError, httpx.RequestError):
     """
 
 
-class ThreadsLeftBehindWarning(RuntimeWarning):
+class ForkWarning(RuntimeWarning):
+    """The children of a fork lack something that the forked sandbox has. The base of the warnings below."""
+
+
+class ThreadsLeftBehindWarning(ForkWarning):
     """The forked sandbox ran threads that its children do not have: a fork copies only the one that forks."""
+
+
+class ProcessesLeftBehindWarning(ForkWarning):
+    """The forked sandbox had started processes that its children do not have: a fork copies the interpreter alone."""
+
+
+class ReplayDiffersWarning(ForkWarning):
+    """The children were made by running the sandbox's code again, and some of it ended otherwise than before."""
 
 
 _CLASS_OF_STATUS: dict[int, type[APIStatusError]] = {

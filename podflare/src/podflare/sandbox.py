@@ -10,8 +10,15 @@ from types import TracebackType
 
 from podflare import transfer
 from podflare.client import Client
-from podflare.errors import NotFoundError, SandboxClosedError, ThreadsLeftBehindWarning
-from podflare.types import Event, ExecResult, Language
+from podflare.errors import (
+    ForkWarning,
+    NotFoundError,
+    ProcessesLeftBehindWarning,
+    ReplayDiffersWarning,
+    SandboxClosedError,
+    ThreadsLeftBehindWarning,
+)
+from podflare.types import Event, ExecResult, Forked, Language
 
 
 class Sandbox:
@@ -124,23 +131,21 @@ class Sandbox:
 
         Warns:
             ThreadsLeftBehindWarning: If the sandbox runs threads, which the copies do not have.
+            ProcessesLeftBehindWarning: If the sandbox has started processes that still run; the copies lack them.
+            ReplayDiffersWarning: If the server has made the copies by running the sandbox's code again, and some
+                of it ended otherwise.
         """
         with self._in_use() as client:
-            ids, threads_left_behind = client.fork(self._id, n)
-            children = [self._forked(child_id) for child_id in ids]
-        if threads_left_behind:
-            message = (
-                f"{threads_left_behind} thread(s) of sandbox {self._id} exist only there: a fork copies all "
-                "memory, but only the thread that runs the code. Locks that the others hold stay locked in "
-                "the children. Start threads after the fork, or join them before it."
-            )
-            try:
-                warnings.warn(message, ThreadsLeftBehindWarning, stacklevel=2)
-            except ThreadsLeftBehindWarning:
-                # Under `-W error` the caller never sees the children.
-                for child in children:
-                    child.close()
-                raise
+            forked = client.fork(self._id, n)
+            children = [self._forked(child_id) for child_id in forked.ids]
+        try:
+            for category, message in _remarks(self._id, forked):
+                warnings.warn(message, category, stacklevel=2)
+        except ForkWarning:
+            # Under `-W error` the caller never sees the children.
+            for child in children:
+                child.close()
+            raise
         return children
 
     def _forked(self, child_id: str) -> "Sandbox":
@@ -263,6 +268,30 @@ class Sandbox:
             yield self._shared_client.client
         finally:
             self._shared_client.let_go()
+
+
+def _remarks(sandbox_id: str, forked: Forked) -> Iterator[tuple[type[ForkWarning], str]]:
+    """What the server has said of the fork, in words."""
+    if forked.threads_left_behind:
+        yield (
+            ThreadsLeftBehindWarning,
+            f"{forked.threads_left_behind} thread(s) of sandbox {sandbox_id} exist only there: a fork copies all "
+            "memory, but only the thread that runs the code. Locks that the others hold stay locked in "
+            "the children. Start threads after the fork, or join them before it.",
+        )
+    if forked.processes_left_behind:
+        yield (
+            ProcessesLeftBehindWarning,
+            f"{forked.processes_left_behind} process(es) that sandbox {sandbox_id} has started run only there: a fork "
+            "copies the interpreter and the files. Start processes after the fork, or end them before it.",
+        )
+    if forked.replay_differences:
+        yield (
+            ReplayDiffersWarning,
+            f"the children of sandbox {sandbox_id} were made by running its code again, and the Python call(s) number "
+            f"{forked.replay_differences} printed something else, ended with another exit code, or had been "
+            "interrupted: the children may differ from the parent.",
+        )
 
 
 class _SharedClient:

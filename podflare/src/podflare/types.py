@@ -38,3 +38,21 @@ class ExecResult:
     def ok(self) -> bool:
         """Whether the exit code is 0."""
         return self.exit_code == 0
+
+
+@dataclass(frozen=True)
+class Forked:
+    """What the server answers to a fork.
+
+    Attributes:
+        ids: The children's.
+        threads_left_behind: How many threads exist only in the forked sandbox.
+        processes_left_behind: How many processes that it has started do.
+        replay_differences: If the server made the children by running the code again: the numbers of the Python
+            calls that ended otherwise than before, such as `"2, 5"`.
+    """
+
+    ids: list[str]
+    threads_left_behind: int = 0
+    processes_left_behind: int = 0
+    replay_differences: str = ""
