@@ -109,7 +109,12 @@ class ServerThread:
         from podflare_emulator.domain.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
 
-        registry = SandboxRegistry(launched.launcher, self._settings.pool_size, egress=self._settings.egress)
+        registry = SandboxRegistry(
+            launched.launcher,
+            self._settings.pool_size,
+            egress=self._settings.egress,
+            fork_engine=self._settings.fork_engine,
+        )
         registry.warm(launched.guest)
         self._control: Control = Control(registry)
         config = uvicorn.Config(

@@ -146,8 +146,6 @@ class Settings:
         _one_of("isolation", self.isolation, get_args(Isolation))
         _one_of("fork", self.fork_engine, get_args(ForkEngine))
         _one_of("log format", self.log_format, get_args(LogFormat))
-        if self.fork_engine == "replay":
-            raise SettingsError("fork: replay is not in this version yet; use live")
         self._check_python()
         self._check_mounts()
         self._check_access()

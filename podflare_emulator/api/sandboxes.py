@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from podflare_emulator.domain.registry import SandboxRegistry
 
 THREADS_LEFT_BEHIND = "Podflare-Threads-Left-Behind"
-"""Header of a fork's answer: how many threads of the parent its children lack; absent when none."""
+PROCESSES_LEFT_BEHIND = "Podflare-Processes-Left-Behind"
+"""Headers of a fork's answer: how many of the parent's its children lack; absent when none."""
+REPLAY_DIFFERENCES = "Podflare-Replay-Differences"
+"""Header of a fork's answer: which Python execs, from 1, ended otherwise when they were run again: "2, 5"."""
 
 _create_body = msgspec.json.Decoder(CreateBody)
 _exec_body = msgspec.json.Decoder(ExecBody)
@@ -69,10 +72,14 @@ class SandboxRoutes:
     async def fork(self, request: Request) -> Response:
         body = await read(request, _fork_body)
         forked = await self._registry.get(request.path_params["sandbox_id"]).fork(body.n)
-        threads = forked.threads_left_behind
+        remarks = {
+            THREADS_LEFT_BEHIND: forked.threads_left_behind,
+            PROCESSES_LEFT_BEHIND: forked.processes_left_behind,
+            REPLAY_DIFFERENCES: ", ".join(map(str, forked.replay_differences)),
+        }
         return JSONResponse(
             {"children": [child.id for child in forked.children]},
-            headers={THREADS_LEFT_BEHIND: str(threads)} if threads else None,
+            headers={name: str(value) for name, value in remarks.items() if value},
         )
 
     async def merge_into(self, request: Request) -> Response:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
+from podflare_emulator.domain.history import History
+from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.pool import Pool
-from podflare_emulator.domain.sandbox import Machine, Sandbox
+from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
@@ -51,10 +56,13 @@ class SandboxRegistry:
         new_id: Callable[[], str] | None = None,
         *,
         egress: bool = True,
+        fork_engine: str = "live",
     ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
+        self._engine: ForkEngine = ReplayFork() if fork_engine == "replay" else LiveFork(launcher.jails.take)
+        self._repeats = fork_engine == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
@@ -81,16 +89,31 @@ class SandboxRegistry:
                 "start the emulator with --egress-unenforced to get sandboxes that reach it all the same"
             )
         limits = Limits(order.egress and self._egress, order.ram_mib, order.rootfs_gb)
+        pool = self._pool(order.template, limits.egress)
         try:
             if limits.custom:
                 guest = await self._launcher.guest(order.template, TEMPLATES[order.template], limits)
             else:
-                guest = await self._pool(order.template, limits.egress).take()
+                guest = await pool.take()
         except HostingError as error:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
-        if files := self.seeds.files:
+        files = self.seeds.files
+        if files:
             await self._seed(guest, files)
-        return self._adopt(Machine(guest, forkable=not limits.custom))
+        history = None
+        if self._repeats:
+            history = History()
+            # What is run again must find what it found, though the test's files may be others by then.
+            files = [replace(file, content=os.dup(file.content)) for file in files]
+
+        async def another() -> Guest:
+            guest = await pool.take()
+            await self._seed(guest, files)
+            return guest
+
+        if self._repeats:
+            weakref.finalize(another, _let_go, files)
+        return self._adopt(Machine(guest, another, history=history, forkable=not limits.custom))
 
     async def _seed(self, guest: Guest, files: list[File]) -> None:
         try:
@@ -157,6 +180,11 @@ class SandboxRegistry:
         return self._pools[template, egress]
 
     def _adopt(self, machine: Machine) -> Sandbox:
-        sandbox = Sandbox(self._new_id(), machine, self._launcher.jails.take, self._adopt)
+        sandbox = Sandbox(self._new_id(), machine, self._engine, self._adopt)
         self._living[sandbox.id] = sandbox
         return sandbox
+
+
+def _let_go(files: Iterable[File]) -> None:
+    for file in files:
+        os.close(file.content)

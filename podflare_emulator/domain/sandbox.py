@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
-from podflare_emulator.domain.events import Event, EventType, Journal, Lines, now, weight
+from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
+from podflare_emulator.domain.forking import ForkEngine
+from podflare_emulator.domain.history import Call, Digest
+from podflare_emulator.domain.machine import Machine
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ended, Guest
-from podflare_emulator.hosting.jails import Jail
+from podflare_emulator.hosting.guest import Ended
 from podflare_emulator.hosting.output import Stream
 
 Language = Literal["python", "bash"]
 
-_log = logging.getLogger("podflare_emulator")
 MOST_CHILDREN = 32  # contract: of one fork
 # What waits for a slow reader before the sandbox has to wait too, as it would on a pipe.
 _UNREAD_EVENTS = 20_000
@@ -26,30 +26,15 @@ _UNREAD_CHARACTERS = 32 << 20
 
 @dataclass(frozen=True)
 class Forked:
-    """`threads_left_behind`: how many threads only the parent has."""
+    """How many threads and processes only the parent has; and, of a replay, the numbers of the Python execs that ended
+
+    otherwise than they had in the parent.
+    """
 
     children: list[Sandbox]
-    threads_left_behind: int
-
-
-class Machine:
-    """What a merge hands over: the guest, and the journal of what it said."""
-
-    def __init__(self, guest: Guest, *, forkable: bool = True) -> None:
-        self.guest = guest
-        self.forkable = forkable
-        self.journal = Journal()
-        self._background = {"stdout": Lines(guest.jail.hidden), "stderr": Lines(guest.jail.hidden)}
-        self.rest()
-
-    def rest(self) -> None:
-        """From now on, output belongs to no exec."""
-        self.guest.sink = self._note
-
-    def _note(self, stream: Stream, data: bytes) -> None:
-        for line in self._background[stream].feed(data):
-            self.journal.background.append(line)
-            _log.debug("output while no exec runs: %s", line)
+    threads_left_behind: int = 0
+    processes_left_behind: int = 0
+    replay_differences: tuple[int, ...] = ()
 
 
 class Execution:
@@ -60,6 +45,8 @@ class Execution:
         self._done = done
         hidden = machine.guest.jail.hidden
         self._lines: dict[Stream, Lines] = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
+        self._digest = Digest()
+        self._interrupted = False
         self._unread: list[Event] = []
         self._unread_characters = 0
         self._paused = False
@@ -70,6 +57,7 @@ class Execution:
         self.finished = False
 
     def start(self, code: str, language: Language) -> None:
+        self._code = code if language == "python" else None
         self._machine.guest.sink = self._feed
         self._machine.guest.execute(code, language, self._finish)
 
@@ -87,6 +75,7 @@ class Execution:
         self._abandoned = True
         self._forget_unread()
         if not self.finished and self._interrupting is None:
+            self._interrupted = True
             self._interrupting = asyncio.create_task(self._interrupt())
             await asyncio.shield(self._interrupting)
 
@@ -111,6 +100,8 @@ class Execution:
                 self._done()
 
     def _feed(self, stream: Stream, data: bytes) -> None:
+        if self._machine.history:
+            self._digest.feed(stream, data)
         self._tell(stream, self._lines[stream].feed(data))
 
     def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
@@ -141,6 +132,8 @@ class Execution:
                 [f"podflare: the sandbox's interpreter {result}; the sandbox cannot run code any more"],
             )
             result = result.exit_code
+        elif self._machine.history and self._code is not None:
+            self._machine.history.add(Call(self._code, result, self._digest.value(), self._interrupted))
         self._tell("exit", [result])
         if not self._interrupting:  # else an interrupt is on its way, and must not hit the next exec
             self._done()
@@ -153,13 +146,13 @@ class Sandbox:
         self,
         sandbox_id: str,
         machine: Machine,
-        take_jails: Callable[[int], Awaitable[list[Jail]]],
+        engine: ForkEngine,
         adopt: Callable[[Machine], Sandbox],
     ) -> None:
         self.id = sandbox_id
         self.machine: Machine | None = machine
         self.turn = asyncio.Lock()
-        self._take_jails = take_jails
+        self._engine = engine
         self._adopt = adopt
 
     async def exec(self, code: str, language: Language) -> Execution:
@@ -185,15 +178,16 @@ class Sandbox:
                     "a sandbox created with custom ram_mib or rootfs_gb cannot be forked: it skipped the warm pool"
                 )
             try:
-                children, threads = await machine.guest.fork(await self._take_jails(n))
+                copies = await self._engine.fork(machine, n)
             except HostingError as error:
                 if self.machine is not machine:  # destroyed meanwhile
                     raise SandboxNotFound from None
                 raise GuestFailed(f"fork failed: {error}") from error
             if self.machine is not machine:
-                await asyncio.gather(*(child.end() for child in children))
+                await asyncio.gather(*(guest.end() for guest in copies.guests))
                 raise SandboxNotFound
-            return Forked([self._adopt(Machine(child)) for child in children], threads)
+            children = [self._adopt(machine.child(guest)) for guest in copies.guests]
+            return Forked(children, copies.threads, copies.processes, copies.differences)
 
     def replay(self) -> list[Event]:
         if self.machine is None:

@@ -2,78 +2,106 @@
 
 from __future__ import annotations
 
-import os
+import posix
+import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from . import tree
-from .handles import record
-from .protocol import Message
+from . import handles, tree
+from .holdings import Holdings
+from .protocol import Message, encode
+from .reaper import processes
 from .sibling import fork_sibling, threads_left_behind
 
 if TYPE_CHECKING:
     from .guest import Guest
-    from .handles import Record
+
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
 def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> Message | None:
     """Makes one child a ticket. Returns the parent's answer; a child gets None, and is a guest of its own by then.
 
     The parent pauses until every child has its own copy of the tree. `descriptors` holds, for each child, its control
-    socket, its two pipes and, where the backend has one, the entrance of its jail.
+    socket, its two pipes and, where the backend has one, the entrance of its jail. A child that cannot become one says
+    why on its control socket; one that cannot be forked, the answer.
     """
     guest.flush()
-    left_behind = threads_left_behind()
-    random = sys.modules.get("random")
-    state = random.getstate() if random else None
+    opened = [*descriptors]
+    finished = -1
+    answer: Message
     try:
-        cwd = os.getcwd()
-    except FileNotFoundError:
-        cwd = None
-    source = os.open(guest.jail.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    finished, finish = os.pipe()
-    handles = record(guest.jail.root, ignore={*guest.hidden, *descriptors, source, finished, finish, 0, 1, 2})
-    width = len(descriptors) // len(tickets)
-    failure = ""
-    for number, ticket in enumerate(tickets):
-        try:
-            child = fork_sibling()
-        except OSError as error:
-            failure = str(error)
-            break
-        if child == 0:
-            mine = descriptors[number * width : (number + 1) * width]
-            for other in {*descriptors, finished} - set(mine):
-                os.close(other)
-            if random:
-                random.setstate(state)  # CPython seeds it anew in a forked child; a snapshot does not
-            _become(guest, ticket, mine, source, handles, cwd)
-            os.close(finish)
-            return None
-    for number in (*descriptors, finish):
-        os.close(number)
-    os.read(finished, 1)  # ends when the last child has closed its copy, or has died
-    os.close(finished)
-    os.close(source)
-    return {"forked": len(tickets), "threads": left_behind, "failure": failure}
+        # The kernel delivers as many as the limit allows.
+        if not descriptors or len(descriptors) % len(tickets):
+            raise OSError(f"the sandbox has too many open files to be given those of {len(tickets)} children")
+        source = posix.open(guest.jail.root, _DIRECTORY)
+        opened.append(source)
+        finished, finish = posix.pipe()
+        opened.append(finish)
+        moment = _Moment(guest, [*opened, finished])
+        answer = {"forked": len(tickets), "threads": threads_left_behind(), "processes": _processes(guest)}
+        width = len(descriptors) // len(tickets)
+        for number, ticket in enumerate(tickets):
+            if fork_sibling() == 0:
+                mine = descriptors[number * width : (number + 1) * width]
+                _close({*opened, finished} - {*mine, source, finish})
+                _become(guest, ticket, mine, source, moment)
+                posix.close(finish)
+                return None
+    except OSError as error:
+        answer = {"forked": 0, "failed": str(error)}
+    _close(opened)
+    if finished >= 0:
+        posix.read(finished, 1)  # ends when the last child has closed its copy, or has died
+        posix.close(finished)
+    return answer
 
 
-def _become(
-    guest: Guest, ticket: Message, descriptors: list[int], source: int, handles: Record, cwd: str | None
-) -> None:
+class _Moment:
+    """What the parent has at the moment of the fork, and os.fork alone would not give the child."""
+
+    def __init__(self, guest: Guest, ours: Iterable[int]) -> None:
+        self.holdings = Holdings(guest.jail.root, ignore={*guest.hidden, *ours})
+        self._outputs = [_identity(number) for number in (guest.out, guest.err)]
+        self._timers = [signal.getitimer(timer) for timer in _TIMERS]
+        random: Any = sys.modules.get("random")
+        self._random = getattr(random, "_inst", None)  # absent from a module of the user's of that name
+        self._sequence = self._random and self._random.getstate()
+
+    def take_outputs(self, out: int, err: int) -> None:
+        """Whatever leads to the parent's pipes, standard output or a duplicate of it, leads to these from now on."""
+        for number in handles.descriptors():
+            try:
+                identity = _identity(number)
+            except OSError:  # that of the listing itself
+                continue
+            if identity in self._outputs:
+                replacement = (out, err)[self._outputs.index(identity)]
+                posix.dup2(replacement, number, posix.get_inheritable(number))
+
+    def restore(self) -> None:
+        for timer, setting in zip(_TIMERS, self._timers, strict=True):
+            if setting[0]:
+                signal.setitimer(timer, *setting)
+        if self._random:
+            # CPython seeds it anew in a forked child; a snapshot does not.
+            self._random.setstate(self._sequence)
+
+
+def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, moment: _Moment) -> None:
     """In a child: a guest with its own pipes, its own tree and its own handles."""
     control, out, err, *entrance = descriptors
-    for mine, number in zip((control, out, err), guest.hidden, strict=True):
-        os.dup2(mine, number, inheritable=False)
-        os.close(mine)
     try:
-        os.setsid()
-        guest.take_descriptors()
-        guest.pid = os.getpid()
+        posix.dup2(control, guest.hidden[0], inheritable=False)
+        posix.setsid()
+        moment.take_outputs(out, err)
         guest.repl.forget_interrupts()
+        guest.pid = posix.getpid()
         guest.jail.move(ticket["tree"], entrance[0] if entrance else -1)
-        target = os.open(guest.jail.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        tree.synchronize(
+        target = posix.open(guest.jail.root, _DIRECTORY)
+        problems = tree.synchronize(
             source,
             target,
             skip=guest.jail.mounts,
@@ -81,12 +109,57 @@ def _become(
             resolve=guest.jail.resolve,
         )
         guest.baseline = ticket["baseline"]
-        for problem in handles.reopen(resolve=guest.jail.resolve):
-            os.write(2, f"podflare: {problem}\n".encode())
-        os.chdir(guest.jail.resolve(cwd) if cwd else guest.jail.prefix + "/root")
-        os.close(target)
-        os.close(source)
+        problems += moment.holdings.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
+        moment.restore()
+        _close([control, out, err, target, source])
+        _complain(guest, problems)
         guest.announce()
     except Exception as error:
-        guest.connection.send({"failed": f"{type(error).__name__}: {error}"})
-        os._exit(1)
+        posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
+        posix._exit(1)
+
+
+def show(guest: Guest) -> None:
+    """Gives the host a descriptor of this guest's tree, for another guest to follow."""
+    root = posix.open(guest.jail.root, _DIRECTORY)
+    try:
+        guest.connection.send({"shown": True}, [root])
+    finally:
+        posix.close(root)
+
+
+def follow(guest: Guest, source: int) -> Message:
+    """Makes this guest's tree equal to that of the descriptor `source`: what a replay alone cannot bring about."""
+    try:
+        holdings = Holdings(guest.jail.root, ignore={*guest.hidden, source})
+        target = posix.open(guest.jail.root, _DIRECTORY)
+        try:
+            problems = tree.synchronize(source, target, skip=guest.jail.mounts)
+        finally:
+            _close([source, target])
+        _complain(guest, [*problems, *holdings.renew(guest.jail.root)])
+    except OSError as error:
+        return {"followed": False, "failed": str(error)}
+    return {"followed": True}
+
+
+def _complain(guest: Guest, problems: list[str]) -> None:
+    """What the sandbox has lost is said on its stderr."""
+    for problem in problems:
+        posix.write(guest.err, f"podflare: {problem}\n".encode("utf-8", "replace"))
+
+
+def _identity(number: int) -> tuple[int, int]:
+    status = posix.fstat(number)
+    return status.st_dev, status.st_ino
+
+
+def _close(numbers: Iterable[int]) -> None:
+    for number in numbers:
+        posix.close(number)
+
+
+def _processes(guest: Guest) -> int:
+    """How many the sandbox has started that are still running. None is older than its guest."""
+    sandbox = {"mark": guest.jail.mark(), "session": guest.pid}
+    return sum(guest.jail.belongs(pid, sandbox) for pid in processes() if pid > guest.pid)

@@ -45,6 +45,9 @@ class Jail(Protocol):
     def mark(self) -> str:
         """What tells this sandbox's processes from others, for the init that ends them."""
 
+    def belongs(self, pid: int, message: Message) -> bool:
+        """Whether a process is one of the sandbox that the message, like an init's `end`, describes."""
+
     def resolve(self, path: str) -> str:
         """Where a file that the kernel knew as `path` before the last move is now."""
 
@@ -113,18 +116,23 @@ class Guest:
         """Until the host closes the connection. Does not return."""
         while (arrived := self.connection.receive()) is not None:
             message, descriptors = arrived
-            if message["op"] == "exec":
-                self.repl.expect(message["interrupts"])
-                code = self._execute(message["code"], message["language"])
-                if os.getpid() != self.pid:  # the user's code forked, and its child came back here
-                    os._exit(code)
-                self.connection.send({"exit": code})
-            elif message["op"] == "write":
-                self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
-            else:
-                answer = fork.fork(self, message["children"], descriptors)
-                if answer is not None:
-                    self.connection.send(answer)
+            match message["op"]:
+                case "exec":
+                    self.repl.expect(message["interrupts"])
+                    code = self._execute(message["code"], message["language"])
+                    if os.getpid() != self.pid:  # the user's code forked, and its child came back here
+                        os._exit(code)
+                    self.connection.send({"exit": code})
+                case "fork":
+                    answer = fork.fork(self, message["children"], descriptors)
+                    if answer is not None:
+                        self.connection.send(answer)
+                case "show":
+                    fork.show(self)
+                case "follow":
+                    self.connection.send(fork.follow(self, descriptors[0]))
+                case "write":
+                    self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)
 
     def _execute(self, code: str, language: str) -> int:

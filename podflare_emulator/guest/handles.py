@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import io
 import posix
 import stat
 import sys
@@ -28,6 +27,7 @@ _readlink = posix.readlink
 
 # What belongs to the kernel, and looks the same from every sandbox.
 KERNEL_TREES = ("/dev", "/proc", "/sys")
+_SHARED_MEMORY = "/dev/shm"  # but this is the sandbox's own
 
 _MEMFD = "/memfd:"
 _DELETED = " (deleted)"
@@ -90,13 +90,20 @@ class Record:
             posix.close(replacement)
         return messages
 
+    def find(self, path: str) -> int | None:
+        """A descriptor of the file that the kernel calls `path`, such as one that was unlinked."""
+        for handle in self.handles:
+            if handle.path == path:
+                return next(iter(handle.numbers))
+        return None
+
     def _open(self, handle: Handle, resolve: Callable[[str], str]) -> int:
         number = next(iter(handle.numbers))
         if not handle.detached:
             kind = posix.O_DIRECTORY if handle.is_directory else 0
             fd = _open_unhindered(resolve(handle.path), handle.flags & ~_ONCE | kind)
         elif handle.is_directory:
-            fd = _open_removed_directory(f"{resolve(self.root)}/.removed-{number}")
+            fd = open_removed_directory(f"{resolve(self.root)}/.removed-{number}")
         elif handle.path.startswith(_MEMFD) and sys.platform == "linux":
             fd = _copy_memfd(handle, number)
         else:
@@ -118,7 +125,7 @@ def record(root: str = "/", *, ignore: Collection[int] = (), skip: Collection[st
     root = root.rstrip("/")
     skip = _around(root, skip)
     found = Record(root or "/", [], [])
-    for number in _descriptors():
+    for number in descriptors():
         if number in ignore:
             continue
         try:
@@ -136,26 +143,9 @@ def record(root: str = "/", *, ignore: Collection[int] = (), skip: Collection[st
     return found
 
 
-def shared_mappings(root: str = "/", *, skip: Collection[str] = KERNEL_TREES) -> list[str]:
-    """The files of the sandbox that this process has mapped shared: forks go on sharing these mappings.
-
-    Linux only; empty elsewhere.
-    """
-    root = root.rstrip("/")
-    skip = _around(root, skip)
-    try:
-        with io.FileIO("/proc/self/maps") as maps:
-            lines = maps.read().splitlines()
-    except FileNotFoundError:
-        return []
-    paths: dict[str, None] = {}
-    for line in lines:
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[1].endswith(b"s"):
-            path = fields[5].replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
-            if path.startswith(f"{root}/") and not _below(path, skip):
-                paths[path] = None
-    return list(paths)
+def in_kernel_tree(path: str, root: str) -> bool:
+    """Whether a file that is seen as `path` is the kernel's, and not the sandbox's whose tree is at `root`."""
+    return _skipped(path, _around(root, KERNEL_TREES))
 
 
 def _record_file(
@@ -163,7 +153,7 @@ def _record_file(
 ) -> None:
     flags = fcntl.fcntl(number, fcntl.F_GETFL)
     inside = path.startswith((_MEMFD, found.root.rstrip("/") + "/")) or path == found.root
-    if _below(path, skip) or not (inside or flags & posix.O_ACCMODE == posix.O_RDONLY):
+    if _skipped(path, skip) or not (inside or flags & posix.O_ACCMODE == posix.O_RDONLY):
         return
     try:
         offset = posix.lseek(number, 0, SEEK_CUR)
@@ -186,7 +176,8 @@ def _record_file(
     found.handles.append(Handle({number: inheritable}, path, flags, offset, status, detached))
 
 
-def _descriptors() -> list[int]:
+def descriptors() -> list[int]:
+    """Those of this process, and the one by which they are listed."""
     return sorted(map(int, posix.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")))
 
 
@@ -204,6 +195,10 @@ def _path(number: int) -> str:
 def _around(root: str, skip: Collection[str]) -> list[str]:
     """Those of the trees to skip that do not contain the sandbox's own, which may be kept in /dev/shm."""
     return [tree for tree in skip if not _below(root, [tree])]
+
+
+def _skipped(path: str, trees: Collection[str]) -> bool:
+    return _below(path, trees) and not _below(path, [_SHARED_MEMORY])
 
 
 def _below(path: str, trees: Collection[str]) -> bool:
@@ -257,7 +252,8 @@ def _open_unhindered(path: str, flags: int) -> int:
             posix.chmod(path, mode)
 
 
-def _open_removed_directory(name: str) -> int:
+def open_removed_directory(name: str) -> int:
+    """A directory that is there and has no name; `name` is used in passing."""
     posix.mkdir(name, 0o700)
     try:
         return posix.open(name, posix.O_RDONLY | posix.O_DIRECTORY)

@@ -63,7 +63,8 @@ class Decoder:
             return None
         message: Message = json.loads(self._bytes[_HEADER.size : end])
         del self._bytes[:end]
-        return message, [self._descriptors.popleft() for _ in range(count)]
+        # Fewer than were sent, when this process may not have more open files.
+        return message, [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]
 
 
 class Connection:

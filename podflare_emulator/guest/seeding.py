@@ -20,7 +20,7 @@ def write(root: str, files: Sequence[Message], descriptors: Sequence[int]) -> Me
         for file, descriptor in zip(files, descriptors, strict=True):
             _write(root.rstrip("/"), file["path"], file["mode"], descriptor)
     except OSError as error:
-        return {"written": False, "error": f"{file['path']}: {error.strerror}"}
+        return {"written": False, "failed": f"{file['path']}: {error.strerror}"}
     finally:
         for descriptor in descriptors:
             posix.close(descriptor)

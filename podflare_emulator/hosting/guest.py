@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from podflare_emulator.guest.protocol import Message
@@ -54,6 +54,15 @@ class File:
     content: int
 
 
+@dataclass(frozen=True)
+class Forked:
+    """What a live fork has made, and how many threads and processes only the parent has."""
+
+    children: list[Guest]
+    threads: int
+    processes: int
+
+
 class Ends:
     """The descriptors of a guest that is to be made: three to keep, three to give away."""
 
@@ -78,14 +87,14 @@ class Guest:
         self._init = init
         self._ready: asyncio.Future[Message] = self._loop.create_future()
         self._on_exit: Callable[[int | Ended], None] | None = None
-        self._forked: asyncio.Future[Message] | None = None
-        self._written: asyncio.Future[Message] | None = None
+        self._answer: asyncio.Future[tuple[Message, list[int]]] | None = None
         self._closing = False
         self._mark = ""
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
         self.jail = jail
         self.ended: Ended | None = None
+        self.gone = asyncio.Event()  # with `ended`
         self.sink: Sink = lambda stream, data: None
         self.output = Output(*ends.kept, lambda stream, data: self.sink(stream, data))
         self._channel = Channel(ends.socket, self._received, self._closed)
@@ -116,46 +125,63 @@ class Guest:
             self._interrupts += 1
             await self._init.signal(self.pid, signal.SIGINT)
 
-    async def fork(self, jails: list[Jail]) -> tuple[list[Guest], int]:
-        """Children in these jails, and how many threads only the parent has. All or none: raises HostingError."""
-        ends = [Ends() for _ in jails]
-        children = [Guest(end, jail, self._init) for end, jail in zip(ends, jails, strict=True)]
-        for child in children:
-            child._interrupts = self._interrupts  # its process remembers what the parent's has seen
-        descriptors = [
-            number
-            for end, jail in zip(ends, jails, strict=True)
-            for number in (*end.given, *jail.give_entrance())
-        ]
-        self._forked = self._loop.create_future()
+    async def fork(self, jails: list[Jail]) -> Forked:
+        """Children in these jails, which are theirs from now on. All or none: raises HostingError."""
+        unused = [*jails]
+        children: list[Guest] = []
+        descriptors: list[int] = []
         try:
-            self._channel.send({"op": "fork", "children": [jail.ticket for jail in jails]}, descriptors)
+            for jail in jails:
+                ends = Ends()
+                child = Guest(ends, unused.pop(0), self._init)
+                child._interrupts = self._interrupts  # its process remembers what the parent's has seen
+                children.append(child)
+                descriptors += (*ends.given, *jail.give_entrance())
+        except OSError as error:  # too many open files, here
+            for number in descriptors:
+                os.close(number)
+            await _end_all(children, unused)
+            raise HostingError(f"no child can be made: {error}") from error
+        try:
+            tickets = [jail.ticket for jail in jails]
+            asking = asyncio.ensure_future(self._ask({"op": "fork", "children": tickets}, descriptors))
+            await _all([asking, *(child.arrive() for child in children)])
         except HostingError:
-            await asyncio.gather(*(child.end() for child in children))
+            await _end_all(children, unused)
             raise
-        results = await asyncio.gather(
-            self._forked, *(child.arrive() for child in children), return_exceptions=True
-        )
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if failures:
-            await asyncio.gather(*(child.end() for child in children))
-            raise HostingError(f"a forked child could not be made: {failures[0]}")
-        assert isinstance(results[0], dict)
-        return children, results[0]["threads"]
+        answer, _ = asking.result()
+        return Forked(children, answer["threads"], answer["processes"])
+
+    async def show_tree(self) -> int:
+        """A descriptor of the sandbox's tree, for `follow`; raises HostingError."""
+        _, (tree,) = await self._ask({"op": "show"})
+        return tree
+
+    async def follow(self, tree: int) -> None:
+        """Makes this sandbox's tree equal to `tree`, which is closed; raises HostingError."""
+        await self._ask({"op": "follow"}, [tree])
+
+    async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
+        """Sends what is no exec, and waits for its answer."""
+        self._answer = self._loop.create_future()
+        self._channel.send(message, descriptors)
+        answer, received = await self._answer
+        if "failed" in answer:
+            raise HostingError(answer["failed"])
+        return answer, received
 
     async def write(self, files: Sequence[File]) -> None:
         """Writes files in the sandbox; raises HostingError for one that cannot be. Not while code runs."""
         held = [os.dup(file.content) for file in files]  # whoever owns them may let go meanwhile
         for start in range(0, len(files), _FILES_A_MESSAGE):
             batch = slice(start, start + _FILES_A_MESSAGE)
-            self._written = self._loop.create_future()
             described = [{"path": file.path, "mode": file.mode} for file in files[batch]]
-            self._channel.send({"op": "write", "files": described}, held[batch])
-            answer = await self._written
-            if "error" in answer:
+            try:
+                await self._ask({"op": "write", "files": described}, held[batch])
+            except HostingError:
                 for number in held[start + _FILES_A_MESSAGE :]:
                     os.close(number)
-                raise HostingError(answer["error"])
+                raise
 
     async def end(self) -> None:
         """Kills the sandbox and all it has started; returns when nothing of it runs."""
@@ -174,17 +200,13 @@ class Guest:
         if "exit" in message:
             self.output.drain()
             self._finish(message["exit"])
-        elif "written" in message:
-            if self._written and not self._written.done():
-                self._written.set_result(message)
-        elif "forked" in message:
-            if self._forked and not self._forked.done():
-                if message["failure"]:
-                    self._forked.set_exception(HostingError(message["failure"]))
-                else:
-                    self._forked.set_result(message)
         elif not self._ready.done():
             self._ready.set_result(message)
+        elif self._answer and not self._answer.done():
+            self._answer.set_result((message, descriptors))
+        else:
+            for number in descriptors:
+                os.close(number)
 
     def _finish(self, result: int | Ended) -> None:
         on_exit, self._on_exit = self._on_exit, None
@@ -205,9 +227,22 @@ class Guest:
 
     def _end_as(self, ended: Ended) -> None:
         self.ended = ended
+        self.gone.set()
         self.output.drain()
         self._finish(ended)
-        if self._forked and not self._forked.done():
-            self._forked.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
-        if self._written and not self._written.done():
-            self._written.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
+
+
+async def _all(waited_for: Iterable[Awaitable[object]]) -> None:
+    """Waits for all of them, then raises the first failure, if any."""
+    results = await asyncio.gather(*waited_for, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _end_all(guests: Iterable[Guest], jails: Iterable[Jail]) -> None:
+    for jail in jails:
+        jail.let_go()
+    await asyncio.gather(*(guest.end() for guest in guests))

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -48,10 +49,12 @@ class FakeExecution:
         self.abandoned.set()
 
 
+@dataclass
 class FakeForked:
-    def __init__(self, children: "list[FakeSandbox]", threads_left_behind: int) -> None:
-        self.children = children
-        self.threads_left_behind = threads_left_behind
+    children: "list[FakeSandbox]"
+    threads_left_behind: int
+    processes_left_behind: int
+    replay_differences: tuple[int, ...]
 
 
 class FakeSandbox:
@@ -72,6 +75,8 @@ class FakeSandbox:
         self.busy = False
         self.failure: Exception | None = None
         self.threads_left_behind = 0
+        self.processes_left_behind = 0
+        self.replay_differences: tuple[int, ...] = ()
         self.executed: list[tuple[str, str]] = []
         self.forks: list[int] = []
         self.recent: list[Event] = []
@@ -98,7 +103,12 @@ class FakeSandbox:
         if self.failure:
             raise self.failure
         self.forks.append(n)
-        return FakeForked([FakeSandbox(f"sbx_{i:032x}") for i in range(n)], self.threads_left_behind)
+        return FakeForked(
+            [FakeSandbox(f"sbx_{i:032x}") for i in range(n)],
+            self.threads_left_behind,
+            self.processes_left_behind,
+            self.replay_differences,
+        )
 
     def replay(self) -> list[Event]:
         return self.recent

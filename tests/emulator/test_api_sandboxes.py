@@ -100,6 +100,23 @@ def test_fork_tells_how_many_threads_the_children_lack(registry: FakeRegistry) -
     assert response.headers["podflare-threads-left-behind"] == "3"
 
 
+def test_fork_tells_how_many_processes_the_children_lack(registry: FakeRegistry) -> None:
+    registry.sandbox.processes_left_behind = 2
+    response = ask(registry, "POST", f"{ONE}/fork", json={})
+    assert response.headers["podflare-processes-left-behind"] == "2"
+
+
+def test_fork_tells_which_calls_of_a_replay_ended_otherwise(registry: FakeRegistry) -> None:
+    registry.sandbox.replay_differences = (2, 5)
+    response = ask(registry, "POST", f"{ONE}/fork", json={})
+    assert response.headers["podflare-replay-differences"] == "2, 5"
+
+
+def test_fork_with_nothing_to_tell_tells_nothing(registry: FakeRegistry) -> None:
+    response = ask(registry, "POST", f"{ONE}/fork", json={})
+    assert [name for name in response.headers if name.startswith("podflare-")] == []
+
+
 @pytest.mark.parametrize(("body", "n"), [({}, 1), ({"n": 1}, 1), ({"n": 32}, 32)])
 def test_fork_makes_n_children_by_default_one(registry: FakeRegistry, body: dict[str, int], n: int) -> None:
     ask(registry, "POST", f"{ONE}/fork", json=body)

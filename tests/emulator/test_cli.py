@@ -49,7 +49,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--port", "http"], "'http'"),
         (["--port", "70000"], "70000"),
         (["--isolation", "vm"], "namespace, preload or portable, got 'vm'"),
-        (["--fork", "replay"], "not in this version yet; use live"),
+        (["--fork", "magic"], "expected live or replay, got 'magic'"),
         (["--python", "/no/such/python"], "'/no/such/python'"),
         (["--mount", "/no/such/folder:/data"], "'/no/such/folder'"),
         (["--mount", "data"], "HOST_PATH:SANDBOX_PATH"),

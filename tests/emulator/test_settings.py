@@ -90,7 +90,6 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
             "isolation: expected auto, namespace, preload or portable, got 'vm'",
         ),
         ({"fork_engine": "magic"}, "fork: expected live or replay, got 'magic'"),
-        ({"fork_engine": "replay"}, "replay is not in this version yet; use live"),
         ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),
         ({"python": "/no/such/python"}, "python: no executable file '/no/such/python'"),
         ({"api_keys": ("",)}, "api key: "),

@@ -18,8 +18,6 @@ import pytest
 
 from podflare_emulator import guest
 
-LINUX = sys.platform == "linux"
-
 PRELUDE = """
 import fcntl, json, mmap, os, socket, stat, sys, tempfile
 sys.path.insert(0, {code!r})
@@ -438,15 +436,3 @@ def test_no_descriptor_is_left_over(scenario: Any) -> None:
         say(before, fork(lambda: len(os.listdir("/dev/fd"))))
     """)
     assert after == before
-
-
-@pytest.mark.skipif(not LINUX, reason="/proc/self/maps needs Linux")
-def test_shared_mappings_are_named(scenario: Any) -> None:
-    assert scenario("""
-        for name in ("shared file\\n", "private"):
-            with open(path(name), "w+b") as file:
-                file.truncate(4096)
-                kind = mmap.MAP_SHARED if "shared" in name else mmap.MAP_PRIVATE
-                globals()[name] = mmap.mmap(file.fileno(), 4096, flags=kind)
-        say([p == path("shared file\\n") for p in handles.shared_mappings(root)])
-    """) == [[True]]

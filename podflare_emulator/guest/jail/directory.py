@@ -48,6 +48,7 @@ class DirectoryJail:
     """The directory that this process's paths are mapped to."""
 
     mounts: frozenset[str] = frozenset()
+    belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:
         self._state = state

@@ -167,6 +167,7 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     mounts = MOUNTS
+    belongs = staticmethod(belongs)
 
     def enter(self, tree: str, descriptor: int) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""

@@ -148,6 +148,7 @@ class PreloadJail:
 
     root = "/"
     prefix = ""
+    belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:
         self.mounts = frozenset(path.lstrip("/") for path in shared)

@@ -1,0 +1,48 @@
+"""What a sandbox's interpreter has been told, so that another can be told the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from podflare_emulator.hosting.output import Stream
+
+
+class Digest:
+    """Of what an exec prints, without keeping it: each stream by itself, since their order is the pipes'."""
+
+    def __init__(self) -> None:
+        self._streams = {"stdout": hashlib.blake2b(), "stderr": hashlib.blake2b()}
+
+    def feed(self, stream: Stream, data: bytes) -> None:
+        self._streams[stream].update(data)
+
+    def value(self) -> bytes:
+        return b"".join(stream.digest() for stream in self._streams.values())
+
+
+@dataclass(frozen=True)
+class Call:
+    """One Python exec and how it ended. `interrupted`: its client went away, so nobody knows how far it came."""
+
+    code: str
+    exit_code: int
+    printed: bytes
+    interrupted: bool
+
+
+class History:
+    """The Python execs of one machine, from its beginning, those of the machines it was forked from included."""
+
+    def __init__(self, calls: tuple[Call, ...] = ()) -> None:
+        self._calls = [*calls]
+
+    def add(self, call: Call) -> None:
+        self._calls.append(call)
+
+    def copy(self) -> History:
+        return History(tuple(self._calls))
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls)

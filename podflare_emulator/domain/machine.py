@@ -1,0 +1,50 @@
+"""What an id stands for, until a merge gives it another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from podflare_emulator.domain.events import Journal, Lines
+from podflare_emulator.domain.history import History
+from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.output import Stream
+
+_log = logging.getLogger("podflare_emulator")
+
+
+class Machine:
+    """The guest, the journal of what it said, and the history of what it was told.
+
+    `another` makes a new guest of the same kind, with a directory as this one had in the beginning. `history` is None
+    where nobody will repeat it: the code of an upload is as large as the file.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        another: Callable[[], Awaitable[Guest]],
+        *,
+        history: History | None = None,
+        forkable: bool = True,
+    ) -> None:
+        self.guest = guest
+        self.another = another
+        self.history = history
+        self.forkable = forkable
+        self.journal = Journal()
+        self._background = {"stdout": Lines(guest.jail.hidden), "stderr": Lines(guest.jail.hidden)}
+        self.rest()
+
+    def child(self, guest: Guest) -> Machine:
+        """The machine of a fork's child."""
+        return Machine(guest, self.another, history=self.history and self.history.copy())
+
+    def rest(self) -> None:
+        """From now on, output belongs to no exec."""
+        self.guest.sink = self._note
+
+    def _note(self, stream: Stream, data: bytes) -> None:
+        for line in self._background[stream].feed(data):
+            self.journal.background.append(line)
+            _log.debug("output while no exec runs: %s", line)

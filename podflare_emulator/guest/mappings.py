@@ -1,0 +1,134 @@
+"""Shared memory mappings across a live fork (Linux): a child's show its own files, or memory of its own.
+
+os.fork leaves them shared with the parent, and so would leave the index of a database in WAL mode, for example.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import posix
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .handles import Record, in_kernel_tree
+from .tree import printable
+
+_PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
+_MAP_SHARED, _MAP_FIXED, _MAP_ANONYMOUS = 0x01, 0x10, 0x20
+_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
+_FAILED = ctypes.c_void_p(-1).value
+_CHUNK = 1 << 20
+_DELETED = " (deleted)"
+# What the kernel calls shared memory that has no file.
+_NAMELESS = ("/dev/zero (deleted)", "/SYSV")
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """One region of /proc/self/maps. `offset`: in the file, in bytes."""
+
+    start: int
+    length: int
+    protection: int
+    offset: int
+    path: str
+
+    def renew(self, handles: Record, resolve: Callable[[str], str]) -> list[str]:
+        """Puts the file that is meant here in the place of the inherited one; memory without a file is copied."""
+        try:
+            number = self._open(handles, resolve)
+            if number is None:
+                self._copy()
+            else:
+                try:
+                    self._map(number)
+                finally:
+                    posix.close(number)
+        except OSError as error:
+            reason = f"{printable(self.path)} could not be mapped again after the fork: {error.strerror}"
+            return [f"{reason}; the sandbox it comes from shows through"]
+        return []
+
+    def _open(self, handles: Record, resolve: Callable[[str], str]) -> int | None:
+        """None for what has neither a name nor a descriptor."""
+        if self.path.startswith(_NAMELESS):
+            return None
+        flags = posix.O_RDWR if self.protection & _PROT_WRITE else posix.O_RDONLY
+        if not self.path.endswith(_DELETED):
+            return posix.open(resolve(self.path), flags | posix.O_CLOEXEC)
+        number = handles.find(self.path)
+        return None if number is None else posix.open(f"/proc/self/fd/{number}", flags | posix.O_CLOEXEC)
+
+    def _map(self, number: int) -> None:
+        _mmap(self.start, self.length, self.protection, _MAP_SHARED | _MAP_FIXED, number, self.offset)
+
+    def _copy(self) -> None:
+        """Built beside it, then moved over it, with no moment in between at which there is nothing."""
+        writable = self.protection | _PROT_WRITE
+        copy = _mmap(0, self.length, writable, _MAP_SHARED | _MAP_ANONYMOUS, -1, 0)
+        memory = io.FileIO("/proc/self/mem")
+        try:
+            for done in range(0, self.length, _CHUNK):
+                data = posix.pread(memory.fileno(), min(_CHUNK, self.length - done), self.start + done)
+                ctypes.memmove(copy + done, data, len(data))
+        except OSError:
+            pass  # beyond the end of a file that was cut off
+        finally:
+            memory.close()
+        libc = _libc()
+        if writable != self.protection:
+            libc.mprotect(ctypes.c_void_p(copy), ctypes.c_size_t(self.length), self.protection)
+        length = ctypes.c_size_t(self.length)
+        flags = _MREMAP_MAYMOVE | _MREMAP_FIXED
+        libc.mremap.restype = ctypes.c_void_p
+        if libc.mremap(ctypes.c_void_p(copy), length, length, flags, ctypes.c_void_p(self.start)) == _FAILED:
+            raise _error()
+
+
+def record(root: str = "/") -> list[Mapping]:
+    """The mappings of this process that a fork would leave shared: of files below `root`, and of nameless memory.
+
+    Empty but on Linux.
+    """
+    if sys.platform != "linux":
+        return []
+    inside = root.rstrip("/") + "/"
+    with io.FileIO("/proc/self/maps") as maps:
+        lines = maps.readall().splitlines()
+    found = []
+    for line in lines:
+        fields = line.split(maxsplit=5)
+        if len(fields) < 6 or not fields[1].endswith(b"s"):
+            continue
+        path = fields[5].replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
+        of_tree = path.startswith(inside) and not in_kernel_tree(path, root)
+        if of_tree or path.startswith((*_NAMELESS, "/memfd:")):
+            start, end = (int(word, 16) for word in fields[0].split(b"-"))
+            found.append(Mapping(start, end - start, _protection(fields[1]), int(fields[2], 16), path))
+    return found
+
+
+def _protection(letters: bytes) -> int:
+    bits = ((b"r", _PROT_READ), (b"w", _PROT_WRITE), (b"x", _PROT_EXEC))
+    return sum(bit for letter, bit in bits if letter in letters)
+
+
+def _mmap(start: int, length: int, protection: int, flags: int, number: int, offset: int) -> int:
+    libc = _libc()
+    libc.mmap.restype = ctypes.c_void_p
+    size, where = ctypes.c_size_t(length), ctypes.c_void_p(start)
+    address: int | None = libc.mmap(where, size, protection, flags, number, ctypes.c_long(offset))
+    if address is None or address == _FAILED:
+        raise _error()
+    return address
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, posix.strerror(number))
