@@ -33,6 +33,7 @@ def run(code: str, environment: dict[str, str], directory: str, interrupted: Cal
 @contextlib.contextmanager
 def _script(code: str) -> Iterator[int]:
     with tempfile.TemporaryFile() as file:
+        os.fchmod(file.fileno(), 0o600)  # fakechroot passes no mode on for a file without a name
         file.write(code.encode("utf-8", "surrogateescape"))
         file.flush()
         yield file.fileno()
