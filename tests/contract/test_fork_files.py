@@ -59,6 +59,8 @@ def test_a_file_that_nobody_may_read_is_copied(sandbox: Sandbox, fork: Fork) -> 
         "echo secret > /root/closed; mkdir /root/shut; echo in > /root/shut/file; chmod 0 /root/closed /root/shut",
         "bash",
     )
+    if sandbox.run_code("cat /root/closed", "bash").exit_code:
+        pytest.skip("under this isolation the sandbox's root is an ordinary user, who may not read it either")
     [child] = fork(sandbox)
     assert (
         printed(child, "chmod 700 /root/shut /root/closed; cat /root/closed /root/shut/file", "bash")
