@@ -51,6 +51,7 @@ class Emulator:
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
+        self.files = Files(self._call)  # what every sandbox created from now on has
         self._server: ServerThread | ServerProcess | None = None
 
     def __enter__(self) -> Emulator:
@@ -92,11 +93,6 @@ class Emulator:
             f"Python: {python.version} ({python.executable})"
         )
 
-    @property
-    def files(self) -> Files:
-        """`emulator.files["/data/prices.csv"] = ...`: what every sandbox created from now on has."""
-        return Files(lambda files: self._call("add_files", files=files))
-
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
         """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
@@ -127,6 +123,7 @@ class Emulator:
 
         What was arranged for sandboxes to come (`files`) is forgotten.
         """
+        self.files.clear()
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,33 @@ class Files:
         EmulatorError: The path is not absolute or belongs to the system, or the source does not exist.
     """
 
-    def __init__(self, add: Callable[[list[dict[str, Any]]], None]) -> None:
-        self._add = add
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+        self._arranged: list[dict[str, Any]] = []
 
     def __setitem__(self, path: str, source: Source) -> None:
         self.update({path: source})
 
     def update(self, files: Mapping[str, Source]) -> None:
         """Several at once."""
-        self._add([file for path, source in files.items() for file in _contents(path, source)])
+        added = [file for path, source in files.items() for file in _contents(path, source)]
+        self._call("add_files", files=added)
+        self._arranged += added
+
+    def clear(self) -> None:
+        """From now on new sandboxes have none of them."""
+        self._call("clear_files")
+        self._arranged = []
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Inside, new sandboxes have none of them: what is made there is to outlive the test that wants the files."""
+        arranged = self._arranged
+        if arranged:
+            self._call("clear_files")
+        yield
+        if arranged:
+            self._call("add_files", files=arranged)
 
 
 def _contents(path: str, source: Source) -> Iterator[dict[str, Any]]:

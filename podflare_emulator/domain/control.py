@@ -27,6 +27,10 @@ class Control:
         self._registry.seeds.clear()
         return await self._registry.destroy_all(keep)
 
+    async def clear_files(self) -> None:
+        """Sandboxes created from now on have none."""
+        self._registry.seeds.clear()
+
     async def add_files(self, files: list[dict[str, Any]]) -> None:
         """Every sandbox created from now on has these: each an absolute `path`, a `mode`, its content in `base64`."""
         try:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+LEAK_POLICIES = ("ignore", "warn", "error")
+
 
 class Setting(NamedTuple):  # which is made faster than a dataclass, and every test run has to wait
     """`--podflare-<name>`, `PODFLARE_TEST_<NAME>`, and `podflare_<name>` in the ini file."""
@@ -51,7 +53,7 @@ SETTINGS = (
         "leaks",
         "ignore|warn|error",
         "what to do about a sandbox that a test leaves open; it is destroyed either way (default warn)",
-        ("ignore", "warn", "error"),
+        LEAK_POLICIES,
     ),
     Setting(
         "url", "URL", "run the tests against this server, a real one for example, instead of the emulator"

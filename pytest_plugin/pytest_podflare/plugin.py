@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_podflare import options, prepared
+from pytest_podflare import marker, options, prepared
 
 if TYPE_CHECKING:
     from podflare import Client, Sandbox
@@ -28,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_OPTIONS] = options.read(config)
+    config.addinivalue_line("markers", marker.DESCRIPTION)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker.check(item)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -56,9 +62,9 @@ def _podflare_target(pytestconfig: pytest.Config) -> Iterator[Target]:
 
 
 @pytest.fixture
-def _podflare_api(_podflare_target: Target) -> Iterator[Target]:
+def _podflare_api(request: pytest.FixtureRequest, _podflare_target: Target) -> Iterator[Target]:
     """The server for one test: clients find it, and nothing of the test outlives it."""
-    with _podflare_target.serving_one_test():
+    with _podflare_target.serving_one_test(marker.read(request.node)):
         yield _podflare_target
 
 

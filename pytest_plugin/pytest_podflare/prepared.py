@@ -88,7 +88,7 @@ class Shelf:
     def _prepare(self, prepare: Prepare, check: bool) -> None:
         _, *fixtures = inspect.signature(prepare).parameters
         arguments = {name: self._request.getfixturevalue(name) for name in fixtures}
-        sandbox = self._target.create_sandbox()
+        sandbox = self._target.create_lasting_sandbox()
         try:
             prepare(sandbox, **arguments)
             if check:

@@ -16,6 +16,7 @@ from pytest_podflare import leaks
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from pytest_podflare.marker import Wishes
     from pytest_podflare.options import Options
 
 
@@ -32,8 +33,12 @@ class Target(Protocol):
 
     def stop(self) -> None: ...
 
-    def serving_one_test(self) -> AbstractContextManager[None]:
+    def serving_one_test(self, wishes: Wishes) -> AbstractContextManager[None]:
         """Inside, clients of this process find it; afterwards they do not, and the test's sandboxes are gone."""
+        ...
+
+    def create_lasting_sandbox(self) -> Any:
+        """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
         ...
 
     def create_sandbox(self, **settings: Any) -> Any:
@@ -70,14 +75,20 @@ class EmulatorTarget:
         self.emulator.stop()
 
     @contextmanager
-    def serving_one_test(self) -> Iterator[None]:
+    def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
         try:
+            if wishes.files:
+                self.emulator.files.update(wishes.files)
             with self.emulator.redirect_clients():
                 yield
         finally:
             left_open = self.emulator.reset(keep=self.kept)
-        leaks.report([(name, self.emulator.origin(name)) for name in left_open], self._leaks)
+        leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
+
+    def create_lasting_sandbox(self) -> Any:
+        with self.emulator.files.set_aside():
+            return self.create_sandbox()
 
     def create_sandbox(self, **settings: Any) -> Any:
         return _create_sandbox(self.emulator.url, None, settings)
@@ -104,9 +115,16 @@ class RemoteTarget:
         pass
 
     @contextmanager
-    def serving_one_test(self) -> Iterator[None]:
+    def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
+        if wishes.files:
+            pytest.skip(
+                f"only the emulator puts files into new sandboxes, and the tests run against {self._url}"
+            )
         with redirect_clients(self._url, self._api_key):
             yield
+
+    def create_lasting_sandbox(self) -> Any:
+        return self.create_sandbox()
 
     def create_sandbox(self, **settings: Any) -> Any:
         return _create_sandbox(self._url, self._api_key, settings)
