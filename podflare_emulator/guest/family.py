@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 
@@ -30,6 +31,7 @@ def run(
             run_guest()
         finally:
             os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what it has no handler for does not reach process 1
     if ram_mib is not None:
         _watch_memory(ram_mib, os.dup(complaints))
     for number in guests:
