@@ -51,3 +51,17 @@ def portable_emulator() -> Iterator[Callable[..., Emulator]]:
     yield start
     for emulator in started:
         emulator.stop()
+
+
+@pytest.fixture(scope="session", params=["preload", "portable"])
+def directory_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """One for each backend whose sandboxes are plain directories of the host's."""
+    emulator = Emulator(isolation=request.param)
+    try:
+        emulator.start()
+    except EmulatorError as error:
+        if request.param == "portable":
+            raise
+        pytest.skip(str(error))
+    yield emulator
+    emulator.stop()
