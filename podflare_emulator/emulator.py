@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.files import Files
+from podflare_emulator.journal import Exec, Fork, HasId, Merge, read_exec, read_fork
 from podflare_emulator.origins import Origin, Origins
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
@@ -108,6 +109,41 @@ class Emulator:
         """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
 
+    def execs(
+        self,
+        *,
+        sandbox: str | HasId | None = None,
+        language: Literal["python", "bash"] | None = None,
+        code: str | None = None,
+    ) -> list[Exec]:
+        """Every exec since the last reset, in the order in which they started.
+
+        Uploads, downloads and diffs are execs too: that is how they travel.
+
+        Args:
+            sandbox: Only in this one, given as it is or by its id.
+            language: Only in this language.
+            code: Only those whose code contains this.
+        """
+        wanted = sandbox if sandbox is None or isinstance(sandbox, str) else sandbox.id
+        return [
+            one
+            for one in map(read_exec, self._call("execs"))
+            if wanted in (None, one.sandbox)
+            and language in (None, one.language)
+            and (code is None or code in one.code)
+        ]
+
+    @property
+    def forks(self) -> list[Fork]:
+        """Every fork since the last reset."""
+        return [read_fork(entry) for entry in self._call("forks")]
+
+    @property
+    def merges(self) -> list[Merge]:
+        """Every merge since the last reset."""
+        return [Merge(**entry) for entry in self._call("merges")]
+
     def exempt_from_patchers(self) -> None:
         """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.
 
@@ -121,7 +157,7 @@ class Emulator:
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        What was arranged for sandboxes to come (`files`) is forgotten.
+        What was arranged for sandboxes to come (`files`) is forgotten, and so is the journal.
         """
         self.files.clear()
         destroyed: list[str] = self._call("reset", keep=list(keep))

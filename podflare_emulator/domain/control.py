@@ -22,10 +22,24 @@ class Control:
     async def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
 
-        What was arranged for sandboxes to come is forgotten.
+        What was arranged for sandboxes to come is forgotten, and so is what has happened.
         """
         self._registry.seeds.clear()
-        return await self._registry.destroy_all(keep)
+        destroyed = await self._registry.destroy_all(keep)
+        self._registry.ledger.clear()
+        return destroyed
+
+    async def execs(self) -> list[dict[str, Any]]:
+        """Every exec since the last reset, in the order in which they started."""
+        return self._registry.ledger.execs()
+
+    async def forks(self) -> list[dict[str, Any]]:
+        """Every fork since the last reset: `parent` and `children`."""
+        return self._registry.ledger.forks()
+
+    async def merges(self) -> list[dict[str, Any]]:
+        """Every merge since the last reset: `parent` and `winner`."""
+        return self._registry.ledger.merges()
 
     async def clear_files(self) -> None:
         """Sandboxes created from now on have none."""

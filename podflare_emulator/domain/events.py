@@ -66,7 +66,9 @@ class Journal:
     def add(self, events: list[Event]) -> None:
         self._events.extend(events)
         self._characters += weight(events)
-        while len(self._events) > REPLAYED or (self._characters > _REPLAYED_CHARACTERS and len(self._events) > 1):
+        while len(self._events) > REPLAYED or (
+            self._characters > _REPLAYED_CHARACTERS and len(self._events) > 1
+        ):
             self._characters -= weight([self._events.popleft()])
 
     def recent(self) -> list[Event]:

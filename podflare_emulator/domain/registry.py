@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
 from podflare_emulator.domain.history import History
+from podflare_emulator.domain.ledger import Ledger
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.pool import Pool
 from podflare_emulator.domain.sandbox import Sandbox
@@ -67,6 +68,7 @@ class SandboxRegistry:
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
+        self.ledger = Ledger()
         self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
 
     def warm(self, guest: Guest) -> None:
@@ -136,6 +138,7 @@ class SandboxRegistry:
                 raise SandboxNotFound
             return
         self._gone.add(sandbox_id)
+        self.ledger.forget(sandbox_id)
         machine, sandbox.machine = sandbox.machine, None
         if machine:
             await machine.guest.end()
@@ -157,6 +160,8 @@ class SandboxRegistry:
             replaced, parent.machine, winner.machine = parent.machine, winner.machine, None
             del self._living[winner_id]
             self._gone.add(winner_id)
+            self.ledger.merge(parent_id, winner_id)
+            self.ledger.forget(winner_id)
         await replaced.guest.end()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
@@ -180,7 +185,7 @@ class SandboxRegistry:
         return self._pools[template, egress]
 
     def _adopt(self, machine: Machine) -> Sandbox:
-        sandbox = Sandbox(self._new_id(), machine, self._engine, self._adopt)
+        sandbox = Sandbox(self._new_id(), machine, self._engine, self._adopt, self.ledger)
         self._living[sandbox.id] = sandbox
         return sandbox
 

@@ -11,6 +11,7 @@ from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, Sandbox
 from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
 from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
+from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended
@@ -40,8 +41,9 @@ class Forked:
 class Execution:
     """One running exec. The code goes on whether anybody reads the events or not."""
 
-    def __init__(self, machine: Machine, done: Callable[[], None]) -> None:
+    def __init__(self, machine: Machine, done: Callable[[], None], entry: Exec) -> None:
         self._machine = machine
+        self._entry = entry
         self._done = done
         hidden = machine.guest.jail.hidden
         self._lines: dict[Stream, Lines] = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
@@ -109,6 +111,7 @@ class Execution:
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
         self._seq += len(events)
         self._machine.journal.add(events)
+        self._entry.add(events)
         if self._abandoned or not events:
             return
         self._unread += events
@@ -148,19 +151,21 @@ class Sandbox:
         machine: Machine,
         engine: ForkEngine,
         adopt: Callable[[Machine], Sandbox],
+        ledger: Ledger,
     ) -> None:
         self.id = sandbox_id
         self.machine: Machine | None = machine
         self.turn = asyncio.Lock()
         self._engine = engine
         self._adopt = adopt
+        self._ledger = ledger
 
     async def exec(self, code: str, language: Language) -> Execution:
         """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed."""
         await self.turn.acquire()
         try:
             machine = self._working_machine()
-            execution = Execution(machine, self.turn.release)
+            execution = Execution(machine, self.turn.release, self._ledger.exec(self.id, language, code))
         except BaseException:
             self.turn.release()
             raise
@@ -187,6 +192,7 @@ class Sandbox:
                 await asyncio.gather(*(guest.end() for guest in copies.guests))
                 raise SandboxNotFound
             children = [self._adopt(machine.child(guest)) for guest in copies.guests]
+            self._ledger.fork(self.id, [child.id for child in children])
             return Forked(children, copies.threads, copies.processes, copies.differences)
 
     def replay(self) -> list[Event]:

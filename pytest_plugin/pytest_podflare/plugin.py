@@ -5,7 +5,7 @@ Nothing of the emulator is imported before a fixture or an option asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_podflare.target import Target
 
 _OPTIONS = pytest.StashKey[options.Options]()
+_TARGET = pytest.StashKey["Target"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +50,17 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     )
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Shows what the sandboxes of a test that has failed did."""
+    outcome = yield
+    target = item.stash.get(_TARGET, None)
+    if target and call.when == "call" and call.excinfo:
+        report = outcome.get_result()
+        if report.failed and (journal := target.journal()):
+            report.sections.append(("Podflare journal", journal))
+
+
 @pytest.fixture(scope="session")
 def _podflare_target(pytestconfig: pytest.Config) -> Iterator[Target]:
     """The server of the whole session. Session-wide, so it is there before a test's own patches are."""
@@ -64,6 +76,7 @@ def _podflare_target(pytestconfig: pytest.Config) -> Iterator[Target]:
 @pytest.fixture
 def _podflare_api(request: pytest.FixtureRequest, _podflare_target: Target) -> Iterator[Target]:
     """The server for one test: clients find it, and nothing of the test outlives it."""
+    request.node.stash[_TARGET] = _podflare_target
     with _podflare_target.serving_one_test(marker.read(request.node)):
         yield _podflare_target
 

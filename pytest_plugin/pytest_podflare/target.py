@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.errors import EmulatorError
+from podflare_emulator.journal import report
 from podflare_emulator.redirect import import_sdk, redirect_clients
 from pytest_podflare import leaks
 
@@ -39,6 +40,10 @@ class Target(Protocol):
 
     def create_lasting_sandbox(self) -> Any:
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
+        ...
+
+    def journal(self) -> str:
+        """What the running test's sandboxes have done; empty where nobody knows."""
         ...
 
     def create_sandbox(self, **settings: Any) -> Any:
@@ -90,6 +95,11 @@ class EmulatorTarget:
         with self.emulator.files.set_aside():
             return self.create_sandbox()
 
+    def journal(self) -> str:
+        with suppress(EmulatorError):  # it may be what the test has wrecked
+            return report(self.emulator.execs(), self.emulator.forks, self.emulator.merges)
+        return ""
+
     def create_sandbox(self, **settings: Any) -> Any:
         return _create_sandbox(self.emulator.url, None, settings)
 
@@ -125,6 +135,9 @@ class RemoteTarget:
 
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()
+
+    def journal(self) -> str:
+        return ""
 
     def create_sandbox(self, **settings: Any) -> Any:
         return _create_sandbox(self._url, self._api_key, settings)

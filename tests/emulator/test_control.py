@@ -165,3 +165,54 @@ def test_the_control_api_refuses_files_that_are_none(emulator: Emulator) -> None
         response = control(emulator, "add_files", files=files)
         assert response.status_code == 400, response.text
         assert "files" in response.json()["error"]
+
+
+def test_the_journal_holds_every_exec_in_order_with_what_it_said(emulator: Emulator) -> None:
+    with Sandbox() as sandbox:
+        sandbox.run_code("import sys\nprint('out')\nsys.exit('err')")
+        sandbox.run_code("echo $((6 * 7))", "bash")
+        (child,) = sandbox.fork()
+        with child:
+            child.run_code("x = 1")
+        first, second, third = emulator.execs()
+        assert (first.sandbox, first.parent, first.language) == (sandbox.id, None, "python")
+        assert (first.stdout, first.stderr, first.exit_code) == ("out", "err", 1)
+        assert [event.type for event in first.events] == ["stdout", "stderr", "exit"]
+        assert first.ended is not None
+        assert first.started <= first.ended <= second.started <= third.started
+        assert (third.sandbox, third.parent) == (child.id, sandbox.id)
+        assert emulator.execs(language="bash") == [second] == emulator.execs(code="6 * 7")
+        assert emulator.execs(sandbox=child) == [third] == emulator.execs(sandbox=child.id)
+        assert repr(second).startswith(f"<{sandbox.id[:12]} bash: echo $((6 * 7)) (exit 0, ")
+    emulator.reset()
+    assert emulator.execs() == []
+
+
+def test_the_journal_shows_an_exec_that_still_runs(emulator: Emulator) -> None:
+    with Sandbox() as sandbox:
+        events = sandbox.run_code_stream(
+            "import time; print('first', flush=True)\nwhile True: time.sleep(0.01)"
+        )
+        next(events)
+        (running,) = emulator.execs()
+        assert (running.stdout, running.exit_code, running.ended) == ("first", None, None)
+        events.close()
+
+
+def test_the_journal_keeps_a_huge_output_short_and_its_exit(emulator: Emulator) -> None:
+    with Sandbox() as sandbox:
+        assert len(sandbox.run_code("print('x' * 3_000_000)").stdout) == 3_000_000
+    (huge,) = emulator.execs()
+    assert huge.truncated
+    assert (huge.stdout, huge.exit_code) == ("", 0)
+
+
+def test_the_journal_holds_forks_and_merges(emulator: Emulator) -> None:
+    with Sandbox() as parent:
+        winner, loser = parent.fork(2)
+        with loser:
+            parent.merge_into(winner)
+            assert [(fork.parent, fork.children) for fork in emulator.forks] == [
+                (parent.id, (winner.id, loser.id))
+            ]
+            assert [(merge.parent, merge.winner) for merge in emulator.merges] == [(parent.id, winner.id)]

@@ -1,0 +1,109 @@
+"""What an emulator has done, as the author of a test reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+_SHOWN = 72  # characters of code on one line
+
+
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class JournalEvent:
+    """As on the wire. `ts`: ms since the epoch."""
+
+    type: Literal["stdout", "stderr", "exit"]
+    data: str | int
+    seq: int
+    ts: int
+
+
+@dataclass(frozen=True, repr=False)
+class Exec:
+    """One exec.
+
+    Attributes:
+        sandbox: Id of the sandbox; `parent`: of the one that it was forked from, if it was.
+        started, ended: ms since the epoch; `ended` is None while the code runs.
+        truncated: Whether `code` or `events` lack what comes after 65,536 characters.
+    """
+
+    sandbox: str
+    parent: str | None
+    language: Literal["python", "bash"]
+    code: str
+    started: int
+    ended: int | None
+    events: tuple[JournalEvent, ...]
+    truncated: bool
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while the code runs."""
+        return next((int(event.data) for event in self.events if event.type == "exit"), None)
+
+    @property
+    def stdout(self) -> str:
+        return self._text("stdout")
+
+    @property
+    def stderr(self) -> str:
+        return self._text("stderr")
+
+    @property
+    def duration_ms(self) -> int | None:
+        return None if self.ended is None else self.ended - self.started
+
+    def _text(self, stream: str) -> str:
+        return "\n".join(str(event.data) for event in self.events if event.type == stream)
+
+    def __repr__(self) -> str:
+        code = " ".join(self.code.split())
+        shown = code if len(code) <= _SHOWN else f"{code[: _SHOWN - 3]}..."
+        outcome = "running" if self.exit_code is None else f"exit {self.exit_code}, {self.duration_ms} ms"
+        return f"<{self.sandbox[:12]} {self.language}: {shown} ({outcome})>"
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Ids."""
+
+    parent: str
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Ids; the winner's is gone."""
+
+    parent: str
+    winner: str
+
+
+def read_exec(entry: dict[str, Any]) -> Exec:
+    events = tuple(JournalEvent(**event) for event in entry["events"])
+    return Exec(**{**entry, "events": events})
+
+
+def read_fork(entry: dict[str, Any]) -> Fork:
+    return Fork(entry["parent"], tuple(entry["children"]))
+
+
+def report(execs: list[Exec], forks: list[Fork], merges: list[Merge]) -> str:
+    """The journal as text, for the report of a test that has failed."""
+    lines = [_told(one) for one in execs]
+    lines += [
+        f"fork of {fork.parent[:12]}: {', '.join(child[:12] for child in fork.children)}" for fork in forks
+    ]
+    lines += [f"merge of {merge.winner[:12]} into {merge.parent[:12]}" for merge in merges]
+    return "\n".join(lines)
+
+
+def _told(one: Exec) -> str:
+    reason = one.stderr.rpartition("\n")[2]
+    return f"{one!r}\n    {reason}" if one.exit_code and reason else repr(one)

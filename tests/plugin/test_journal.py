@@ -1,0 +1,41 @@
+"""The report of a test that has failed shows what its sandboxes did."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_failing_tests_report_holds_its_journal_and_no_other_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_passes(podflare_sandbox):
+            podflare_sandbox.run_code("print('elsewhere')")
+
+        def test_fails(podflare_sandbox):
+            (child,) = podflare_sandbox.fork()
+            podflare_sandbox.run_code("x = 1")
+            child.run_code("cat /no/such/file", language="bash")
+            podflare_sandbox.merge_into(child)
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- Podflare journal -*",
+            "<sbx_* python: x = 1 (exit 0, * ms)>",
+            "<sbx_* bash: cat /no/such/file (exit 1, * ms)>",
+            "    cat: /no/such/file: No such file or directory",
+            "fork of sbx_*: sbx_*",
+            "merge of sbx_* into sbx_*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*elsewhere*")
+
+
+def test_a_failing_test_without_an_exec_has_no_journal(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test(podflare_sandbox): assert False")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*Podflare journal*")
