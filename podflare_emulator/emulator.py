@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -15,6 +16,7 @@ from podflare_emulator.origins import Origin, Origins
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
 from podflare_emulator.settings import Settings, SettingsError, reachable_host
+from podflare_emulator.stubs import Stub, arguments, describe
 
 if TYPE_CHECKING:
     from podflare_emulator.hosting.isolation import Refusal
@@ -52,6 +54,7 @@ class Emulator:
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
+        self._stubs: list[Stub] = []
         self.files = Files(self._call)  # what every sandbox created from now on has
         self._server: ServerThread | ServerProcess | None = None
 
@@ -109,6 +112,46 @@ class Emulator:
         """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
 
+    def stub(
+        self,
+        match: str | re.Pattern[str],
+        *,
+        language: Literal["python", "bash"] | None = None,
+        stdout: str = "",
+        stderr: str = "",
+        exit_code: int = 0,
+        times: int | None = None,
+    ) -> Stub:
+        """Until the next reset, answers execs without running them; what no stub matches runs for real.
+
+            emulator.stub("pip install", stdout="Successfully installed requests-2.32.3")
+
+        The newest stub that matches answers. What is stubbed is in the journal all the same.
+
+        Args:
+            match: A part of the code, or a regular expression that is searched for in it.
+            language: Only code in this language.
+            times: How many execs it answers; by default all.
+        """
+        answer = {
+            "language": language,
+            "stdout": stdout,
+            "stderr": stderr,
+            "exit_code": exit_code,
+            "times": times,
+        }
+        number = self._call("add_stub", **arguments(match, **answer))
+        stub = Stub(describe(match, language), number, lambda: self._call("stubs_used"))
+        self._stubs.append(stub)
+        return stub
+
+    def assert_all_stubs_used(self) -> None:
+        """Raises AssertionError, naming them, for stubs that have answered nothing, and shows what did run."""
+        unused = [stub.described for stub in self._stubs if not stub.used]
+        if unused:
+            ran = "\n".join(f"  {one!r}" for one in self.execs()) or "  nothing"
+            raise AssertionError(f"no exec matched the stub(s) {', '.join(unused)}; what ran:\n{ran}")
+
     def execs(
         self,
         *,
@@ -157,9 +200,10 @@ class Emulator:
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        What was arranged for sandboxes to come (`files`) is forgotten, and so is the journal.
+        What was arranged for sandboxes to come (`files`, `stub`) is forgotten, and so is the journal.
         """
         self.files.clear()
+        self._stubs.clear()
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

@@ -7,11 +7,13 @@ the handle of a server in another process.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Collection
 from typing import Any
 
 from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.domain.registry import SandboxRegistry
+from podflare_emulator.domain.stubs import Stub
 from podflare_emulator.settings import sandbox_path
 
 
@@ -25,6 +27,7 @@ class Control:
         What was arranged for sandboxes to come is forgotten, and so is what has happened.
         """
         self._registry.seeds.clear()
+        self._registry.stubs.clear()
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
         return destroyed
@@ -60,3 +63,24 @@ class Control:
             raise InvalidRequest(f"files: expected path, mode and base64 of each: {error}") from None
         for path, mode, data in decoded:
             self._registry.seeds.add(path, mode, data)
+
+    async def add_stub(
+        self,
+        pattern: str,
+        flags: int = 0,
+        language: str | None = None,
+        stdout: str = "",
+        stderr: str = "",
+        exit_code: int = 0,
+        times: int | None = None,
+    ) -> int:
+        """Execs in whose code the regular expression `pattern` is found are answered with this; returns its number."""
+        try:
+            compiled = re.compile(pattern, flags)
+        except (re.error, TypeError, ValueError) as error:
+            raise InvalidRequest(f"pattern: no regular expression: {error}") from None
+        return self._registry.stubs.add(Stub(compiled, language, stdout, stderr, exit_code, times))
+
+    async def stubs_used(self) -> list[tuple[int, int]]:
+        """The number of each stub, and how often it has answered."""
+        return self._registry.stubs.used()

@@ -16,7 +16,7 @@ _CHARACTERS = 1 << 16  # of the code and of the output of one exec
 
 @dataclass
 class Exec:
-    """One exec, as far as it has come. Times in ms since the epoch. `truncated`: code or output was too long to keep."""
+    """One exec, as far as it has come. Times in ms since the epoch. `truncated`: code or output was too long."""
 
     sandbox: str
     parent: str | None

@@ -17,6 +17,7 @@ from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.pool import Pool
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.domain.seeds import Seeds
+from podflare_emulator.domain.stubs import Stubs
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
@@ -69,6 +70,7 @@ class SandboxRegistry:
         self._gone: set[str] = set()
         self.seeds = Seeds()
         self.ledger = Ledger()
+        self.stubs = Stubs()
         self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
 
     def warm(self, guest: Guest) -> None:
@@ -185,7 +187,7 @@ class SandboxRegistry:
         return self._pools[template, egress]
 
     def _adopt(self, machine: Machine) -> Sandbox:
-        sandbox = Sandbox(self._new_id(), machine, self._engine, self._adopt, self.ledger)
+        sandbox = Sandbox(self._new_id(), machine, self._engine, self._adopt, self.ledger, self.stubs)
         self._living[sandbox.id] = sandbox
         return sandbox
 

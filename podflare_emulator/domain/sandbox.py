@@ -13,6 +13,7 @@ from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
+from podflare_emulator.domain.stubs import Stub, Stubs
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended
 from podflare_emulator.hosting.output import Stream
@@ -62,6 +63,13 @@ class Execution:
         self._code = code if language == "python" else None
         self._machine.guest.sink = self._feed
         self._machine.guest.execute(code, language, self._finish)
+
+    def answer(self, stub: Stub) -> None:
+        """Instead of `start`: ends with what the stub says. Nothing reaches the guest, nor the history of a replay."""
+        self._code = None
+        self._tell("stdout", _lines(stub.stdout))
+        self._tell("stderr", _lines(stub.stderr))
+        self._finish(stub.exit_code)
 
     async def next_events(self) -> list[Event]:
         """Waits until there is at least one; the batch that holds the exit event is the last."""
@@ -152,6 +160,7 @@ class Sandbox:
         engine: ForkEngine,
         adopt: Callable[[Machine], Sandbox],
         ledger: Ledger,
+        stubs: Stubs,
     ) -> None:
         self.id = sandbox_id
         self.machine: Machine | None = machine
@@ -159,6 +168,7 @@ class Sandbox:
         self._engine = engine
         self._adopt = adopt
         self._ledger = ledger
+        self._stubs = stubs
 
     async def exec(self, code: str, language: Language) -> Execution:
         """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed."""
@@ -169,7 +179,10 @@ class Sandbox:
         except BaseException:
             self.turn.release()
             raise
-        execution.start(code, language)
+        if stub := self._stubs.take(code, language):
+            execution.answer(stub)
+        else:
+            execution.start(code, language)
         return execution
 
     async def fork(self, n: int) -> Forked:
@@ -208,3 +221,8 @@ class Sandbox:
                 f"agent did not respond: the sandbox's interpreter {self.machine.guest.ended}; create a new sandbox"
             )
         return self.machine
+
+
+def _lines(text: str) -> list[str]:
+    """As a stream of that text would be cut."""
+    return text.removesuffix("\n").split("\n") if text else []

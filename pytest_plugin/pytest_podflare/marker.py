@@ -11,14 +11,17 @@ from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
 DESCRIPTION = (
-    f"{NAME}(files=None, leaks=None): arrange the Podflare emulator for a test. "
+    f"{NAME}(files=None, stubs=None, leaks=None): arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
+    "stubs: a dict from parts of code to what is printed instead of running it, or to a dict of Emulator.stub's "
+    "arguments; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks."
 )
 
 
 class Wishes(NamedTuple):
     files: Mapping[str, Any]
+    stubs: Mapping[Any, Any]
     leaks: Literal["ignore", "warn", "error"] | None
 
 
@@ -33,13 +36,15 @@ def check(item: pytest.Item) -> None:
 
 
 def read(node: pytest.Item) -> Wishes:
-    """Of several markers the nearest to the test wins, file by file."""
+    """Of several markers the nearest to the test wins, entry by entry."""
     files: dict[str, Any] = {}
+    stubs: dict[Any, Any] = {}
     leaks = None
     for mark in reversed(list(node.iter_markers(NAME))):
         files |= mark.kwargs.get("files") or {}
+        stubs |= mark.kwargs.get("stubs") or {}
         leaks = mark.kwargs.get("leaks", leaks)
-    return Wishes(files, leaks)
+    return Wishes(files, stubs, leaks)
 
 
 def _mistake(mark: pytest.Mark) -> str | None:
@@ -52,9 +57,11 @@ def _mistake(mark: pytest.Mark) -> str | None:
             near = difflib.get_close_matches(name, Wishes._fields, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wishes._fields)}"
             return f"unknown name {name!r}; {hint}"
-    files, leaks = mark.kwargs.get("files"), mark.kwargs.get("leaks")
-    if not (files is None or isinstance(files, Mapping)):
-        return f"files: expected a dict such as {{'/data/x.csv': Path('x.csv')}}, got {files!r}"
+    for name, example in (("files", "{'/data/x.csv': Path('x.csv')}"), ("stubs", "{'pip install': 'Done'}")):
+        value = mark.kwargs.get(name)
+        if not (value is None or isinstance(value, Mapping)):
+            return f"{name}: expected a dict such as {example}, got {value!r}"
+    leaks = mark.kwargs.get("leaks")
     if leaks not in (None, *LEAK_POLICIES):
         return f"leaks: expected {', '.join(LEAK_POLICIES)}, got {leaks!r}"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,6 +85,8 @@ class EmulatorTarget:
         try:
             if wishes.files:
                 self.emulator.files.update(wishes.files)
+            for match, answer in wishes.stubs.items():
+                self.emulator.stub(match, **(answer if isinstance(answer, Mapping) else {"stdout": answer}))
             with self.emulator.redirect_clients():
                 yield
         finally:
@@ -126,10 +128,8 @@ class RemoteTarget:
 
     @contextmanager
     def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
-        if wishes.files:
-            pytest.skip(
-                f"only the emulator puts files into new sandboxes, and the tests run against {self._url}"
-            )
+        if wishes.files or wishes.stubs:
+            pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
         with redirect_clients(self._url, self._api_key):
             yield
 

@@ -45,6 +45,24 @@ def test_files_are_in_the_tests_sandboxes_and_in_no_other_tests(
     result.assert_outcomes(passed=2)
 
 
+def test_stubs_answer_in_the_test_and_in_no_other(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.podflare(stubs={"pip install": "Done", "curl": {"stderr": "refused", "exit_code": 7}})
+        def test_stubbed(podflare_sandbox):
+            assert podflare_sandbox.run_code("pip install x", "bash").stdout == "Done"
+            result = podflare_sandbox.run_code("curl -s http://example", "bash")
+            assert (result.stderr, result.exit_code) == ("refused", 7)
+
+        def test_other(podflare_sandbox):
+            assert podflare_sandbox.run_code("echo pip install x", "bash").stdout == "pip install x"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
 def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -67,9 +85,10 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         ("fils={}", "unknown name 'fils'; did you mean files?"),
-        ("colour='red'", "unknown name 'colour'; there are files, leaks"),
+        ("colour='red'", "unknown name 'colour'; there are files, stubs, leaks"),
         ("'/data/x'", "takes names only, such as files={...}, got '/data/x'"),
         ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
+        ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
         ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
     ],
 )
@@ -115,4 +134,4 @@ def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pyt
     with Emulator(isolation="portable") as server:
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*only the emulator puts files into new sandboxes*"])
+    result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files and stubs*"])
