@@ -75,7 +75,7 @@ class ReplayFork:
         try:
             calls = enumerate(machine.history or (), 1)
             differences = [number for number, call in calls if not await _repeats(guest, call)]
-            await guest.follow(await machine.guest.show_tree())
+            await guest.follow(machine.guest)
         except BaseException:
             await guest.end()
             raise

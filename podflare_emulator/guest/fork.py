@@ -66,8 +66,7 @@ class _Moment:
         self.holdings = Holdings(guest.jail.root, ignore={*guest.hidden, *ours})
         self._outputs = [_identity(number) for number in (guest.out, guest.err)]
         self._timers = [signal.getitimer(timer) for timer in _TIMERS]
-        random: Any = sys.modules.get("random")
-        self._random = getattr(random, "_inst", None)  # absent from a module of the user's of that name
+        self._random = _random()
         self._sequence = self._random and self._random.getstate()
 
     def take_outputs(self, out: int, err: int) -> None:
@@ -120,16 +119,20 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
 
 
 def show(guest: Guest) -> None:
-    """Gives the host a descriptor of this guest's tree, for another guest to follow."""
+    """Gives the host what another guest needs to follow: a descriptor of the tree, and the next random numbers."""
     root = posix.open(guest.jail.root, _DIRECTORY)
+    random = _random()
     try:
-        guest.connection.send({"shown": True}, [root])
+        guest.connection.send({"shown": True, "random": random and random.getstate()}, [root])
     finally:
         posix.close(root)
 
 
-def follow(guest: Guest, source: int) -> Message:
-    """Makes this guest's tree equal to that of the descriptor `source`: what a replay alone cannot bring about."""
+def follow(guest: Guest, shown: Message, source: int) -> Message:
+    """Makes this guest's tree equal to that of the descriptor `source`: what a replay alone cannot bring about.
+
+    `shown` is the message that came with it.
+    """
     try:
         holdings = Holdings(guest.jail.root, ignore={*guest.hidden, source})
         target = posix.open(guest.jail.root, _DIRECTORY)
@@ -140,6 +143,10 @@ def follow(guest: Guest, source: int) -> Message:
         _complain(guest, [*problems, *holdings.renew(guest.jail.root)])
     except OSError as error:
         return {"followed": False, "failed": str(error)}
+    random = _random()
+    if random and shown["random"]:
+        version, numbers, gauss = shown["random"]
+        random.setstate((version, tuple(numbers), gauss))
     return {"followed": True}
 
 
@@ -147,6 +154,13 @@ def _complain(guest: Guest, problems: list[str]) -> None:
     """What the sandbox has lost is said on its stderr."""
     for problem in problems:
         posix.write(guest.err, f"podflare: {problem}\n".encode("utf-8", "replace"))
+
+
+def _random() -> Any:
+    """The generator behind the functions of `random`; None if nobody can tell."""
+    return getattr(
+        sys.modules.get("random"), "_inst", None
+    )  # absent from a module of the user's of that name
 
 
 def _identity(number: int) -> tuple[int, int]:

@@ -130,7 +130,7 @@ class Guest:
                 case "show":
                     fork.show(self)
                 case "follow":
-                    self.connection.send(fork.follow(self, descriptors[0]))
+                    self.connection.send(fork.follow(self, message, descriptors[0]))
                 case "write":
                     self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)

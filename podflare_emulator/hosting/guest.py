@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ class Guest:
         self._init = init
         self._ready: asyncio.Future[Message] = self._loop.create_future()
         self._on_exit: Callable[[int | Ended], None] | None = None
-        self._answer: asyncio.Future[tuple[Message, list[int]]] | None = None
+        self._answers: deque[asyncio.Future[tuple[Message, list[int]]]] = deque()
         self._closing = False
         self._mark = ""
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
@@ -154,20 +155,17 @@ class Guest:
         answer, _ = asking.result()
         return Forked(children, answer["threads"], answer["processes"])
 
-    async def show_tree(self) -> int:
-        """A descriptor of the sandbox's tree, for `follow`; raises HostingError."""
-        _, (tree,) = await self._ask({"op": "show"})
-        return tree
-
-    async def follow(self, tree: int) -> None:
-        """Makes this sandbox's tree equal to `tree`, which is closed; raises HostingError."""
-        await self._ask({"op": "follow"}, [tree])
+    async def follow(self, other: Guest) -> None:
+        """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError."""
+        shown, tree = await other._ask({"op": "show"})
+        await self._ask({**shown, "op": "follow"}, tree)
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
-        """Sends what is no exec, and waits for its answer."""
-        self._answer = self._loop.create_future()
+        """Sends what is no exec, and waits for its answer. Guests answer in order."""
+        arriving: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
         self._channel.send(message, descriptors)
-        answer, received = await self._answer
+        self._answers.append(arriving)
+        answer, received = await arriving
         if "failed" in answer:
             raise HostingError(answer["failed"])
         return answer, received
@@ -204,11 +202,13 @@ class Guest:
             self._finish(message["exit"])
         elif not self._ready.done():
             self._ready.set_result(message)
-        elif self._answer and not self._answer.done():
-            self._answer.set_result((message, descriptors))
         else:
-            for number in descriptors:
-                os.close(number)
+            arriving = self._answers.popleft()
+            if not arriving.done():
+                arriving.set_result((message, descriptors))
+            else:  # nobody waits for it any more
+                for number in descriptors:
+                    os.close(number)
 
     def _finish(self, result: int | Ended) -> None:
         on_exit, self._on_exit = self._on_exit, None
@@ -232,8 +232,9 @@ class Guest:
         self.gone.set()
         self.output.drain()
         self._finish(ended)
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
+        for arriving in self._answers:
+            if not arriving.done():
+                arriving.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
 
 
 async def _all(waited_for: Iterable[Awaitable[object]]) -> None:

@@ -1,6 +1,8 @@
 """The servers that the contract is checked against, and a clean sandbox on each for every test.
 
 Without options: an emulator for each isolation backend; with `--contract-backend NAME` that one ("auto": the best).
+What is about forks is checked on both fork engines: `@pytest.mark.replay_differs("reason")` says what a replay cannot
+promise, and fails if it does not differ.
 With `--podflare-url URL` (and `--podflare-api-key-env NAME`, the environment variable that holds the key): that
 server, without what only an emulator can do.
 """
@@ -13,12 +15,14 @@ import pytest
 
 from podflare import Client, Sandbox
 from podflare_emulator.emulator import Emulator, EmulatorError
-from podflare_emulator.settings import Isolation
+from podflare_emulator.settings import ForkEngine, Isolation
 
 from .server import Server
 from .wire import Wire
 
 BACKENDS: tuple[Isolation, ...] = ("namespace", "preload", "portable")
+ENGINES: tuple[ForkEngine, ...] = ("live", "replay")
+_ABOUT_FORKS = ("fork", "merge", "seed_example")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,9 +39,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     backends = [backend] if backend else BACKENDS
     if "server" in metafunc.fixturenames:
         url = metafunc.config.getoption("--podflare-url", default=None)
-        metafunc.parametrize("server", [url] if url else backends, indirect=True, scope="session")
+        about_forks = any(subject in metafunc.module.__name__ for subject in _ABOUT_FORKS)
+        kinds = [
+            pytest.param((name, engine), id=name if engine == "live" else f"{name}-{engine}")
+            for engine in (ENGINES if about_forks else ENGINES[:1])
+            for name in backends
+        ]
+        metafunc.parametrize("server", [url] if url else kinds, indirect=True, scope="session")
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", backends)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "replay_differs(reason): what a fork by replay cannot promise")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("replay_differs")
+        if marker and isinstance(item, pytest.Function) and item.callspec.params["server"][1] == "replay":
+            item.add_marker(pytest.mark.xfail(reason=marker.args[0], strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +68,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         variable = request.config.getoption("--podflare-api-key-env", default=None) or "PODFLARE_API_KEY"
         yield Server(request.param, os.environ.get(variable), emulated=False)
         return
-    emulator = Emulator(isolation=request.param)
+    isolation, engine = request.param
+    emulator = Emulator(isolation=isolation, fork_engine=engine)
     try:
         emulator.start()
     except EmulatorError as error:
-        if request.param == "portable":  # it needs nothing that a machine could lack
+        if isolation == "portable":  # it needs nothing that a machine could lack
             raise
         pytest.skip(str(error))
-    yield Server(emulator.url, None, emulated=True)
+    yield Server(emulator.url, None, emulated=True, isolation=emulator.isolation, engine=engine)
     emulator.stop()
 
 

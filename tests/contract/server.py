@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Server:
-    """`emulated`: it was started by this suite, on this machine."""
+    """`emulated`: it was started by this suite, on this machine, with this isolation and this fork engine."""
 
     url: str
     api_key: str | None
     emulated: bool
+    isolation: str = ""
+    engine: str = ""
 
     @property
     def headers(self) -> dict[str, str]:

@@ -186,6 +186,7 @@ def test_a_child_is_nobodys_child_process(sandbox: Sandbox, fork: Fork) -> None:
 
 
 @pytest.mark.usefixtures("ours")
+@pytest.mark.replay_differs("code that starts threads is run again: none is left behind")
 def test_threads_stay_with_the_parent_and_the_answer_says_so(wire: Wire) -> None:
     parent = wire.create()
     wire.events(parent, "import threading; stop = threading.Event()")
@@ -199,6 +200,7 @@ def test_threads_stay_with_the_parent_and_the_answer_says_so(wire: Wire) -> None
 
 
 @pytest.mark.usefixtures("ours")
+@pytest.mark.replay_differs("code that starts threads is run again: none is left behind")
 def test_the_sdk_warns_of_threads_that_stay_with_the_parent(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "import threading; stop = threading.Event(); threading.Thread(target=stop.wait).start()")
     with pytest.warns(ThreadsLeftBehindWarning, match="1 thread"):
