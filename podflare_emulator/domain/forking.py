@@ -67,19 +67,28 @@ class ReplayFork:
         except BaseException:
             await _undo(copies)
             raise
-        differences = sorted({number for _, found in made for number in found})
-        return Copies([guest for guest, _ in made], differences=tuple(differences))
+        return Copies(
+            [copy.guest for copy in made],
+            processes=max(copy.processes for copy in made),
+            differences=tuple(sorted({number for copy in made for number in copy.differences})),
+        )
 
-    async def _copy(self, machine: Machine) -> tuple[Guest, list[int]]:
+    async def _copy(self, machine: Machine) -> _Copy:
         guest = await machine.another()
         try:
             calls = enumerate(machine.history or (), 1)
             differences = [number for number, call in calls if not await _repeats(guest, call)]
-            await guest.follow(machine.guest)
+            return _Copy(guest, await guest.follow(machine.guest), differences)
         except BaseException:
             await guest.end()
             raise
-        return guest, differences
+
+
+@dataclass(frozen=True)
+class _Copy:
+    guest: Guest
+    processes: int
+    differences: list[int]
 
 
 async def _repeats(guest: Guest, call: Call) -> bool:
@@ -101,13 +110,13 @@ async def _repeats(guest: Guest, call: Call) -> bool:
     return not call.interrupted and (result, digest.value()) == (call.exit_code, call.printed)
 
 
-async def _all(copies: Iterable[asyncio.Future[tuple[Guest, list[int]]]]) -> list[tuple[Guest, list[int]]]:
+async def _all(copies: Iterable[asyncio.Future[_Copy]]) -> list[_Copy]:
     return [*await asyncio.gather(*copies)]
 
 
-async def _undo(copies: Iterable[asyncio.Future[tuple[Guest, list[int]]]]) -> None:
+async def _undo(copies: Iterable[asyncio.Future[_Copy]]) -> None:
     for copy in copies:
         copy.cancel()
     for result in await asyncio.gather(*copies, return_exceptions=True):
         if not isinstance(result, BaseException):
-            await result[0].end()
+            await result.guest.end()

@@ -119,11 +119,15 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
 
 
 def show(guest: Guest) -> None:
-    """Gives the host what another guest needs to follow: a descriptor of the tree, and the next random numbers."""
+    """Gives the host what another guest needs to follow.
+
+    A descriptor of the tree, the state that the next random numbers come from, and how many processes are running.
+    """
     root = posix.open(guest.jail.root, _DIRECTORY)
     random = _random()
     try:
-        guest.connection.send({"shown": True, "random": random and random.getstate()}, [root])
+        shown = {"random": random and random.getstate(), "processes": _processes(guest)}
+        guest.connection.send(shown, [root])
     finally:
         posix.close(root)
 
@@ -131,7 +135,7 @@ def show(guest: Guest) -> None:
 def follow(guest: Guest, shown: Message, source: int) -> Message:
     """Makes this guest's tree equal to that of the descriptor `source`: what a replay alone cannot bring about.
 
-    `shown` is the message that came with it.
+    `shown` is the message that came with it. The answer tells how many processes only the other has.
     """
     try:
         holdings = Holdings(guest.jail.root, ignore={*guest.hidden, source})
@@ -147,7 +151,7 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
     if random and shown["random"]:
         version, numbers, gauss = shown["random"]
         random.setstate((version, tuple(numbers), gauss))
-    return {"followed": True}
+    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
 
 
 def _complain(guest: Guest, problems: list[str]) -> None:

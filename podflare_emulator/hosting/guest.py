@@ -155,10 +155,14 @@ class Guest:
         answer, _ = asking.result()
         return Forked(children, answer["threads"], answer["processes"])
 
-    async def follow(self, other: Guest) -> None:
-        """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError."""
+    async def follow(self, other: Guest) -> int:
+        """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError.
+
+        Returns how many processes only the other runs.
+        """
         shown, tree = await other._ask({"op": "show"})
-        await self._ask({**shown, "op": "follow"}, tree)
+        answer, _ = await self._ask({**shown, "op": "follow"}, tree)
+        return int(answer["processes"])
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Sends what is no exec, and waits for its answer. Guests answer in order."""

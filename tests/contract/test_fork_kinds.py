@@ -26,7 +26,10 @@ class Kind:
     act: str
     expected: str
     needs: str = ""
+    replay_differs: str = ""
 
+
+_OTHER_NAMES = "code that draws random names draws others when it is run again; the files have the first"
 
 KINDS = [
     Kind(
@@ -82,12 +85,14 @@ KINDS = [
         "import tempfile; f = tempfile.NamedTemporaryFile('w+'); _ = f.write('ab'); f.flush()",
         "f.write('c'); f.flush(); print(open(f.name).read()); f.close()",
         "abc",
+        replay_differs=_OTHER_NAMES,
     ),
     Kind(
         "a temporary directory",
         "import os, tempfile; d = tempfile.TemporaryDirectory(); open(d.name + '/f', 'w').close()",
         "print(os.listdir(d.name)); d.cleanup(); print(os.path.exists(d.name))",
         "['f']\nFalse",
+        replay_differs=_OTHER_NAMES,
     ),
     Kind(
         "an sqlite connection",
@@ -179,10 +184,10 @@ KINDS = [
         "7 3",
     ),
     Kind(
-        "a program's output kept aside",
-        "import os; saved = os.dup(1); log = open('/root/log', 'w'); os.dup2(log.fileno(), 1); os.system('echo hidden')",
-        "os.system('echo logged'); os.dup2(saved, 1); print(open('/root/log').read().split()); os.dup2(log.fileno(), 1)",
-        "['hidden', 'logged']",
+        "standard output redirected and kept aside",
+        "import os; saved = os.dup(1); log = open('/root/log', 'w'); os.dup2(log.fileno(), 1); os.system('echo a')",
+        "os.system('echo b'); os.dup2(saved, 1); print(open('/root/log').read().split()); os.dup2(log.fileno(), 1)",
+        "['a', 'b']",
     ),
     Kind(
         "numpy's random state",
@@ -201,7 +206,17 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind,
+            id=kind.name,
+            marks=pytest.mark.replay_differs(kind.replay_differs) if kind.replay_differs else (),
+        )
+        for kind in KINDS
+    ],
+)
 def test_each_has_its_own(sandbox: Sandbox, fork: Fork, kind: Kind) -> None:
     if kind.needs and sandbox.run_code(f"import {kind.needs}").exit_code:
         pytest.skip(f"{kind.needs} is not installed")
@@ -210,7 +225,11 @@ def test_each_has_its_own(sandbox: Sandbox, fork: Fork, kind: Kind) -> None:
         assert printed(each, kind.act) == kind.expected
 
 
-def test_a_working_directory_that_was_removed_is_no_obstacle(sandbox: Sandbox, fork: Fork) -> None:
+def test_a_working_directory_that_was_removed_is_no_obstacle(
+    server: Server, sandbox: Sandbox, fork: Fork
+) -> None:
+    if server.isolation == "preload":
+        pytest.skip("libfakechroot finds no path at all from a directory that was removed")
     printed(sandbox, "import os; os.mkdir('/root/d'); os.chdir('/root/d'); os.rmdir('/root/d')")
     [child] = fork(sandbox)
     assert "FileNotFoundError" in child.run_code("os.getcwd()").stderr
