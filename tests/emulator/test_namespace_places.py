@@ -1,0 +1,194 @@
+"""Namespace isolation as different users, and wherever the temp directory lies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from podflare_emulator.emulator import Emulator
+
+# What every place must give: files, forks that take them along, a root that is the sandbox's own, and its limits.
+PROGRAM = """
+from podflare import Sandbox
+from podflare_emulator.emulator import Emulator
+
+with Emulator(isolation="namespace", pool_size=1) as emulator, Sandbox(host=emulator.url) as parent:
+    parent.run_code("import os; open('/root/a', 'w').write('1'); os.rmdir('/srv'); x = [1]")
+    left, right = parent.fork(2)
+    with left, right:
+        left.run_code("x.append(2); open('/root/a', 'a').write('2'); open('/anywhere', 'w').close()")
+        print(left.run_code("print(x, open('/root/a').read(), os.path.exists('/srv'))").stdout)
+        print(right.run_code("cat /root/a; ls -d /anywhere /srv 2> /dev/null", language="bash").stdout)
+        print(right.diff(left, paths=["/root"]))
+    print(parent.run_code("id -u; whoami; hostname; touch /usr/x 2>&1 | grep -o Read-only", language="bash").stdout)
+    with Sandbox(host=emulator.url, egress=False, ram_mib=256, rootfs_gb=1) as limited:
+        limited.run_code("import os, shutil, socket")
+        print(limited.run_code("print(shutil.disk_usage('/').total, socket.if_nameindex())").stdout)
+        print(limited.run_code("x = bytes(2**30)").stderr.splitlines()[-1])
+    print("upperdir=/state/" in parent.run_code("print(open('/proc/self/mountinfo').read())").stdout)
+"""
+EXPECTED = [
+    "[1, 2] 12 False",
+    "1",
+    "{'added': [], 'removed': [], 'modified': ['/root/a']}",
+    "0\nroot\nsandbox\nRead-only",
+    f"{2**30} [(1, 'lo')]",
+    "MemoryError",
+]
+USER = 54321  # nobody's
+_ROOTLESS = ("--user", "--map-root-user")
+
+
+@pytest.fixture
+def run(namespace_emulator: Emulator) -> Callable[..., bool]:
+    """`run(words_before=(), temporary=None, user=None)`: checks what PROGRAM prints.
+
+    Returns whether jails were layers over the base tree; else they were copies of it.
+    """
+
+    def run(
+        words_before: Sequence[str] = (), *, temporary: Path | None = None, user: int | None = None
+    ) -> bool:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_imports())}
+        if temporary is not None:
+            environment["TMPDIR"] = str(temporary)
+        python = sys.executable if user is None else _python_for(user, environment)
+        done = subprocess.run(
+            [*words_before, python, "-c", PROGRAM],
+            env=environment,
+            cwd="/",
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        expected = "\n".join(EXPECTED) + "\n"
+        assert done.stdout.startswith(expected)
+        return done.stdout.removeprefix(expected) == "True\n"
+
+    return run
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that anybody may write, as /tmp is."""
+    with tempfile.TemporaryDirectory(prefix="podflare-place-") as name:
+        Path(name).chmod(0o1777)
+        yield Path(name)
+
+
+def test_as_root(run: Callable[..., bool]) -> None:
+    if os.getuid() != 0:
+        pytest.skip("the tests do not run as root")
+    run()
+
+
+def test_as_an_ordinary_user(run: Callable[..., bool], directory: Path) -> None:
+    run(temporary=directory, user=USER if os.getuid() == 0 else None)
+
+
+def test_as_root_of_a_user_namespace(run: Callable[..., bool]) -> None:
+    """As in a container without privileges: there is one user, and it is called root."""
+    run(_entered(*_ROOTLESS))
+
+
+def test_with_the_temp_directory_on_a_tmpfs(run: Callable[..., bool], directory: Path) -> None:
+    run(_mounted("-t tmpfs tmpfs", directory), temporary=directory)
+
+
+def test_with_the_temp_directory_on_an_overlay(run: Callable[..., bool], directory: Path) -> None:
+    """As in a container, whose root is one: overlays do not lie over overlays, so jails are copies."""
+    options = ",".join(f"{layer}={directory}/{layer}" for layer in ("lowerdir", "upperdir", "workdir"))
+    for layer in ("lowerdir", "upperdir", "workdir", "merged"):
+        (directory / layer).mkdir()
+    assert not run(
+        _mounted(f"-t overlay overlay -o {options}", directory / "merged"), temporary=directory / "merged"
+    )
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "preparation", "reason"),
+    [
+        ((), "mount -t tmpfs none /proc/fs", "mount proc on /proc: Operation not permitted"),
+        (_ROOTLESS, "echo 0 > /proc/sys/user/max_user_namespaces", "unshare: No space left on device"),
+        (_ROOTLESS, "echo 0 > /proc/sys/user/max_mnt_namespaces", "unshare: No space left on device"),
+    ],
+    ids=["proc is masked, as by Docker", "no user namespaces", "user namespaces without mounts"],
+)
+def test_where_it_cannot_be_had_auto_takes_another_and_tells_the_kernels_words(
+    namespaces: tuple[str, ...], preparation: str, reason: str
+) -> None:
+    program = """
+from podflare_emulator.emulator import Emulator
+with Emulator(pool_size=0) as emulator:
+    print(emulator.isolation)
+    print(emulator.refusals[0])
+"""
+    done = subprocess.run(
+        [*_prepared(preparation, *namespaces), sys.executable, "-c", program],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_imports())},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    isolation, refusal = done.stdout.splitlines()
+    assert isolation in ("preload", "portable")
+    assert refusal.startswith("namespace isolation cannot be had here: ")
+    assert reason in refusal
+
+
+def _entered(*options: str) -> list[str]:
+    """`unshare` with a mount namespace of its own; for an ordinary user that takes a user namespace too."""
+    if not options and os.getuid() != 0:
+        options = _ROOTLESS
+    words = ["unshare", "--mount", *options]
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True).returncode:
+        pytest.skip("mounts cannot be had here")
+    return words
+
+
+def _prepared(preparation: str, *options: str) -> list[str]:
+    """Words that run a command after a line of shell whose effect nobody else sees."""
+    words = [*_entered(*options), "sh", "-c", f'{preparation} && exec "$@"', "sh"]
+    if subprocess.run([*words, "true"], capture_output=True).returncode:
+        pytest.skip(f"{preparation}: refused here")
+    return words
+
+
+def _mounted(what: str, place: Path) -> list[str]:
+    """Words that run a command where something is mounted at `place`, for it alone."""
+    return _prepared(f"mount {what} {place} && chmod 1777 {place}")
+
+
+def _imports() -> list[str]:
+    """Where this process's packages come from, without its standard library."""
+    return [path for path in sys.path if path.endswith("-packages") or not path.startswith(sys.base_prefix)]
+
+
+def _python_for(user: int, environment: dict[str, str]) -> str:
+    """An interpreter that the user may run, with all that the program imports."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        try:
+            subprocess.run(
+                [python, "-c", "import podflare, podflare_emulator.api.app, uvicorn"],
+                env=environment,
+                cwd="/",
+                user=user,
+                capture_output=True,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return python
+    pytest.skip("an ordinary user cannot run a Python with the packages of this one")
