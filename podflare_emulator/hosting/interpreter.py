@@ -17,8 +17,14 @@ _PROBE = """
 import json, os, sys, sysconfig
 standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 standard |= {os.path.join(path, "lib-dynload") for path in standard}
+# Setuptools' editable installs put no directory on the path, but a finder that knows where each package lies.
+editable = [
+    os.path.dirname(place)
+    for name, module in sys.modules.items() if name.startswith("__editable__")
+    for place in getattr(module, "MAPPING", {}).values()
+]
 path = []
-for entry in map(os.path.realpath, filter(None, sys.path)):
+for entry in map(os.path.realpath, filter(None, [*sys.path, *editable])):
     if os.path.isdir(entry) and entry not in standard and entry not in path:
         path.append(entry)
 name = "python%d.%d" % sys.version_info[:2]

@@ -129,12 +129,16 @@ def test_a_virtual_environment(
     package(packages, "of_the_environment")
     package(directory / "project/src", "editable")
     (packages / "__editable__.project.pth").write_text(f"{directory}/project/src\n")
+    package(directory / "flat", "found")
+    (packages / "__editable__.flat.pth").write_text("import __editable___flat_finder\n")
+    mapping = f"MAPPING = {{'found': {str(directory / 'flat/found')!r}}}\n"
+    (packages / "__editable___flat_finder.py").write_text(mapping)  # as setuptools does
     python = directory / "venv/bin/python"
     sandbox = in_sandbox(python)
     check(sandbox, python)
     imports = """
 import importlib, subprocess, sys
-for name in ("of_the_environment", "editable", "of_the_system"):
+for name in ("of_the_environment", "editable", "found", "of_the_system"):
     try:
         importlib.import_module(name)
     except ImportError:
@@ -142,7 +146,7 @@ for name in ("of_the_environment", "editable", "of_the_system"):
     subprocess.run([sys.executable, "-c", "import " + name], check=True)
     print(name)
 """
-    expected = ["of_the_environment", "editable"]
+    expected = ["of_the_environment", "editable", "found"]
     if "--system-site-packages" in options:
         expected.append("of_the_system")
     assert sandbox.run_code(imports).stdout.split() == expected
