@@ -121,12 +121,16 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
 def show(guest: Guest) -> None:
     """Gives the host what another guest needs to follow.
 
-    A descriptor of the tree, the state that the next random numbers come from, and how many processes are running.
+    A descriptor of the tree, its mark, the state that the next random numbers come from, and how many processes run.
     """
     root = posix.open(guest.jail.root, _DIRECTORY)
     random = _random()
     try:
-        shown = {"random": random and random.getstate(), "processes": _processes(guest)}
+        shown = {
+            "mark": guest.jail.mark(),
+            "random": random and random.getstate(),
+            "processes": _processes(guest),
+        }
         guest.connection.send(shown, [root])
     finally:
         posix.close(root)
@@ -141,7 +145,12 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
         holdings = Holdings(guest.jail.root, ignore={*guest.hidden, source})
         target = posix.open(guest.jail.root, _DIRECTORY)
         try:
-            problems = tree.synchronize(source, target, skip=guest.jail.mounts)
+            problems = tree.synchronize(
+                source,
+                target,
+                skip=guest.jail.mounts,
+                resolve=lambda path: guest.jail.resolve(path, shown["mark"]),
+            )
         finally:
             _close([source, target])
         _complain(guest, [*problems, *holdings.renew(guest.jail.root)])

@@ -48,8 +48,8 @@ class Jail(Protocol):
     def belongs(self, pid: int, message: Message) -> bool:
         """Whether a process is one of the sandbox that the message, like an init's `end`, describes."""
 
-    def resolve(self, path: str) -> str:
-        """Where a file that the kernel knew as `path` before the last move is now."""
+    def resolve(self, path: str, mark: str | None = None) -> str:
+        """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
 
     def script(self, code: str) -> str:
         """The bash code to run for the user's."""

@@ -21,6 +21,16 @@ def test_children_start_with_the_parents_files(sandbox: Sandbox, fork: Fork) -> 
         assert printed(child, "cat /root/a/b/file /tmp/file /srv/c/file", "bash") == "1\n2\n3"
 
 
+def test_absolute_links_lead_into_the_childs_own_files(sandbox: Sandbox, fork: Fork) -> None:
+    printed(sandbox, "echo parent > /root/file; ln -s /root/file /tmp/link", "bash")
+    (child,) = fork(sandbox)
+    (grandchild,) = fork(child)
+    printed(child, "_ = open('/tmp/link', 'w').write('child')")
+    printed(grandchild, "echo grandchild > /tmp/link", "bash")
+    names = [printed(each, "cat /root/file /tmp/link", "bash") for each in (sandbox, child, grandchild)]
+    assert names == ["parent\nparent", "childchild", "grandchild\ngrandchild"]
+
+
 def test_files_are_independent_both_ways(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "echo old | tee /root/changed /root/removed > /dev/null", "bash")
     one, other = fork(sandbox, 2)

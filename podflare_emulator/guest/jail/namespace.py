@@ -190,7 +190,7 @@ class NamespaceJail:
         os.close(descriptor)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
-    def resolve(self, path: str) -> str:
+    def resolve(self, path: str, mark: str | None = None) -> str:
         return path
 
     def script(self, code: str) -> str:

@@ -98,10 +98,11 @@ class Whereabouts:
     def mark(self) -> str:
         return f"{self._variable}={self.tree}"
 
-    def resolve(self, path: str) -> str:
-        """Where a file that the kernel knew as `path` before the last move is now."""
-        if path == self._before or path.startswith(f"{self._before}/"):
-            return self.tree + path[len(self._before) :]
+    def resolve(self, path: str, mark: str | None = None) -> str:
+        """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
+        before = self._before if mark is None else mark.partition("=")[2]
+        if path == before or path.startswith(f"{before}/"):
+            return self.tree + path[len(before) :]
         return path
 
 
