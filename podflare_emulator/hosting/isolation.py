@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from podflare_emulator.guest.jail import landlock
+from podflare_emulator.guest.jail import landlock, preload
 from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.hosting.disposable import disposable
 from podflare_emulator.hosting.errors import HostingError
@@ -86,6 +86,11 @@ async def attempt(
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
+    if backend == "preload":
+        try:
+            preload.library()  # the warden would say so too, after it has been started for nothing
+        except OSError as error:
+            return Refusal(backend, str(error))
     launcher = Launcher(backend, python, seeds, egress_unenforced=egress_unenforced)
     try:
         await launcher.start()

@@ -258,8 +258,8 @@ def test_ci_is_a_place_where_nobody_minds(
 
 def test_a_machine_without_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preload, "_LIBRARIES", ())
-    with pytest.raises(OSError, match="apt-get install -y fakechroot"):
-        preload.library()
+    with pytest.raises(EmulatorError, match=r"libfakechroot is not installed .Debian.*apt-get install -y fakechroot"):
+        Emulator(isolation="preload").start()
 
 
 def test_musl_is_told_that_it_is_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,5 +267,5 @@ def test_musl_is_told_that_it_is_not_supported(monkeypatch: pytest.MonkeyPatch) 
         raise ValueError("unrecognized configuration name")
 
     monkeypatch.setattr(os, "confstr", unknown)
-    with pytest.raises(OSError, match="musl is not supported"):
-        preload.library()
+    with pytest.raises(EmulatorError, match="musl is not supported"):
+        Emulator(isolation="preload").start()
