@@ -16,6 +16,15 @@ pytest_plugins = ["pytester"]
 _STATES = "podflare-emulator-*"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--model-steps",
+        type=int,
+        default=80,
+        help="how many steps the model of a family of sandboxes is checked for, on each engine and isolation",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """The suite's last check: no process, directory, mount or listening port of an emulator's."""
