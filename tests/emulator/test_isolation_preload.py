@@ -258,7 +258,9 @@ def test_ci_is_a_place_where_nobody_minds(
 
 def test_a_machine_without_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preload, "_LIBRARIES", ())
-    with pytest.raises(EmulatorError, match=r"libfakechroot is not installed .Debian.*apt-get install -y fakechroot"):
+    with pytest.raises(
+        EmulatorError, match=r"libfakechroot is not installed .Debian.*apt-get install -y fakechroot"
+    ):
         Emulator(isolation="preload").start()
 
 
