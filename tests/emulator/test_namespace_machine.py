@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,19 @@ def test_its_hosts_file_is_its_own(namespace_sandbox: Make) -> None:
 
 def test_its_passwd_is_its_own(namespace_sandbox: Make) -> None:
     assert bash(namespace_sandbox(), "cut -d: -f1 /etc/passwd") == "root\nnobody"
+
+
+def test_its_resolver_and_certificates_are_the_hosts(namespace_sandbox: Make) -> None:
+    sandbox = namespace_sandbox()
+    resolver = Path("/etc/resolv.conf")
+    if resolver.exists():
+        assert sandbox.run_code(
+            "print(open('/etc/resolv.conf').read(), end='')"
+        ).stdout == resolver.read_text().rstrip("\n")
+    ask = "import ssl; print(ssl.create_default_context().cert_store_stats())"
+    here = subprocess.run(["python3", "-c", ask], capture_output=True, text=True, env={"PATH": "/usr/bin"})
+    if here.returncode == 0:
+        assert bash(sandbox, f'/usr/bin/python3 -c "{ask}"') == here.stdout.strip()
 
 
 def test_its_devices(namespace_sandbox: Make) -> None:

@@ -116,6 +116,11 @@ def test_with_the_temp_directory_on_an_overlay(run: Callable[..., bool], directo
     )
 
 
+def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:
+    """No resolver, no certificates, no users: a minimal container's."""
+    run(_prepared("mount -t tmpfs none /etc"))
+
+
 @pytest.mark.parametrize(
     ("namespaces", "preparation", "reason"),
     [

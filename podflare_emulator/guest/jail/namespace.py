@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable
 
@@ -39,8 +40,8 @@ def build_base(order: Order) -> None:
     os.makedirs(f"{tree}/etc")
     for name, text in _OWN_ETC.items():
         _write(f"{tree}/etc/{name}", text)
-    with open("/etc/resolv.conf", "rb") as source, open(f"{tree}/etc/resolv.conf", "wb") as target:
-        target.write(source.read())
+    with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
+        shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
     for name in HOST_ETC:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
