@@ -6,6 +6,7 @@ import os
 import pwd
 from pathlib import Path
 
+import psutil
 import pytest
 
 from podflare import Sandbox
@@ -25,6 +26,23 @@ def test_a_fork_lacks_a_file_that_its_owner_may_not_read(directory_emulator: Emu
         (child,) = sandbox.fork(1)
         with child:
             assert child.run_code("ls /root", "bash").stdout == "open"
+
+
+@pytest.mark.parametrize("directory", ["/root", "/usr"])
+def test_a_daemon_that_has_emptied_its_environment_ends_with_its_sandbox_if_it_stayed_there(
+    directory_emulator: Emulator, directory: str
+) -> None:
+    with Sandbox(host=directory_emulator.url) as sandbox:
+        started = sandbox.run_code(
+            f"cd {directory}; setsid env -i sleep 1000 & until pgrep -P $! -x sleep || "
+            "[ $(ps -o comm= -p $!) = sleep ]; do sleep 0.01; done; echo $!",
+            "bash",
+        )
+        daemon = psutil.Process(int(started.stdout.split()[-1]))
+    outlives = directory == "/usr"
+    assert (daemon.is_running() and daemon.status() != psutil.STATUS_ZOMBIE) == outlives
+    if outlives:
+        daemon.kill()
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ class Keep:
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
-        """By session, name or environment; what has changed all three is not found."""
+        """By session, name, environment or working directory; what has changed all four is not found."""
         with contextlib.suppress(OSError, IndexError):
             with open(f"/proc/{pid}/stat", "rb") as file:
                 head, _, tail = file.read().rpartition(b") ")
@@ -75,7 +75,10 @@ class Keep:
             if int(fields[3]) == message["session"] or head.endswith(f"({_name(mark)}".encode()):
                 return True
             with open(f"/proc/{pid}/environ", "rb") as file:
-                return os.fsencode(mark) in file.read().split(b"\0")
+                if os.fsencode(mark) in file.read().split(b"\0"):
+                    return True
+            tree = mark.partition("=")[2]
+            return f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(f"{tree}/")
         return False
 
 
