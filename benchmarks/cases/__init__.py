@@ -9,6 +9,7 @@ from cases import end as end
 from cases import start as start
 from cases import suite as suite
 from cases import memory as memory
+from cases import fork_memory as fork_memory
 from cases import throughput as throughput
 from cases import scaling as scaling
 import peers as peers

@@ -26,21 +26,21 @@ def memory(bench: Bench) -> None:
         raise Skipped("this kernel has no /proc/PID/smaps_rollup")
     counts = _COUNTS if bench.full else _COUNTS[:2]
     Sandbox(client=bench.client).close()  # the server runs, and its pool is being filled
-    before = _settled_pss()
+    before = settled_pss()
     sandboxes: list[Sandbox] = []
     try:
         for count in counts:
             while len(sandboxes) < count:
                 sandboxes.append(Sandbox(client=bench.client))
                 sandboxes[-1].run_code("1+1")
-            each = (_settled_pss() - before) / count
+            each = (settled_pss() - before) / count
             bench.record(f"memory of each of {count} idle sandboxes", "MB", [each], ("memory", count))
     finally:
         for sandbox in sandboxes:
             sandbox.close()
 
 
-def _settled_pss() -> float:
+def settled_pss() -> float:
     """In MB, of this process's descendants, the emulator's processes among them."""
     known, since = set(_descendants()), time.monotonic()
     while time.monotonic() < since + _SETTLED:
