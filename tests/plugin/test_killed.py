@@ -49,6 +49,6 @@ def test_a_killed_pytest_leaves_nothing_behind(tmp_path: Path, server: str, end:
         inside = psutil.Process(run.pid).children(recursive=True)
         assert inside
         run.send_signal(end)
-    _, alive = psutil.wait_procs(inside, timeout=30)
+    _, alive = psutil.wait_procs(inside, timeout=60)
     assert not alive
     assert list(temporary.glob("podflare-emulator-*")) == []

@@ -101,6 +101,9 @@ def test_pytest_timeout(pytester: pytest.Pytester) -> None:
     pytest.importorskip("pytest_timeout")
     pytester.makepyfile(
         """
+        import pytest
+
+        @pytest.mark.timeout(3, method="signal", func_only=True)
         def test_endless(podflare_sandbox):
             podflare_sandbox.run_code("while True: pass")
 
@@ -108,7 +111,7 @@ def test_pytest_timeout(pytester: pytest.Pytester) -> None:
             assert podflare_sandbox.run_code("print(1)").stdout == "1"
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "--timeout=3", "--timeout-method=signal")
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["*Timeout*"])
 
