@@ -1,5 +1,7 @@
 """A client that goes away in mid-stream interrupts its exec, so that the next one is not stuck."""
 
+import random
+
 import pytest
 
 from podflare import Sandbox
@@ -65,11 +67,14 @@ def test_a_client_that_goes_before_any_output_interrupts_too(
 
 def test_the_process_group_of_bash_is_interrupted(wire: Wire) -> None:
     sandbox_id = wire.create()
-    code = "trap 'echo yes > /root/interrupted; exit 1' INT\necho running\nsleep 1000"
+    sleep = (
+        f"sleep {random.randrange(10**6, 10**7)}"  # no other process of the machine's, which may be in sight
+    )
+    code = f"trap 'echo yes > /root/interrupted; exit 1' INT\necho running\n{sleep}"
     running = wire.begin(sandbox_id, code, "bash")
     running.next_event()
     running.go_away()
-    events = wire.events(sandbox_id, "cat /root/interrupted; pgrep -x sleep || echo no sleep", "bash")
+    events = wire.events(sandbox_id, f"cat /root/interrupted; pgrep -xf '{sleep}' || echo no sleep", "bash")
     assert texts(events) == ["yes", "no sleep"]
 
 
