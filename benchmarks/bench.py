@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import floor
 from measure import FULL, Effort, Measurement, Point, Stopwatch, Unit, repeat
-from server import Server
-
 from podflare import Client
+from server import Server
 
 
 class Skipped(Exception):

@@ -33,10 +33,10 @@ def jupyter_kernel(bench: Bench) -> None:
     start_new_kernel = importlib.import_module("jupyter_client.manager").start_new_kernel
     for stopwatch in bench.repeat("jupyter kernel: start", most=10):
         with stopwatch:
-            manager, client = start_new_kernel(kernel_name="python3")
+            manager, client = start_new_kernel(kernel_name="python3", stderr=subprocess.DEVNULL)
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    manager, client = start_new_kernel(kernel_name="python3")
+    manager, client = start_new_kernel(kernel_name="python3", stderr=subprocess.DEVNULL)
     try:
         for stopwatch in bench.repeat("jupyter kernel: execute 1+1"):
             with stopwatch:

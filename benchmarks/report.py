@@ -97,7 +97,7 @@ class Report:
         if plot:
             parts.append(f"![Medians, as multiples of the floor, and what grows]({plot})\n")
         for subject, outcomes in groupby(self.outcomes, key=lambda outcome: outcome.case.subject):
-            parts += [f"## {subject.capitalize()}\n", *self._subject(list(outcomes))]
+            parts += [f"## {subject.replace('_', ' ').capitalize()}\n", *self._subject(list(outcomes))]
         return "\n".join(parts)
 
     def _subject(self, outcomes: list[Outcome]) -> Iterator[str]:

@@ -17,11 +17,10 @@ import plot
 from bench import CASES
 from measure import FULL, QUICK
 from perform import Outcome, perform
-from report import Report, figures
-from server import Server
-
 from podflare_emulator.errors import EmulatorError
 from podflare_emulator.settings import Isolation, SettingsError
+from report import Report, figures
+from server import Server
 
 _RESULTS = Path(__file__).parent / "results"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from floor import SettingsWithFloor
-
 from podflare import Client
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.settings import Isolation

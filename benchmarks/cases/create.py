@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench import Bench, case
 from measure import Stopwatch
-
 from podflare import Sandbox
 
 _BURST = 50

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bench import Bench, case
-
 from podflare import Sandbox
 
 

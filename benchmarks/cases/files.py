@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from bench import Bench, case
-
 from podflare import Sandbox
 
 _MB = 1_000_000

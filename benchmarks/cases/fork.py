@@ -6,7 +6,6 @@ import shutil
 import tempfile
 
 from bench import Bench, Skipped, case
-
 from podflare import Sandbox
 
 _CHILDREN = (1, 5, 32)

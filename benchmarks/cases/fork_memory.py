@@ -6,7 +6,6 @@ What a child has not changed it shares with its parent, so the family takes litt
 from __future__ import annotations
 
 from bench import Bench, Skipped, case
-
 from cases.memory import settled_pss
 from podflare import Sandbox
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import Bench, Skipped, case
-
 from podflare import Sandbox
 
 _COUNTS = (1, 50, 200)

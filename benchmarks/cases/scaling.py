@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bench import Bench, case
 from measure import Stopwatch
-
 from podflare import Sandbox
 
 _LIVE = (1, 10, 100, 500)
@@ -16,7 +15,7 @@ _EPOCH = 1_000
 def live_sandboxes(bench: Bench) -> None:
     live: list[Sandbox] = []
     try:
-        for count in _LIVE if bench.full else _LIVE[:3]:
+        for count in _LIVE if bench.full else _LIVE[:2]:
             while len(live) < count:
                 live.append(Sandbox(client=bench.client))
             for stopwatch in bench.repeat(f"create, {count} live", ("create, by live sandboxes", count)):

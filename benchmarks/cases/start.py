@@ -7,9 +7,8 @@ from contextlib import ExitStack
 
 from bench import Bench, case
 from measure import Stopwatch
-from programs import PLUGIN, run_pytest, started, test_directory
-
 from podflare import Sandbox
+from programs import PLUGIN, run_pytest, started, test_directory
 
 _EMPTY_TEST = "def test_nothing():\n    pass\n"
 

@@ -32,7 +32,7 @@ with Sandbox(host=sys.argv[1]) as sandbox:
 @case(seconds=120)
 def throughput(bench: Bench) -> None:
     rounds, seconds = (5, 1.0) if bench.full else (2, 0.3)
-    for count in _CLIENTS if bench.full else _CLIENTS[:4]:
+    for count in _CLIENTS if bench.full else _CLIENTS[:3]:
         with ExitStack() as stack:
             clients = [stack.enter_context(_client(bench.url)) for _ in range(count)]
             for client in clients:
