@@ -153,6 +153,15 @@ def test_any_tree_becomes_equal_to_any_other(source: Path, target: Path, seed: i
     assert described(target) == described(source)
 
 
+def test_links_lead_where_they_are_told_to(source: Path, target: Path) -> None:
+    (source / "away").symlink_to(source / "file")
+    (source / "near").symlink_to("file")
+    with opened(source) as here, opened(target) as there:
+        tree.synchronize(here, there, resolve=lambda path: path.replace(str(source), str(target)))
+    assert os.readlink(target / "away") == str(target / "file")
+    assert os.readlink(target / "near") == "file"
+
+
 def test_holes_stay_holes(source: Path, target: Path) -> None:
     with open(source / "sparse", "wb") as file:
         file.seek(3 << 20)
