@@ -13,13 +13,14 @@ import gc
 import posix
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 _FILE_POINTER = 7  # of sqlite3_file_control
 _FILE = struct.Struct("PPPi")  # unixFile: its methods, its VFS, its inode, its descriptor
 _INODE = struct.Struct("QQ")  # unixInodeInfo begins with device and inode
+_MAGIC = b"SQLite format 3\0"  # how a database begins that is not empty
 _MOST_SCHEMAS = 128
 
 
@@ -42,16 +43,27 @@ class Database:
                 ctypes.memmove(address, after, len(after))
 
 
-def record() -> list[Database]:
-    """Of all the connections of this process; empty where SQLite is not as expected."""
+def record(files: Iterable[int]) -> list[Database]:
+    """Of all the connections of this process; empty where SQLite is not as expected.
+
+    `files`: descriptors of its open files. Connections are not looked for, which takes a walk through all objects, if
+    none of these can be a database.
+    """
     module: Any = sys.modules.get("_sqlite3")
-    if module is None or _FILE.size != 28:
+    if module is None or _FILE.size != 28 or not any(map(_may_be_a_database, files)):
         return []
     try:
         library = _Library(ctypes.CDLL(getattr(module, "__file__", None)))
     except (OSError, AttributeError):
         return []
     return [database for connection in _connections(module) for database in library.databases(connection)]
+
+
+def _may_be_a_database(number: int) -> bool:
+    try:
+        return posix.pread(number, len(_MAGIC), 0) in (_MAGIC, b"")
+    except OSError:  # a directory, or one that is only written to
+        return False
 
 
 def _connections(module: Any) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import posix
 import signal
 import sys
@@ -187,6 +188,17 @@ def _close(numbers: Iterable[int]) -> None:
 
 
 def _processes(guest: Guest) -> int:
-    """How many the sandbox has started that are still running. None is older than its guest."""
+    """How many the sandbox has started that are still running."""
     sandbox = {"mark": guest.jail.mark(), "session": guest.pid}
-    return sum(guest.jail.belongs(pid, sandbox) for pid in processes() if pid > guest.pid)
+    born = _born(guest.pid)  # none is older than its guest: without namespaces, most that /proc shows are
+    younger = (pid for pid in processes() if pid != guest.pid and _born(pid) >= born)
+    return sum(guest.jail.belongs(pid, sandbox) for pid in younger)
+
+
+def _born(pid: int) -> int:
+    """When a process was started, in ticks since the machine was; -1 where it has ended."""
+    try:
+        with io.FileIO(f"/proc/{pid}/stat") as file:
+            return int(file.readall().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return -1

@@ -17,7 +17,9 @@ class Holdings:
     def __init__(self, root: str, *, ignore: Collection[int]) -> None:
         self._handles = handles.record(root, ignore=ignore)
         self._mappings = mappings.record(root)
-        self._databases = databases.record()
+        self._databases = databases.record(
+            number for handle in self._handles.handles for number in handle.numbers
+        )
         try:
             self._directory: str | None = posix.getcwd()
         except FileNotFoundError:

@@ -21,9 +21,6 @@ RELAX = "r.setrlimit(r.{0}, (r.getrlimit(r.{0})[1],) * 2)"
 
 
 @pytest.mark.usefixtures("ours")
-@pytest.mark.replay_differs(
-    "a new guest does not have the limits that the parent set when its files are copied"
-)
 def test_a_tree_that_cannot_be_copied_makes_no_child_and_says_why(wire: Wire) -> None:
     parent = wire.create()
     wire.events(parent, "_ = open('/root/large', 'wb').write(b'x' * 3_000_000)")
