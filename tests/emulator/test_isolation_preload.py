@@ -226,6 +226,27 @@ def test_the_names_of_unix_sockets_are_shorter(said: Said) -> None:
 # How it is chosen.
 
 
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        (["/usr", "/workspace"], "/workspace holds packages of the interpreter's, and is a directory of the"),
+        (["/var"], "/var holds packages of the interpreter's, and is a directory of the sandbox's own"),
+        (["/opt/a:b"], "there is a colon in its name"),
+        (
+            [f"/opt/{number}" for number in range(101)],
+            "fakechroot takes 100 directories of the host's; there are 101",
+        ),
+    ],
+)
+def test_packages_that_it_cannot_leave_where_they_are_are_refused(paths: list[str], reason: str) -> None:
+    with pytest.raises(OSError, match=reason):
+        preload._excluded(paths)
+
+
+def test_a_directory_in_another_is_not_named_twice() -> None:
+    assert preload._excluded(["/usr/lib", "/workspace/src", "/usr", "/usr"]) == ["/usr", "/workspace/src"]
+
+
 def test_auto_leaves_it_out_where_nothing_would_catch_what_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation.landlock, "abi", lambda: 0)
     monkeypatch.setattr(isolation, "disposable", lambda: False)
