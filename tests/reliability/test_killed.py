@@ -22,8 +22,8 @@ def fill(command: Command) -> Client:
     client = Client(host=command.url)
     for _ in range(3):
         sandbox = Sandbox(client=client)
-        sandbox.run_code("import subprocess; child = subprocess.Popen(['sleep', '1000'])")
         for each in (sandbox, *sandbox.fork(2)):
+            each.run_code("import subprocess; child = subprocess.Popen(['sleep', '1000'])")
             each.run_code(f"{DAEMON}; sleep 1000 & mkdir -p /root/a/b; echo x > /root/a/b/c", "bash")
     running = Sandbox(client=client).run_code_stream("print('running')\nwhile True: pass")
     next(running)

@@ -32,7 +32,7 @@ def test_the_end_of_one_leaves_the_other_as_it_was(start: Start, number: signal.
         sandbox.run_code("import subprocess; sleep = subprocess.Popen(['sleep', '1000'])")
         one.end(number)
         assert sandbox.run_code(KEPT).stdout == "kept kept"
-        assert sandbox.run_code("print(sleep.poll())").stdout == "None"
+        assert sandbox.run_code("print(sleep.poll()); sleep.kill(); _ = sleep.wait()").stdout == "None"
         [child] = sandbox.fork()
         assert child.run_code(KEPT).stdout == "kept kept"
         child.close()
