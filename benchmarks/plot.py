@@ -43,7 +43,7 @@ def draw(report: Report, path: Path) -> bool:
         numbers = [measurement.point[1] for measurement in measurements if measurement.point]
         axes.plot(numbers, [measurement.median for measurement in measurements], marker="o")
         axes.set(title=name, ylabel=measurements[0].unit, ylim=(0, None))
-        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xscale("log")
         axes.set_xticks(numbers, [f"{number:,}" for number in numbers], rotation=30, fontsize="small")
         axes.minorticks_off()
         axes.grid(alpha=0.3)
