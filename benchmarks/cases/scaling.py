@@ -48,5 +48,5 @@ def history(bench: Bench) -> None:
     for first in range(0, len(values), step):
         epoch = values[first : first + step]
         bench.record(
-            f"exec {first + 1:,} to {first + len(epoch):,}", "ms", epoch, ("exec, by history", first)
+            f"exec {first + 1:,} to {first + len(epoch):,}", "ms", epoch, ("exec, by history", first + 1)
         )
