@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 
-from . import tree
+from . import removal
 from .jail import curated, plain
 from .protocol import Connection, Message
 from .reaper import Reaper
@@ -74,6 +74,6 @@ class Keeper:
         if os.fork():
             return
         try:
-            tree.remove(self._jails, name)
+            removal.remove(self._jails, name)
         finally:
             os._exit(0)

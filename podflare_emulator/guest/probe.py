@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 
-from . import tree
+from . import removal
 from .jail import kernel, landlock, preload
 from .protocol import Connection
 
@@ -38,7 +38,7 @@ def main(descriptor: int) -> None:
     finally:
         parent, name = os.path.split(directory)
         place = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-        tree.remove(place, name)
+        removal.remove(place, name)
         os.close(place)
     Connection(socket.socket(fileno=descriptor)).send({"answers": answers})
 

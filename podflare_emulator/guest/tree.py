@@ -1,4 +1,4 @@
-"""Directory trees by descriptor: make one equal to another, remove one.
+"""Directory trees by descriptor: make one equal to another.
 
 Every step is one name relative to one descriptor, so that no path can be too long, no symlink is ever
 followed, and nothing depends on where the process's root is at the moment.
@@ -9,35 +9,19 @@ portable backend) may have replaced functions of `os`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import posix
 import stat
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
-_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW
-# How many nested directories are held open at once; deeper trees are walked again from their root.
-_WINDOW = 32
-# How often a directory is emptied again because somebody keeps creating entries in it.
-_ROUNDS = 100
-# Up to here, one read and one write cost less than asking the kernel to copy.
-_SMALL = 64 * 1024
-_CHUNK = 1024 * 1024
-# _IOW(0x94, 9, int), the same on every architecture that CPython supports but MIPS, PowerPC and SPARC, where
-# the request is unknown to the file system and the bytes are copied instead.
-_FICLONE = 0x40049409
+from .contents import attempt_chown, copy_contents, copy_metadata, printable
+from .cursor import VANISHED, Cursor
+from .removal import remove
+
 # CLOCK_REALTIME_COARSE, which Python has no name for.
 _COARSE_CLOCK = 5
-
-# What opening a name says when the entry that was listed is gone, or has become something else.
-_VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ESTALE})
-# What the kernel says when it will not copy between two files by itself.
-_UNSUPPORTED = frozenset(
-    {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTTY, errno.EBADF}
-)
 
 
 def now() -> int:
@@ -101,190 +85,6 @@ def synchronize(
     return synchronization.problems
 
 
-def remove(parent: int, name: str) -> None:
-    """Remove the entry `name` of the directory descriptor `parent`, a whole tree if it is a directory.
-
-    Modes do not stand in the way of the tree's owner. Entries may vanish or appear meanwhile; that `name`
-    does not exist is no error.
-
-    Raises:
-        OSError: `filename` is the path, relative to `parent`, that could not be removed; ENOTEMPTY when
-            somebody kept creating entries in it.
-    """
-    try:
-        posix.unlink(name, dir_fd=parent)
-        return
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):  # Linux and macOS for "this is a directory"
-        pass
-    cursor = _Cursor(parent, unlock=True)
-    try:
-        _remove_directory(cursor, name)
-    finally:
-        cursor.close()
-
-
-def copy_contents(reader: int, writer: int, status: posix.stat_result, *, may_seek: bool = True) -> None:
-    """Copy the bytes of one regular file into an empty one, holes as holes, sharing blocks where possible.
-
-    Args:
-        status: of `reader`; growth after it was taken is not copied.
-        may_seek: False when the offset of `reader` belongs to somebody else too; holes become zeros then.
-    """
-    size = status.st_size
-    if size > _SMALL and _clone(reader, writer):
-        return
-    if may_seek and status.st_blocks * 512 < size:
-        for start, end in _data(reader, size):
-            _copy_range(reader, writer, start, end)
-        posix.ftruncate(writer, size)
-    else:
-        _copy_range(reader, writer, 0, size)
-
-
-def copy_metadata(reader: int | None, writer: int, status: posix.stat_result) -> None:
-    """Give the open file or directory `writer` the attributes, owner, mode and times of another.
-
-    Extended attributes come from the descriptor `reader`, the rest from `status`. What this process may not
-    set is left as it is.
-    """
-    found = posix.fstat(writer)
-    owner = (status.st_uid, status.st_gid)
-    changes_owner = owner != (found.st_uid, found.st_gid)
-    if changes_owner:
-        _attempt_chown(writer, owner)
-    if reader is not None:
-        _copy_attributes(reader, writer, stat.S_ISDIR(found.st_mode))
-    # After the owner, because changing that clears setuid; after the attributes, because writing one needs
-    # a writable file.
-    if changes_owner or found.st_mode != status.st_mode:
-        posix.fchmod(writer, stat.S_IMODE(status.st_mode))
-    posix.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def printable(path: str) -> str:
-    """A path for a message: bytes that are not UTF-8 become U+FFFD."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-class _Level:
-    __slots__ = ("fd", "identity", "name", "unlocked")
-
-    def __init__(self, name: str, fd: int = -1) -> None:
-        self.name = name
-        self.fd = fd
-        self.identity: tuple[int, int] | None = None
-        self.unlocked = False
-
-
-class _Cursor:
-    """A place in a tree, however deep, that holds few descriptors.
-
-    It never ascends by "..", which leads out of the tree when a directory is moved meanwhile. Descriptors of
-    the ancestors beyond the window are closed, and opened again from the root when the cursor comes back.
-    """
-
-    def __init__(self, root: int, *, unlock: bool = False) -> None:
-        # A description of its own: the caller's may be shared with other processes that list it just now.
-        self.root = posix.open(".", _DIRECTORY, dir_fd=root)
-        self._levels = [_Level("", self.root)]
-        self._unlock = unlock
-
-    @property
-    def fd(self) -> int:
-        """The directory's descriptor; raises FileNotFoundError when the directory was moved away."""
-        level = self._levels[-1]
-        if level.fd < 0:
-            self._reopen()
-        return level.fd
-
-    @property
-    def depth(self) -> int:
-        return len(self._levels) - 1
-
-    @property
-    def unlocked(self) -> bool:
-        """Whether the directory's mode had to be changed to work in it."""
-        return self._levels[-1].unlocked
-
-    def path(self, *names: str) -> str:
-        """The path, relative to the root, of this directory or of an entry of it."""
-        return "/".join([*(level.name for level in self._levels[1:]), *names])
-
-    def down(self, name: str) -> posix.stat_result:
-        """Enter the subdirectory `name`; its status as it was before it was unlocked."""
-        level = _Level(name)
-        status = self._open(level, self.fd)
-        self._levels.append(level)
-        self._close_beyond_window(len(self._levels) - 1)
-        return status
-
-    def down_later(self, name: str) -> None:
-        """Enter a subdirectory that is known to exist, but open it only when its descriptor is asked for."""
-        self._levels.append(_Level(name))
-
-    def unlock_root(self) -> None:
-        _unlock(self._levels[0], posix.fstat(self.root))
-
-    def up(self) -> None:
-        level = self._levels.pop()
-        if level.fd >= 0:
-            posix.close(level.fd)
-
-    def close(self) -> None:
-        while self._levels:
-            self.up()
-
-    def _open(self, level: _Level, parent: int) -> posix.stat_result:
-        try:
-            fd = posix.open(level.name, _DIRECTORY, dir_fd=parent)
-        except PermissionError:
-            if not self._unlock:
-                raise
-            _make_accessible(level.name, parent)
-            level.unlocked = True
-            fd = posix.open(level.name, _DIRECTORY, dir_fd=parent)
-        status = posix.fstat(fd)
-        identity = (status.st_dev, status.st_ino)
-        if level.identity not in (None, identity):
-            posix.close(fd)
-            raise FileNotFoundError(errno.ENOENT, "moved meanwhile", level.name)
-        level.fd = fd
-        level.identity = identity
-        if self._unlock:
-            _unlock(level, status)
-        return status
-
-    def _reopen(self) -> None:
-        parent = self.root
-        for depth, level in enumerate(self._levels[1:], 1):
-            if level.fd < 0:
-                try:
-                    self._open(level, parent)
-                except NotADirectoryError as error:
-                    raise FileNotFoundError(errno.ENOENT, "replaced meanwhile", level.name) from error
-                self._close_beyond_window(depth)
-            parent = level.fd
-
-    def _close_beyond_window(self, depth: int) -> None:
-        if depth > _WINDOW:
-            level = self._levels[depth - _WINDOW]
-            if level.fd >= 0:
-                posix.close(level.fd)
-                level.fd = -1
-
-
-def _unlock(level: _Level, status: posix.stat_result) -> None:
-    """Make an open directory one that its owner can work in."""
-    # Setgid would hand the directory's group to whatever is created in it.
-    if status.st_mode & 0o2700 != 0o700:
-        level.unlocked = True
-        # Somebody else's directory may be open to us all the same.
-        with contextlib.suppress(PermissionError):
-            posix.fchmod(level.fd, 0o700)
-
-
 class _Directory:
     """A directory of the source that is being worked on."""
 
@@ -312,9 +112,9 @@ class _Synchronization:
     ) -> None:
         self.problems: list[str] = []
         self._resolve = resolve
-        self._source = _Cursor(source)
+        self._source = Cursor(source)
         try:
-            self._target = _Cursor(target, unlock=True)
+            self._target = Cursor(target, unlock=True)
         except OSError:
             self._source.close()
             raise
@@ -367,7 +167,7 @@ class _Synchronization:
                 if parent.in_place and untouched:
                     return None  # nobody could change anything in it, so the target has the same
                 self._report(name, error)
-            elif error.errno not in _VANISHED:
+            elif error.errno not in VANISHED:
                 raise self._named(name, error) from error
             self._clear(parent, name)
             return None
@@ -387,7 +187,7 @@ class _Synchronization:
         try:
             self._target.down(name)
         except OSError as error:
-            if error.errno not in _VANISHED:
+            if error.errno not in VANISHED:
                 raise
             parent.changed = True
             remove(self._target.fd, name)
@@ -423,7 +223,7 @@ class _Synchronization:
             except OSError as error:
                 if error.errno == errno.EACCES:  # a directory that may be listed but not searched
                     self._report(name, error)
-                elif error.errno not in _VANISHED:
+                elif error.errno not in VANISHED:
                     raise self._named(name, error) from error
                 self._clear(directory, name)
                 continue
@@ -475,7 +275,7 @@ class _Synchronization:
         except OSError as error:
             if error.errno == errno.EACCES:
                 self._report(name, error)
-            elif error.errno not in _VANISHED:
+            elif error.errno not in VANISHED:
                 raise
             return None
         try:
@@ -505,7 +305,7 @@ class _Synchronization:
             if len(path) < 1000:  # of at most 4 bytes each: within PATH_MAX
                 posix.link(path, name, src_dir_fd=self._target.root, dst_dir_fd=there, follow_symlinks=False)
                 return True
-            walk = _Cursor(self._target.root)
+            walk = Cursor(self._target.root)
             try:
                 *parents, first = path.split("/")
                 for parent in parents:
@@ -552,50 +352,22 @@ def _copy_symlink(
     try:
         destination = posix.readlink(name, dir_fd=here)
     except OSError as error:
-        if error.errno in _VANISHED or error.errno == errno.EINVAL:  # no symlink any more
+        if error.errno in VANISHED or error.errno == errno.EINVAL:  # no symlink any more
             return None
         raise
     posix.symlink(resolve(destination), name, dir_fd=there)
     if (status.st_uid, status.st_gid) != (posix.geteuid(), posix.getegid()):
-        _attempt_chown(name, (status.st_uid, status.st_gid), there)
+        attempt_chown(name, (status.st_uid, status.st_gid), there)
     posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)
     return status
 
 
 def _copy_fifo(name: str, status: posix.stat_result, there: int) -> posix.stat_result:
     posix.mkfifo(name, 0o600, dir_fd=there)
-    _attempt_chown(name, (status.st_uid, status.st_gid), there)
+    attempt_chown(name, (status.st_uid, status.st_gid), there)
     posix.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=there)
     posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there)
     return status
-
-
-def _attempt_chown(target: int | str, owner: tuple[int, int], parent: int | None = None) -> None:
-    """Change the owner where that is allowed: an ordinary user may not, a user namespace maps few ids."""
-    try:
-        posix.chown(target, *owner, dir_fd=parent, follow_symlinks=parent is None)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EINVAL):
-            raise
-
-
-def _copy_attributes(reader: int, writer: int, replace: bool) -> None:
-    """Copy the extended attributes (ACLs and capabilities among them) that this process may read and set."""
-    if sys.platform != "linux":
-        return
-    try:
-        names = posix.listxattr(reader)
-        if replace:
-            for name in set(posix.listxattr(writer)).difference(names):
-                posix.removexattr(writer, name)
-    except OSError:
-        return  # the file system has none
-    for name in names:
-        try:
-            posix.setxattr(writer, name, posix.getxattr(reader, name))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                raise
 
 
 def _kind(name: str, parent: int) -> int:
@@ -604,122 +376,3 @@ def _kind(name: str, parent: int) -> int:
         return stat.S_IFMT(posix.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
     except FileNotFoundError:
         return 0
-
-
-def _make_accessible(name: str, parent: int) -> None:
-    """Give the owner of a directory all rights to it; never follows a symlink that has taken its place."""
-    if sys.platform == "linux":
-        fd = posix.open(name, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW, dir_fd=parent)
-        try:
-            posix.chmod(f"/proc/self/fd/{fd}", 0o700)
-        finally:
-            posix.close(fd)
-    else:
-        posix.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
-
-
-def _clone(reader: int, writer: int) -> bool:
-    """Let the two files share their blocks; False where the file system cannot."""
-    if sys.platform != "linux":
-        return False
-    try:
-        fcntl.ioctl(writer, _FICLONE, reader)
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return False
-        raise
-    return True
-
-
-def _data(reader: int, size: int) -> Iterator[tuple[int, int]]:
-    """The ranges of a sparse file that hold data."""
-    end = 0
-    while end < size:
-        try:
-            start = posix.lseek(reader, end, posix.SEEK_DATA)
-            end = posix.lseek(reader, start, posix.SEEK_HOLE)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole from here on
-                return
-            raise
-        yield start, min(end, size)
-
-
-def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
-    """Copy bytes to the same place in another file, moving neither file's offset."""
-    by_kernel = sys.platform == "linux" and end - start > _SMALL
-    while start < end:
-        if sys.platform == "linux" and by_kernel:
-            try:
-                copied = posix.copy_file_range(reader, writer, min(end - start, 1 << 30), start, start)
-            except OSError as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                by_kernel = False
-                continue
-        else:
-            data = posix.pread(reader, min(end - start, _CHUNK), start)
-            copied = posix.pwrite(writer, data, start)
-        if copied == 0:  # the file has shrunk meanwhile
-            return
-        start += copied
-
-
-def _remove_directory(cursor: _Cursor, name: str) -> None:
-    # For each level the names that are still to be removed, and how often the last of them was emptied.
-    levels: list[list[str]] = [[name]]
-    rounds = [0]
-    while levels:
-        names = levels[-1]
-        if not names:
-            levels.pop()
-            rounds.pop()
-            if levels:
-                cursor.up()
-            continue
-        last = names[-1]
-        try:
-            posix.rmdir(last, dir_fd=cursor.fd)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            if error.errno == errno.ENOTDIR:
-                _unlink(cursor, last)
-            elif error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or rounds[-1] == _ROUNDS:
-                raise OSError(error.errno, error.strerror, cursor.path(last)) from error
-            else:
-                rounds[-1] += 1
-                levels.append(_empty(cursor, last))
-                rounds.append(0)
-                continue
-        names.pop()
-        rounds[-1] = 0
-
-
-def _empty(cursor: _Cursor, name: str) -> list[str]:
-    """Enter a directory and unlink what is in it; the names that are directories themselves."""
-    try:
-        cursor.down(name)
-    except OSError as error:
-        if error.errno in _VANISHED:
-            cursor.down_later(name)
-            return []
-        raise OSError(error.errno, error.strerror, cursor.path(name)) from error
-    with posix.scandir(cursor.fd) as listing:
-        entries = list(listing)
-    directories = []
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            directories.append(entry.name)
-        else:
-            _unlink(cursor, entry.name)
-    return directories
-
-
-def _unlink(cursor: _Cursor, name: str) -> None:
-    try:
-        posix.unlink(name, dir_fd=cursor.fd)
-    except (FileNotFoundError, IsADirectoryError):
-        pass  # gone, or to be found by the next round
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, cursor.path(name)) from error

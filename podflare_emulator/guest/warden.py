@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import tree
+from . import removal
 from .jail import curated, directory, kernel, namespace, plain, preload
 from .keeper import Keeper
 from .order import Order
@@ -47,7 +47,7 @@ def main(descriptor: int) -> None:
     place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(place, name)
     _outlive()
-    tree.remove(place, name)
+    removal.remove(place, name)
 
 
 def _sweep(place: int, mine: str) -> None:
@@ -62,11 +62,11 @@ def _sweep(place: int, mine: str) -> None:
                 lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
             except FileNotFoundError:
                 if age > _MAKING:  # its maker was killed before it could lock
-                    tree.remove(place, name)
+                    removal.remove(place, name)
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                tree.remove(place, name)
+                removal.remove(place, name)
             finally:
                 os.close(lock)
 

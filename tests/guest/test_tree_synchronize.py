@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest import tree
+from podflare_emulator.guest import removal, tree
 
 ROOT = os.geteuid() == 0
 
@@ -33,7 +33,7 @@ def directory(parent: Path, name: str) -> Iterator[Path]:
     (parent / name).mkdir()
     yield parent / name
     with opened(parent) as fd:
-        tree.remove(fd, name)  # pytest gives up on directories without write permission
+        removal.remove(fd, name)  # pytest gives up on directories without write permission
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest import tree
+from podflare_emulator.guest import removal
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_removes_a_tree_whatever_its_modes_and_names(tmp_path: Path, parent: int
     for name in ("a/b/c", "a/b", "a/empty", "a"):
         (tmp_path / name).chmod(0)
 
-    tree.remove(parent, "a")
+    removal.remove(parent, "a")
 
     assert os.listdir(tmp_path) == []
 
@@ -40,8 +40,8 @@ def test_removes_what_symlinks_are_not_what_they_point_to(tmp_path: Path, parent
     (tmp_path / "a" / "link").symlink_to(tmp_path / "kept")
     (tmp_path / "link").symlink_to(tmp_path / "kept")
 
-    tree.remove(parent, "a")
-    tree.remove(parent, "link")
+    removal.remove(parent, "a")
+    removal.remove(parent, "link")
 
     assert os.listdir(tmp_path) == ["kept"]
     assert os.listdir(tmp_path / "kept") == ["file"]
@@ -51,8 +51,8 @@ def test_removes_what_symlinks_are_not_what_they_point_to(tmp_path: Path, parent
 
 def test_removes_a_file_and_accepts_that_there_is_none(tmp_path: Path, parent: int) -> None:
     (tmp_path / "file").touch()
-    tree.remove(parent, "file")
-    tree.remove(parent, "file")
+    removal.remove(parent, "file")
+    removal.remove(parent, "file")
     assert os.listdir(tmp_path) == []
 
 
@@ -66,7 +66,7 @@ def test_removes_trees_deeper_than_any_path(tmp_path: Path, parent: int) -> None
         os.mkfifo("fifo", dir_fd=fd)
     os.close(fd)
 
-    tree.remove(parent, "n" * 100)
+    removal.remove(parent, "n" * 100)
 
     assert os.listdir(tmp_path) == []
 
@@ -77,7 +77,7 @@ def test_removes_wide_trees(tmp_path: Path, parent: int) -> None:
         (tmp_path / "a" / str(number) / "file").touch()
     before = os.listdir("/dev/fd")
 
-    tree.remove(parent, "a")
+    removal.remove(parent, "a")
 
     assert os.listdir(tmp_path) == []
     assert os.listdir("/dev/fd") == before
@@ -95,7 +95,7 @@ def test_removes_what_appears_meanwhile(tmp_path: Path, parent: int, monkeypatch
         real(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(posix, "rmdir", rmdir)
-    tree.remove(parent, "a")
+    removal.remove(parent, "a")
 
     assert os.listdir(tmp_path) == []
 
@@ -112,7 +112,7 @@ def test_gives_up_on_a_directory_that_is_filled_for_ever(
 
     monkeypatch.setattr(posix, "rmdir", rmdir)
     with pytest.raises(OSError, match="a/b") as caught:
-        tree.remove(parent, "a")
+        removal.remove(parent, "a")
     assert caught.value.errno == errno.ENOTEMPTY
 
 
@@ -129,6 +129,6 @@ def test_accepts_that_entries_vanish_meanwhile(
         return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(posix, "open", open_after_moving)
-    tree.remove(parent, "a")
+    removal.remove(parent, "a")
 
     assert os.listdir(tmp_path) == ["moved out"]
