@@ -42,17 +42,19 @@ class ServerThread:
         """Returns when it serves; raises EmulatorError when it cannot."""
         listener = _listen(self._settings.host, self._settings.port)
         started: Future[Started] = Future()
+        self._loop = _loop()
+        self._stop = asyncio.Event()
         self._thread = threading.Thread(
             target=_run_to_its_end,
-            args=(_loop(), self._run(listener, started)),
+            args=(self._loop, self._run(listener, started)),
             name="podflare-emulator",
             daemon=True,
         )
         self._thread.start()
         try:
             return started.result()
-        except BaseException:
-            self._thread.join()
+        except BaseException:  # it could not start, or whoever waits for it was interrupted
+            self.stop()
             listener.close()
             raise
 
@@ -73,8 +75,6 @@ class ServerThread:
         self._thread.join()
 
     async def _run(self, listener: socket.socket, started: Future[Started]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
         try:
             await self._serve(listener, started)
         except BaseException as error:

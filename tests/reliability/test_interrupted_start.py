@@ -1,0 +1,23 @@
+"""Ctrl-C while the emulator starts."""
+
+import tempfile
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from podflare_emulator import server_thread
+from podflare_emulator.emulator import Emulator
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Future):  # type: ignore[type-arg]
+        def result(self, timeout: float | None = None) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(server_thread, "Future", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Emulator(isolation="portable").start()
+    assert "podflare-emulator" not in [thread.name for thread in threading.enumerate()]
+    assert list(Path(tempfile.gettempdir()).glob("podflare-emulator-*")) == []
