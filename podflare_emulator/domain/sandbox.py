@@ -28,10 +28,7 @@ _UNREAD_CHARACTERS = 32 << 20
 
 @dataclass(frozen=True)
 class Forked:
-    """How many threads and processes only the parent has; and, of a replay, the numbers of the Python execs that ended
-
-    otherwise than they had in the parent.
-    """
+    """The children, and what is not in them as it is in the parent; see `Copies`."""
 
     children: list[Sandbox]
     threads_left_behind: int = 0
