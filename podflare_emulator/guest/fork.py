@@ -189,7 +189,7 @@ def _close(numbers: Iterable[int]) -> None:
 
 def _processes(guest: Guest) -> int:
     """How many the sandbox has started that are still running."""
-    sandbox = {"mark": guest.jail.mark(), "session": guest.pid}
+    sandbox = {"mark": guest.jail.mark(), "pid": guest.pid}
     born = _born(guest.pid)  # none is older than its guest: without namespaces, most that /proc shows are
     younger = (pid for pid in processes() if pid != guest.pid and _born(pid) >= born)
     return sum(guest.jail.belongs(pid, sandbox) for pid in younger)

@@ -28,9 +28,8 @@ _NOT_MISSED = ("jemalloc_bg_thd",)
 def fork_sibling() -> int:
     """0 in the child, else something that is true; like `os.fork`, handlers and all. Raises OSError."""
     where = _tid_address() if threads() == 1 else None
-    with (
-        warnings.catch_warnings()
-    ):  # of threads, which CPython tells about: the answer to the fork tells the user
+    with warnings.catch_warnings():
+        # CPython's own, about threads: the answer to the fork tells the user.
         warnings.simplefilter("ignore", DeprecationWarning)
         return _fork_twice() if where is None else _clone(where)
 
@@ -65,9 +64,7 @@ def _tid_address() -> ctypes.c_void_p | None:
 
 def _clone(tid: ctypes.c_void_p) -> int:
     """What `os.fork` does, but for the C library's own locks: with one thread, nobody else can hold them."""
-    system_call = ctypes.PyDLL(
-        None, use_errno=True
-    ).syscall  # with the interpreter's lock held, as in os.fork
+    system_call = ctypes.PyDLL(None, use_errno=True).syscall  # holds the interpreter's lock, as os.fork does
     system_call.restype = ctypes.c_long
     last = (tid, None) if os.uname().machine == "x86_64" else (None, tid)
     ctypes.pythonapi.PyOS_BeforeFork()

@@ -194,7 +194,7 @@ class Guest:
         self._closing = True
         if self.pid and not self._init.channel.closed:
             with contextlib.suppress(HostingError):  # the init is gone, and with it all that it was init of
-                await self._init.end(0 if self.ended else self.pid, self.pid, self._mark)
+                await self._init.end(0 if self.ended else self.pid, self._mark)
         self._channel.close()
         self._init.leave()
         self.output.close()

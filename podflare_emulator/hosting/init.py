@@ -40,9 +40,9 @@ class Init:
         """Returns when the signal has been sent; a process that has ended is no error."""
         await self.channel.request({"op": "signal", "pid": pid, "signal": number})
 
-    async def end(self, pid: int, session: int, mark: str) -> None:
+    async def end(self, pid: int, mark: str) -> None:
         """Kills a sandbox's guest (`pid`; 0 when it has ended) and all it has started; returns when none is left."""
-        await self.channel.request({"op": "end", "pid": pid, "session": session, "mark": mark})
+        await self.channel.request({"op": "end", "pid": pid, "mark": mark})
 
     def watch(self, pid: int) -> None:
         """A new process has this pid: what was known of the one before it is forgotten."""

@@ -72,7 +72,10 @@ class Keep:
             if fields[0] in (b"Z", b"X"):
                 return False
             mark: str = message["mark"]
-            if int(fields[3]) == message["session"] or head.endswith(f"({_name(mark)}".encode()):
+            # The guest leads its session. Once it has ended, its number may be a stranger's: `pid` is 0 then.
+            if (message["pid"] and int(fields[3]) == message["pid"]) or head.endswith(
+                f"({_name(mark)}".encode()
+            ):
                 return True
             with open(f"/proc/{pid}/environ", "rb") as file:
                 if os.fsencode(mark) in file.read().split(b"\0"):
