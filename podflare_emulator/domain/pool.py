@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 
+_AFTER = 0.003  # seconds: whoever took a guest gets its answer before the next one is made
+
 
 class Pool:
     """Ready guests of one template, refilled off the request's path."""
@@ -50,6 +52,7 @@ class Pool:
         self._ready.clear()
 
     async def _fill(self) -> None:
+        await asyncio.sleep(_AFTER)
         with contextlib.suppress(HostingError):  # whoever needs a guest next is told why there is none
             while len(self._ready) < self._size:
                 self._ready.append(await self._make())

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from podflare_emulator.guest.protocol import Message
+from podflare_emulator.hosting.errors import HostingError
 
 _SETTLED = 0.010  # seconds: a file written in the same tick of the file system's clock looks untouched
+
+_AFTER = 0.003  # seconds: whoever took a jail goes on before the next one is made
 
 
 class Jail:
@@ -80,5 +84,7 @@ class Jails:
                 os.close(number)
 
     async def _fill(self) -> None:
-        while len(self._stock) < self._spare:
-            self._stock.append(await self._make())
+        await asyncio.sleep(_AFTER)
+        with contextlib.suppress(HostingError):  # whoever needs a jail next is told why there is none
+            while len(self._stock) < self._spare:
+                self._stock.append(await self._make())

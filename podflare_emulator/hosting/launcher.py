@@ -167,6 +167,8 @@ class Launcher:
             self.keeper.channel.send({"op": "remove", "jail": name})
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
+        for number in descriptors:  # of a jail that nobody waits for any more
+            os.close(number)
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])

@@ -45,7 +45,7 @@ SETTINGS = (
     ),
     Setting(
         "isolation",
-        "auto|namespace|portable",
+        "auto|namespace|preload|portable",
         "how sandboxes are kept apart (default auto)",
     ),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
