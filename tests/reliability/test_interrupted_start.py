@@ -16,8 +16,12 @@ def test_a_start_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPa
         def result(self, timeout: float | None = None) -> None:
             raise KeyboardInterrupt
 
+    def running() -> tuple[set[threading.Thread], set[Path]]:
+        directories = Path(tempfile.gettempdir()).glob("podflare-emulator-*")
+        return set(threading.enumerate()), set(directories)
+
+    before = running()
     monkeypatch.setattr(server_thread, "Future", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         Emulator(isolation="portable").start()
-    assert "podflare-emulator" not in [thread.name for thread in threading.enumerate()]
-    assert list(Path(tempfile.gettempdir()).glob("podflare-emulator-*")) == []
+    assert running() == before
