@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import socket
 import struct
 from collections import deque
@@ -49,6 +50,9 @@ class Decoder:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 numbers = array.array("i")
                 numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                if not _CLOSE_ON_EXEC:  # macOS: they arrive as any program may inherit them
+                    for number in numbers:
+                        os.set_inheritable(number, False)
                 self._descriptors.extend(numbers)
         self._bytes += data
         return bool(data)

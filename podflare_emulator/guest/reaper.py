@@ -81,13 +81,18 @@ class Reaper:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(message["pid"], signal.SIGKILL)
         pause = 0.0002
-        while pids := [pid for pid in processes() if pid != os.getpid() and self._belongs(pid, message)]:
+        while pids := self._found(message):
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(pause)
             pause = min(pause * 2, 0.01)
             self.reap()
+
+    def _found(self, message: Message) -> list[int]:
+        if shown := processes():
+            return [pid for pid in shown if pid != os.getpid() and self._belongs(pid, message)]
+        return session(message["pid"]) if message["pid"] else []
 
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -100,6 +105,23 @@ def processes() -> list[int]:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except FileNotFoundError:
         return []
+
+
+def session(leader: int) -> list[int]:
+    """Who runs in a session, as `ps` tells: for machines without a /proc (macOS), whose kernel has to be asked."""
+    import subprocess  # which no other machine needs
+
+    command = ["ps", "-A", "-o", "pid=", "-o", "stat="]
+    try:
+        listing = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
+    except FileNotFoundError:
+        return []
+    found = []
+    for pid, state in map(str.split, listing.splitlines()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if not state.startswith("Z") and os.getsid(int(pid)) == leader:
+                found.append(int(pid))
+    return found
 
 
 def parent_of(pid: int) -> int:
