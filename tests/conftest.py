@@ -40,13 +40,13 @@ def nothing_left_behind() -> Iterator[None]:
         "mounts": [line for line in _mounts() if str(temporary) in line],
         "ports": sorted(_listening() - ports),
     }
-    assert not any(left.values()), f"the tests have left behind: {left}"
     shutil.rmtree(temporary)
     tempfile.tempdir = None
     if before is None:
         del os.environ["TMPDIR"]
     else:
         os.environ["TMPDIR"] = before
+    assert not any(left.values()), f"the tests have left behind: {left}"
 
 
 def _processes(temporary: Path) -> list[str]:
