@@ -69,7 +69,7 @@ _OF_THE_EMULATOR = {"isolation", "python"}  # it knows best what they may be
 
 
 class Options(NamedTuple):
-    """`given`: what was set by anybody, for the report's header. `url`: None for the emulator."""
+    """`url`: None for the emulator."""
 
     server: Literal["thread", "process"]
     isolation: str
@@ -77,7 +77,6 @@ class Options(NamedTuple):
     leaks: Literal["ignore", "warn", "error"]
     url: str | None
     api_key: str | None
-    given: dict[str, str]
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -108,7 +107,6 @@ def read(config: pytest.Config) -> Options:
         leaks=cast(Any, given.get("leaks", "warn")),
         url=url,
         api_key=_api_key(url, key_variable) if url else None,
-        given=given,
     )
 
 

@@ -5,6 +5,7 @@ Nothing of the emulator is imported before a fixture or an option asks for it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -37,15 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marker.check(item)
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def pytest_report_header(config: pytest.Config) -> str:
     chosen = config.stash[_OPTIONS]
-    if not chosen.given:
-        return None
     if chosen.url:
         return f"podflare: {chosen.url}"
-    python = chosen.python or "this one"
+    where = " in a process" if chosen.server == "process" else ""
+    python = chosen.python or ".".join(map(str, sys.version_info[:3]))
     return (
-        f"podflare: emulator {version('podflare-emulator')} in a {chosen.server}, "
+        f"podflare: emulator {version('podflare-emulator')}{where}, "
         f"isolation: {chosen.isolation}, fork: live, Python: {python}"
     )
 

@@ -18,6 +18,12 @@ def server() -> Iterator[Emulator]:
         yield emulator
 
 
+def test_the_header_tells_what_a_run_without_options_gets(pytester: pytest.Pytester) -> None:
+    python = ".".join(map(str, sys.version_info[:3]))
+    expected = f"podflare: emulator *[0-9], isolation: auto, fork: live, Python: {python}"
+    pytester.runpytest_subprocess().stdout.fnmatch_lines([expected])
+
+
 def test_the_header_tells_what_was_chosen(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--podflare-isolation=portable", "--podflare-server=process")
     result.stdout.fnmatch_lines(["podflare: emulator * in a process, isolation: portable,*"])
@@ -43,7 +49,7 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
     result.stdout.fnmatch_lines(["podflare: * in a process, isolation: portable,*"])
     monkeypatch.setenv("PODFLARE_TEST_SERVER", "thread")
     result = pytester.runpytest_subprocess()
-    result.stdout.fnmatch_lines(["podflare: * in a thread, isolation: portable,*"])
+    result.stdout.fnmatch_lines(["podflare: emulator *[0-9], isolation: portable,*"])
     result = pytester.runpytest_subprocess("--podflare-server=process")
     result.stdout.fnmatch_lines(["podflare: * in a process, *"])
 
