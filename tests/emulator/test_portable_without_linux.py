@@ -164,6 +164,22 @@ def test_a_close_ends_the_guest_and_what_its_code_and_its_shells_have_started(em
     assert not any(map(_runs, started))
 
 
+def test_how_a_guest_ended_by_itself_is_not_known(sandbox: Sandbox) -> None:
+    """It is nobody's child but the system's: there is no subreaper."""
+    assert sandbox.run_code("import os; os._exit(3)").exit_code == 137
+
+
+def test_shared_mappings_stay_shared_with_a_fork(sandbox: Sandbox) -> None:
+    printed(
+        sandbox,
+        "import mmap; file = open('/root/map', 'w+b'); file.truncate(4); memory = mmap.mmap(file.fileno(), 4)",
+    )
+    (child,) = sandbox.fork()
+    with child:
+        printed(child, "memory[:] = b'mine'")
+        assert printed(sandbox, "print(memory[:])") == "b'mine'"
+
+
 def test_descriptors_arrive_close_on_exec(monkeypatch: pytest.MonkeyPatch) -> None:
     """macOS has no flag to have them so as the message is received."""
     monkeypatch.setattr(protocol, "_CLOSE_ON_EXEC", 0)
