@@ -161,6 +161,12 @@ def _parser() -> _Parser:
         action="store_true",
         help="make sandboxes without egress even where nothing keeps them off the network",
     )
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="draw ids, and whatever else is left to chance, from this: the same after every start and reset",
+    )
     add("--log-format", metavar="text|json", help="of the lines on stderr (default text)")
     add("--version", action="store_true", help="print the version and exit")
     return parser

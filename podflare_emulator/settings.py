@@ -117,6 +117,7 @@ class Settings:
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
 
     Raises:
         SettingsError: A value cannot be used; says which, why, and what can.
@@ -135,6 +136,7 @@ class Settings:
     pool_size: int = 4
     egress: bool = True
     egress_unenforced: bool = False
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if not self.host or set(self.host) & set("/[] "):
@@ -143,6 +145,8 @@ class Settings:
             raise SettingsError(f"port: expected 0 to 65535, got {self.port}")
         if self.pool_size < 0:
             raise SettingsError(f"pool size: expected 0 or more, got {self.pool_size}")
+        if self.seed is not None and not (type(self.seed) is int and self.seed >= 0):
+            raise SettingsError(f"seed: expected a whole number from 0, such as 7, got {self.seed!r}")
         _one_of("isolation", self.isolation, get_args(Isolation))
         _one_of("fork", self.fork_engine, get_args(ForkEngine))
         _one_of("log format", self.log_format, get_args(LogFormat))

@@ -91,7 +91,7 @@ def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for option in (
         *("--host", "--port", "--isolation", "--fork", "--python", "--mount", "--api-key", "--allow-host"),
-        *("--log-format", "--version", "doctor"),
+        *("--seed", "--log-format", "--version", "doctor"),
     ):
         assert option in shown
 

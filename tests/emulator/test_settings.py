@@ -194,3 +194,9 @@ def test_one_place_for_two_mounts_is_refused(tmp_path: Path) -> None:
     mount = Mount(str(tmp_path), "/data")
     with pytest.raises(SettingsError, match="'/data' is given twice"):
         Settings(mounts=(mount, mount))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, True, "7"])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(SettingsError, match="seed: expected a whole number from 0, such as 7"):
+        Settings(seed=seed)
