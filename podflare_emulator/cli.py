@@ -162,6 +162,11 @@ def _parser() -> _Parser:
         help="make sandboxes without egress even where nothing keeps them off the network",
     )
     add(
+        "--profile",
+        metavar="local|hosted",
+        help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+    )
+    add(
         "--seed",
         type=int,
         metavar="N",

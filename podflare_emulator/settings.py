@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
 LogFormat = Literal["text", "json"]
+Profile = Literal["local", "hosted"]
 
 # A mount is copied in, and these are the machine's own directories, kernel filesystems or the sandbox's
 # curated ones: a copy there would be hidden, refused or, without isolation, land on the host.
@@ -117,6 +118,8 @@ class Settings:
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
+            publishes.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
 
     Raises:
@@ -136,6 +139,7 @@ class Settings:
     pool_size: int = 4
     egress: bool = True
     egress_unenforced: bool = False
+    profile: Profile = "local"
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -150,6 +154,7 @@ class Settings:
         _one_of("isolation", self.isolation, get_args(Isolation))
         _one_of("fork", self.fork_engine, get_args(ForkEngine))
         _one_of("log format", self.log_format, get_args(LogFormat))
+        _one_of("profile", self.profile, get_args(Profile))
         self._check_python()
         self._check_mounts()
         self._check_access()

@@ -91,6 +91,7 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
         ),
         ({"fork_engine": "magic"}, "fork: expected live or replay, got 'magic'"),
         ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),
+        ({"profile": "cloud"}, "profile: expected local or hosted, got 'cloud'"),
         ({"python": "/no/such/python"}, "python: no executable file '/no/such/python'"),
         ({"api_keys": ("",)}, "api key: "),
         ({"api_keys": ("a b",)}, "api key: "),
