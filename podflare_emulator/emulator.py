@@ -55,6 +55,7 @@ class Emulator:
         self._kind = server
         self._origins = Origins()
         self._stubs: list[Stub] = []
+        self._egress = True
         self.files = Files(self._call)  # what every sandbox created from now on has
         self._server: ServerThread | ServerProcess | None = None
 
@@ -111,6 +112,19 @@ class Emulator:
     def origin(self, sandbox_id: str) -> Origin | None:
         """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
+
+    @property
+    def egress(self) -> bool:
+        """Set it to False, and no sandbox created until the next reset reaches the network.
+
+        Raises EmulatorError where the isolation cannot see to that.
+        """
+        return self._egress
+
+    @egress.setter
+    def egress(self, allowed: bool) -> None:
+        self._call("set_egress", allowed=allowed)
+        self._egress = allowed
 
     def stub(
         self,
@@ -200,10 +214,11 @@ class Emulator:
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        What was arranged for sandboxes to come (`files`, `stub`) is forgotten, and so is the journal.
+        What was arranged for sandboxes to come (`files`, `stub`, `egress`) is forgotten, and so is the journal.
         """
         self.files.clear()
         self._stubs.clear()
+        self._egress = True
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

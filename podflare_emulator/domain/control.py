@@ -28,6 +28,7 @@ class Control:
         """
         self._registry.seeds.clear()
         self._registry.stubs.clear()
+        self._registry.arrange_egress(True)
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
         return destroyed
@@ -63,6 +64,13 @@ class Control:
             raise InvalidRequest(f"files: expected path, mode and base64 of each: {error}") from None
         for path, mode, data in decoded:
             self._registry.seeds.add(path, mode, data)
+
+    async def set_egress(self, allowed: bool) -> None:
+        """False: no sandbox created from now on reaches the network, whatever its create asks for.
+
+        Refused where the isolation cannot see to that.
+        """
+        self._registry.arrange_egress(allowed)
 
     async def add_stub(
         self,

@@ -63,6 +63,7 @@ class SandboxRegistry:
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
+        self._arranged_egress = True  # the same, for as long as a test wants it
         self._engine: ForkEngine = ReplayFork() if fork_engine == "replay" else LiveFork(launcher.jails.take)
         self._repeats = fork_engine == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
@@ -87,12 +88,10 @@ class SandboxRegistry:
         """
         if order.template not in TEMPLATES:
             raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(TEMPLATES)}")
-        if not (order.egress or self._launcher.takes_egress_orders):
-            raise InvalidRequest(
-                "egress: this isolation backend cannot keep a sandbox off the network, namespace isolation can; "
-                "start the emulator with --egress-unenforced to get sandboxes that reach it all the same"
-            )
-        limits = Limits(order.egress and self._egress, order.ram_mib, order.rootfs_gb)
+        if not order.egress:
+            self._check_egress_orders()
+        egress = order.egress and self._egress and self._arranged_egress
+        limits = Limits(egress, order.ram_mib, order.rootfs_gb)
         pool = self._pool(order.template, limits.egress)
         try:
             if limits.custom:
@@ -125,6 +124,19 @@ class SandboxRegistry:
         except HostingError as error:
             await guest.end()
             raise GuestFailed(f"the test's files could not be written into the sandbox: {error}") from error
+
+    def arrange_egress(self, allowed: bool) -> None:
+        """Whether sandboxes created from now on may have it; raises InvalidRequest as a create does."""
+        if not allowed:
+            self._check_egress_orders()
+        self._arranged_egress = allowed
+
+    def _check_egress_orders(self) -> None:
+        if not self._launcher.takes_egress_orders:
+            raise InvalidRequest(
+                "egress: this isolation backend cannot keep a sandbox off the network, namespace isolation can; "
+                "start the emulator with --egress-unenforced to get sandboxes that reach it all the same"
+            )
 
     def get(self, sandbox_id: str) -> Sandbox:
         try:

@@ -124,3 +124,24 @@ def test_an_emulator_without_egress_does_not_start_where_that_cannot_be(
 ) -> None:
     with pytest.raises(EmulatorError, match=r"cannot keep sandboxes off the network.*--egress-unenforced"):
         portable_emulator(egress=False)
+
+
+def test_the_handle_cuts_off_what_is_created_from_then_on(
+    namespace_emulator: Emulator, namespace_sandbox: Callable[..., Sandbox], host_port: int
+) -> None:
+    before = namespace_sandbox()
+    namespace_emulator.egress = False
+    try:
+        assert "ConnectionRefusedError" in namespace_sandbox(egress=True).run_code(reach(host_port)).stderr
+        assert before.run_code(reach(host_port)).stdout == "reached"
+    finally:
+        namespace_emulator.egress = True
+    assert namespace_sandbox().run_code(reach(host_port)).stdout == "reached"
+
+
+def test_the_handle_refuses_where_portable_cannot(portable_emulator: Callable[..., Emulator]) -> None:
+    emulator = portable_emulator()
+    with pytest.raises(EmulatorError, match=r"egress: .* --egress-unenforced"):
+        emulator.egress = False
+    assert emulator.egress
+    emulator.egress = True
