@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.files import Files
-from podflare_emulator.journal import Exec, Fork, HasId, Merge, read_exec, read_fork
+from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork
 from podflare_emulator.origins import Origin, Origins
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
@@ -182,13 +182,30 @@ class Emulator:
             language: Only in this language.
             code: Only those whose code contains this.
         """
-        wanted = sandbox if sandbox is None or isinstance(sandbox, str) else sandbox.id
+        wanted = id_of(sandbox)
         return [
             one
             for one in map(read_exec, self._call("execs"))
             if wanted in (None, one.sandbox)
             and language in (None, one.language)
             and (code is None or code in one.code)
+        ]
+
+    def requests(
+        self, *, sandbox: str | HasId | None = None, call: str | None = None, status: int | None = None
+    ) -> list[Request]:
+        """Every request to the service since the last reset, in the order in which they came; the refused ones too.
+
+        Args:
+            sandbox: Only those about this one, given as it is or by its id; its create is one of them.
+            call: Only these: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, ...
+            status: Only those that were answered with it.
+        """
+        wanted = id_of(sandbox)
+        return [
+            one
+            for one in (Request(**entry) for entry in self._call("requests"))
+            if wanted in (None, one.sandbox) and call in (None, one.call) and status in (None, one.status)
         ]
 
     @property

@@ -13,6 +13,10 @@ class HasId(Protocol):
     def id(self) -> str: ...
 
 
+def id_of(sandbox: str | HasId | None) -> str | None:
+    return sandbox if sandbox is None or isinstance(sandbox, str) else sandbox.id
+
+
 @dataclass(frozen=True)
 class JournalEvent:
     """As on the wire. `ts`: ms since the epoch."""
@@ -67,6 +71,56 @@ class Exec:
         shown = code if len(code) <= _SHOWN else f"{code[: _SHOWN - 3]}..."
         outcome = "running" if self.exit_code is None else f"exit {self.exit_code}, {self.duration_ms} ms"
         return f"<{self.sandbox[:12]} {self.language}: {shown} ({outcome})>"
+
+
+@dataclass(frozen=True, repr=False)
+class Request:
+    """One HTTP request to the service.
+
+    Attributes:
+        call: What it asks for: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, `healthz`, ...; None for
+            a path that is nothing.
+        sandbox: Id of the one that it is about; of a create's, once it is made.
+        body: The JSON in it, or the text if that is none; None for no body, or one of more than 4,096 bytes.
+        size: Bytes of the body, as far as it was read: a request may be refused before.
+        status: What the client was answered; None if nothing.
+        error: The message of a refusal.
+        broken: Whether the answer ended before it was whole: its connection was cut, by either side.
+        started, ended: ms since the epoch; `ended` is None while it is served.
+        traceparent: The W3C trace context that it carried.
+    """
+
+    method: str
+    path: str
+    call: str | None
+    sandbox: str | None
+    body: Any
+    size: int
+    status: int | None
+    error: str | None
+    broken: bool
+    started: int
+    ended: int | None
+    traceparent: str | None
+
+    @property
+    def duration_ms(self) -> int | None:
+        return None if self.ended is None else self.ended - self.started
+
+    @property
+    def refused(self) -> bool:
+        """Whether the client did not get what it asked for."""
+        return self.broken or (self.status or 0) >= 400
+
+    def __repr__(self) -> str:
+        asked = (
+            f"{self.call} {self.sandbox[:12]}" if self.call and self.sandbox else f"{self.method} {self.path}"
+        )
+        if self.ended is None:
+            return f"<{asked} (being served)>"
+        answer = "no answer" if self.status is None else str(self.status)
+        how = f"{answer}, broken off" if self.broken and self.status else answer
+        return f"<{asked} ({how}, {self.duration_ms} ms)>"
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ class ServerThread:
         import uvicorn
 
         from podflare_emulator.api.app import build_app
+        from podflare_emulator.api.requests import Requests
         from podflare_emulator.domain.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
 
@@ -116,9 +117,10 @@ class ServerThread:
             fork_engine=self._settings.fork_engine,
         )
         registry.warm(launched.guest)
-        self._control: Control = Control(registry)
+        record = Requests()
+        self._control: Control = Control(registry, record)
         config = uvicorn.Config(
-            build_app(registry, self._settings, self._control),
+            build_app(registry, self._settings, self._control, record),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -1,4 +1,4 @@
-"""One log line a request, and the request's trace on every line that is logged while it is served."""
+"""What was asked and how it was answered: recorded, one log line each, and its trace on every line logged meanwhile."""
 
 import logging
 import re
@@ -7,56 +7,58 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from podflare_emulator.api import requests
+from podflare_emulator.api.requests import Request, Requests
+from podflare_emulator.domain.events import now
 from podflare_emulator.logs import logger, traceparent
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class AccessLog:
-    """Outermost, so that it times everything. Costs a look through the headers when nobody logs at INFO."""
+    """Outermost, so that it sees and times everything: what is asked is recorded, and logged where INFO is."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, record: Requests) -> None:
         self._app = app
+        self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = traceparent.set(_trace_of(scope))
-        try:
-            if logger.isEnabledFor(logging.INFO):
-                await self._logged(scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
-        finally:
-            traceparent.reset(trace)
+        request = Request(scope["method"], scope["path"], _trace_of(scope))
+        requests.put(scope, request)
+        self._record.add(request)
 
-    async def _logged(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status: int | None = None
-
-        async def noting_status(message: Message) -> None:
-            nonlocal status
+        async def noting_answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status = message["status"]
+                request.status = message["status"]
+            elif not message.get("more_body", False):
+                request.whole = True
             await send(message)
 
+        trace = traceparent.set(request.trace)
         started = time.perf_counter_ns()
         try:
-            await self._app(scope, receive, noting_status)
+            await self._app(scope, receive, noting_answer)
         finally:
-            duration_ms = round((time.perf_counter_ns() - started) / 1e6, 2)
-            # Quoted again: a decoded path may hold newlines, and would forge lines.
-            method, path = scope["method"], quote(scope["path"])
-            logger.info(
-                "%s %s %s %.2f ms",
-                method,
-                path,
-                status or "-",  # the client went away before there was an answer
-                duration_ms,
-                extra={
-                    "fields": {"method": method, "path": path, "status": status, "duration_ms": duration_ms}
-                },
-            )
+            request.ended = now()
+            if logger.isEnabledFor(logging.INFO):
+                _log(request, round((time.perf_counter_ns() - started) / 1e6, 2))
+            traceparent.reset(trace)
+
+
+def _log(request: Request, duration_ms: float) -> None:
+    # Quoted again: a decoded path may hold newlines, and would forge lines.
+    method, path, status = request.method, quote(request.path), request.status
+    logger.info(
+        "%s %s %s %.2f ms",
+        method,
+        path,
+        status or "-",  # the client went away before there was an answer
+        duration_ms,
+        extra={"fields": {"method": method, "path": path, "status": status, "duration_ms": duration_ms}},
+    )
 
 
 def _trace_of(scope: Scope) -> str | None:

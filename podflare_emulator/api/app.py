@@ -8,9 +8,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from podflare_emulator.api import requests
 from podflare_emulator.api.access_log import AccessLog
 from podflare_emulator.api.control import ControlRoutes
 from podflare_emulator.api.guard import Guard
+from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.sandboxes import SandboxRoutes
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.logs import logger
@@ -21,13 +23,21 @@ if TYPE_CHECKING:
     from podflare_emulator.domain.registry import SandboxRegistry
 
 
-def build_app(registry: "SandboxRegistry", settings: Settings, control: "Control | None" = None) -> ASGIApp:
-    """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys and the allowed hosts."""
+def build_app(
+    registry: "SandboxRegistry",
+    settings: Settings,
+    control: "Control | None" = None,
+    record: Requests | None = None,
+) -> ASGIApp:
+    """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys and the allowed hosts.
+
+    `record` gets every request.
+    """
     routes = SandboxRoutes(registry).routes()
     if control:
         routes += ControlRoutes(control).routes()
     router = Router(routes, redirect_slashes=False)
-    return AccessLog(ErrorAnswers(Guard(router, settings)))
+    return AccessLog(ErrorAnswers(Guard(router, settings)), record or Requests())
 
 
 class ErrorAnswers:
@@ -68,4 +78,5 @@ def _answer(error: Exception, scope: Scope) -> Response:
         case _:
             status, message = 500, f"the emulator failed: {type(error).__name__}: {error}"
             logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    requests.of(scope).error = message
     return JSONResponse({"error": message}, status, headers)

@@ -7,6 +7,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from podflare_emulator.api import requests
 from podflare_emulator.domain.errors import InvalidRequest
 
 LIMIT = 64 * 2**20
@@ -59,7 +60,9 @@ async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:
         HTTPException: 413, it is larger than `LIMIT`; the rest is not read.
         ClientDisconnect: The client went away before it had sent all of it.
     """
-    body = await _bytes(request) or b"{}"
+    body = await _bytes(request)
+    requests.of(request.scope).take(body)
+    body = body or b"{}"
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

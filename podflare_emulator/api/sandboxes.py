@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from podflare_emulator.api import ndjson
+from podflare_emulator.api import ndjson, requests
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
 from podflare_emulator.domain.registry import SandboxOrder
 
@@ -62,6 +62,7 @@ class SandboxRoutes:
         body = await read(request, _create_body)
         given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
         sandbox = await self._registry.create(SandboxOrder(**given))
+        requests.of(request.scope).made = sandbox.id
         return JSONResponse({"id": sandbox.id, "state": "ready"})
 
     async def exec(self, request: Request) -> ASGIApp:

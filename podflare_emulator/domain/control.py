@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Protocol
 
 from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.domain.registry import SandboxRegistry
@@ -17,9 +17,18 @@ from podflare_emulator.domain.stubs import Stub
 from podflare_emulator.settings import sandbox_path
 
 
+class Requests(Protocol):
+    """What clients have asked for, as whoever serves them records it."""
+
+    def described(self) -> list[dict[str, Any]]: ...
+
+    def clear(self) -> None: ...
+
+
 class Control:
-    def __init__(self, registry: SandboxRegistry) -> None:
+    def __init__(self, registry: SandboxRegistry, requests: Requests) -> None:
         self._registry = registry
+        self._requests = requests
 
     async def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
@@ -31,7 +40,12 @@ class Control:
         self._registry.arrange_egress(True)
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
+        self._requests.clear()
         return destroyed
+
+    async def requests(self) -> list[dict[str, Any]]:
+        """Every request to the service since the last reset, in the order in which they came."""
+        return self._requests.described()
 
     async def execs(self) -> list[dict[str, Any]]:
         """Every exec since the last reset, in the order in which they started."""

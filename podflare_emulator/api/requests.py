@@ -1,0 +1,124 @@
+"""What clients have asked for, in order, for the author of a test to ask about: a part of the journal."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+from starlette.types import Scope
+
+from podflare_emulator.domain.events import now
+
+_REQUESTS = 2_000  # an emulator may run for days; a test asks about its own few
+_BODY = 4_096  # bytes; of a longer one only the size is kept
+
+_KEY = "podflare.request"
+
+
+class Request:
+    """One request, as far as it has come. Times in ms since the epoch.
+
+    `status`: what the client was told, None if nothing. `whole`: it was sent all of the answer. `made`: the sandbox
+    that a create has made.
+    """
+
+    __slots__ = (
+        "body",
+        "ended",
+        "error",
+        "made",
+        "method",
+        "path",
+        "size",
+        "started",
+        "status",
+        "trace",
+        "whole",
+    )
+
+    def __init__(self, method: str, path: str, trace: str | None) -> None:
+        self.method = method
+        self.path = path
+        self.trace = trace
+        self.started = now()
+        self.ended: int | None = None
+        self.status: int | None = None
+        self.whole = False
+        self.size = 0  # of the body, once it has been read
+        self.body: bytes = b""
+        self.error: str | None = None
+        self.made: str | None = None
+
+    def take(self, body: bytes) -> None:
+        self.size = len(body)
+        if self.size <= _BODY:
+            self.body = body
+
+    def described(self) -> dict[str, Any]:
+        call, sandbox = _named(self.method, self.path)
+        return {
+            "method": self.method,
+            "path": self.path,
+            "call": call,
+            "sandbox": sandbox or self.made,
+            "body": _decoded(self.body),
+            "size": self.size,
+            "status": self.status,
+            "error": self.error,
+            "broken": self.ended is not None and not self.whole,
+            "started": self.started,
+            "ended": self.ended,
+            "traceparent": self.trace,
+        }
+
+
+class Requests:
+    """The newest of them. What is asked of the emulator itself, by the author of a test, is none."""
+
+    def __init__(self) -> None:
+        self._requests: deque[Request] = deque(maxlen=_REQUESTS)
+
+    def add(self, request: Request) -> None:
+        if not request.path.startswith("/_emulator/"):
+            self._requests.append(request)
+
+    def described(self) -> list[dict[str, Any]]:
+        return [request.described() for request in self._requests]
+
+    def clear(self) -> None:
+        self._requests.clear()
+
+
+def put(scope: Scope, request: Request) -> None:
+    """From now on, `of` finds it."""
+    scope[_KEY] = request
+
+
+def of(scope: Scope) -> Request:
+    request: Request = scope[_KEY]
+    return request
+
+
+def _named(method: str, path: str) -> tuple[str | None, str | None]:
+    """The call by its name, and the sandbox that it is about. Not from the route: a request may be refused before."""
+    match path.strip("/").split("/"):
+        case ["v1", "sandboxes"]:
+            return "create", None
+        case ["v1", "sandboxes", sandbox]:
+            return "destroy", sandbox
+        case ["v1", "sandboxes", sandbox, *words]:
+            return "_".join(words[::2]), sandbox  # what is between them are ids
+        case ["v1", "spaces", _]:
+            return "destroy_space", None
+        case ["v1", *_, word]:
+            return word, None
+    return None, None
+
+
+def _decoded(body: bytes) -> Any:
+    """As the JSON that it is, or the text if it is none; None for no body."""
+    try:
+        return msgspec.json.decode(body) if body else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body.decode("utf-8", "replace")
