@@ -138,12 +138,11 @@ def test_an_exec_that_waits_for_the_parents_id_runs_in_the_winner(wire: Wire) ->
     wire.events(parent, "who = 'parent'")
     running = wire.begin(parent, "print('running', flush=True)\nimport time; time.sleep(0.3)")
     running.next_event()
-    with ThreadPoolExecutor() as threads:
-        merging = threads.submit(wire.merge, parent, winner)
-        wire.settle()
-        waiting = wire.begin(parent, "print(who)")
-        assert merging.result().status_code == 204
-        assert texts(waiting.rest()) == ["winner"]
+    merging = wire.begin_merge(parent, winner)
+    wire.settle()
+    waiting = wire.begin(parent, "print(who)")
+    assert merging.response.status == 204
+    assert texts(waiting.rest()) == ["winner"]
 
 
 def test_a_tree_that_changes_while_it_is_copied_breaks_no_fork(sandbox: Sandbox, fork: Fork) -> None:

@@ -58,7 +58,14 @@ class Wire:
 
     def begin(self, sandbox_id: str, code: str, language: Language = "python") -> "Running":
         """Sends an exec, and returns when it has been sent."""
-        running = Running(self._server, sandbox_id, code, language)
+        return self._begin(f"{sandbox_id}/exec", {"code": code, "language": language})
+
+    def begin_merge(self, parent_id: str, winner_id: str) -> "Running":
+        """Sends a merge, and returns when it has been sent."""
+        return self._begin(f"{parent_id}/merge_into/{winner_id}", {})
+
+    def _begin(self, call: str, body: object) -> "Running":
+        running = Running(self._server, f"/v1/sandboxes/{call}", body)
         self._running.append(running)
         return running
 
@@ -84,15 +91,13 @@ class Wire:
 
 
 class Running:
-    """One exec on a connection of its own, whose events are read as they come."""
+    """One request on a connection of its own; the events of an exec are read as they come."""
 
-    def __init__(self, server: Server, sandbox_id: str, code: str, language: Language) -> None:
+    def __init__(self, server: Server, path: str, body: object) -> None:
         url = urlsplit(server.url)
         connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         self._connection = connect(url.netloc, timeout=_PATIENCE)
-        body = json.dumps({"code": code, "language": language})
-        path = f"{url.path}/v1/sandboxes/{sandbox_id}/exec"
-        self._connection.request("POST", path, body, {**server.headers, **JSON})
+        self._connection.request("POST", url.path + path, json.dumps(body), {**server.headers, **JSON})
         self._response: http.client.HTTPResponse | None = None
 
     @property
