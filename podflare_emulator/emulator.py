@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from podflare_emulator.answers import Output
 from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.files import Files
+from podflare_emulator.functions import AnswerFunction, Functions, Match
 from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork
 from podflare_emulator.origins import Origin, Origins
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
 from podflare_emulator.settings import Settings, SettingsError, reachable_host
-from podflare_emulator.stubs import Stub, arguments, describe
+from podflare_emulator.stubs import CommandStub, Stub, arguments, check_answer, describe, describe_command
 
 if TYPE_CHECKING:
     from podflare_emulator.hosting.isolation import Refusal
@@ -54,7 +55,7 @@ class Emulator:
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
-        self._stubs: list[Stub] = []
+        self._stubs: list[Stub | CommandStub] = []
         self._egress = True
         self.files = Files(self._call)  # what every sandbox created from now on has
         self._server: ServerThread | ServerProcess | None = None
@@ -128,35 +129,105 @@ class Emulator:
 
     def stub(
         self,
-        match: str | re.Pattern[str],
+        match: Match,
         *,
         language: Literal["python", "bash"] | None = None,
-        stdout: str = "",
-        stderr: str = "",
+        stdout: Output = "",
+        stderr: Output = "",
         exit_code: int = 0,
+        delay: float = 0,
+        answer: AnswerFunction | None = None,
+        raises: str | BaseException | type[BaseException] | None = None,
         times: int | None = None,
+        default: bool = False,
     ) -> Stub:
         """Until the next reset, answers execs without running them; what no stub matches runs for real.
 
             emulator.stub("pip install", stdout="Successfully installed requests-2.32.3")
+            emulator.stub("train()", stdout=["epoch 1", 0.5, "epoch 2"], delay=1)
+            emulator.stub("openai", answer=lambda call: call.run_real(call.code.replace("openai", "fake_openai")))
 
         The newest stub that matches answers. What is stubbed is in the journal all the same.
 
         Args:
-            match: A part of the code, or a regular expression that is searched for in it.
+            match: A part of the code, a regular expression that is searched for in it, or a function of code and
+                language that tells whether it is meant.
             language: Only code in this language.
+            stdout, stderr: Text; or a list of texts with seconds to wait among them.
+            delay: Seconds before the answer.
+            answer: A function that gets a `StubCall` and returns text for stdout, an `Answer`, a result of the SDK's,
+                or `call.run_real()`. The exec fails with 500 and what it raises. It is called in a thread of this
+                process, and may use the emulator, the SDK, and this sandbox itself, which is free meanwhile.
+            raises: The exec fails with 500 and this text.
             times: How many execs it answers; by default all.
+            default: It comes after all that are not, and need not be used.
         """
-        answer = {
-            "language": language,
-            "stdout": stdout,
-            "stderr": stderr,
-            "exit_code": exit_code,
-            "times": times,
-        }
-        number = self._call("add_stub", **arguments(match, **answer))
+        number = self._call(
+            "add_stub",
+            label=describe(match, language),
+            **arguments(
+                match,
+                language=language,
+                stdout=stdout,
+                stderr=stderr,
+                exit_code=exit_code,
+                delay=delay,
+                answer=answer,
+                raises=raises,
+                times=times,
+                default=default,
+            ),
+        )
+        if answer or callable(match):
+            Functions(match, answer).serve(self._call, number)
         stub = Stub(describe(match, language), number, lambda: self._call("stubs_used"))
-        self._stubs.append(stub)
+        if not default:
+            self._stubs.append(stub)
+        return stub
+
+    def stub_command(
+        self,
+        command: str,
+        *,
+        match: str = "",
+        stdout: Output = "",
+        stderr: Output = "",
+        exit_code: int = 0,
+        delay: float = 0,
+        times: int | None = None,
+        default: bool = False,
+    ) -> CommandStub:
+        """Until the next reset, answers a command wherever in a sandbox it is called by its name.
+
+            pip = emulator.stub_command("pip", match="install", stdout="Successfully installed")
+            sandbox.run_code("pip install prophet && python -c 'print(1)'", language="bash")
+            assert pip.calls == [["install", "prophet"]]
+
+        That is, wherever it is found on the PATH: in bash scripts, by other programs, by `subprocess` in Python code.
+        The rest of the script runs for real, and so do calls that no stub matches. The newest that matches answers.
+
+        Args:
+            match: A part of its arguments, joined by spaces.
+            times: How many calls it answers; by default all. Sandboxes that run at the same time do not know of each
+                other's calls before their execs have ended.
+
+        The others are as those of `stub`.
+        """
+        check_answer(stdout, stderr, exit_code, delay)
+        number = self._call(
+            "add_command_stub",
+            command=command,
+            match=match,
+            stdout=stdout,
+            stderr=stderr,
+            exit_code=exit_code,
+            delay=delay,
+            times=times,
+            default=default,
+        )
+        stub = CommandStub(describe_command(command, match), number, lambda: self._call("command_calls"))
+        if not default:
+            self._stubs.append(stub)
         return stub
 
     def assert_all_stubs_used(self) -> None:

@@ -35,6 +35,8 @@ class Exec:
         sandbox: Id of the sandbox; `parent`: of the one that it was forked from, if it was.
         started, ended: ms since the epoch; `ended` is None while the code runs.
         truncated: Whether `code` or `events` lack what comes after 65,536 characters.
+        stub: What answered it, as it was given to `Emulator.stub`; None if it was run.
+        error: Of an exec that failed instead of being answered.
     """
 
     sandbox: str
@@ -45,6 +47,8 @@ class Exec:
     ended: int | None
     events: tuple[JournalEvent, ...]
     truncated: bool
+    stub: str | None
+    error: str | None
 
     @property
     def exit_code(self) -> int | None:
@@ -69,8 +73,9 @@ class Exec:
     def __repr__(self) -> str:
         code = " ".join(self.code.split())
         shown = code if len(code) <= _SHOWN else f"{code[: _SHOWN - 3]}..."
-        outcome = "running" if self.exit_code is None else f"exit {self.exit_code}, {self.duration_ms} ms"
-        return f"<{self.sandbox[:12]} {self.language}: {shown} ({outcome})>"
+        ended = f"failed: {self.error}" if self.error else f"exit {self.exit_code}"
+        outcome = "running" if self.ended is None else f"{ended}, {self.duration_ms} ms"
+        return f"<{self.sandbox[:12]} {self.language}: {shown} ({'stubbed, ' if self.stub else ''}{outcome})>"
 
 
 @dataclass(frozen=True, repr=False)

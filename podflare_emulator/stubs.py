@@ -1,18 +1,25 @@
-"""`emulator.stub(...)`: answers to code that a test does not want to run."""
+"""`emulator.stub(...)` and `emulator.stub_command(...)`: answers to what a test does not want to run."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from podflare_emulator.answers import Answer as Answer
+from podflare_emulator.answers import Output, check_seconds
 from podflare_emulator.errors import EmulatorError
+from podflare_emulator.functions import AnswerFunction, Match
+from podflare_emulator.functions import StubCall as StubCall
+
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True)
 class Stub:
-    """One stub, to ask how often it has answered."""
+    """One stub of code, to ask how often it has answered."""
 
     described: str
     _number: int
@@ -21,28 +28,102 @@ class Stub:
     @property
     def used(self) -> int:
         """Raises EmulatorError once a reset has forgotten it."""
-        counts = dict(self._counts())
-        if self._number not in counts:
-            raise EmulatorError(f"the stub {self.described} is gone: the emulator was reset since")
-        return counts[self._number]
+        return _told(self._number, dict(self._counts()), self.described)
 
 
-def describe(match: str | re.Pattern[str], language: str | None) -> str:
-    what = repr(match) if isinstance(match, str) else f"re.compile({match.pattern!r})"
+@dataclass(frozen=True)
+class CommandStub:
+    """One stub of a command, to ask how it was called."""
+
+    described: str
+    _number: int
+    _calls: Callable[[], list[tuple[int, list[list[str]]]]]
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """The arguments of each call that it has answered, once the exec has ended in which it was made.
+
+        Raises EmulatorError once a reset has forgotten it.
+        """
+        return _told(self._number, dict(self._calls()), self.described)
+
+    @property
+    def used(self) -> int:
+        return len(self.calls)
+
+
+def _told(number: int, all_told: dict[int, _Told], described: str) -> _Told:
+    if number not in all_told:
+        raise EmulatorError(f"the stub {described} is gone: the emulator was reset since")
+    return all_told[number]
+
+
+def describe(match: Match, language: str | None) -> str:
+    if isinstance(match, re.Pattern):
+        what = f"re.compile({match.pattern!r})"
+    else:
+        what = repr(match) if isinstance(match, str) else getattr(match, "__name__", repr(match))
     return f"{what} ({language})" if language else what
 
 
-def arguments(match: str | re.Pattern[str], **answer: Any) -> dict[str, Any]:
+def describe_command(command: str, match: str) -> str:
+    return f"of the command {command!r}" + (f" with {match!r}" if match else "")
+
+
+def arguments(
+    match: Match,
+    *,
+    answer: AnswerFunction | None,
+    raises: str | BaseException | type[BaseException] | None,
+    **rest: Any,
+) -> dict[str, Any]:
     """As the control API takes them. Raises EmulatorError."""
-    if not isinstance(match, (str, re.Pattern)) or not (match if isinstance(match, str) else match.pattern):
+    check_answer(rest["stdout"], rest["stderr"], rest["exit_code"], rest["delay"])
+    if answer is not None and not _takes(answer, StubCall):
         raise EmulatorError(
-            f"stub: expected a part of the code, or a compiled regular expression, got {match!r}"
+            f"answer: expected a plain function of one argument, the call, got {answer!r}; "
+            "text is given as stdout="
         )
-    if answer["language"] not in (None, "python", "bash"):
-        raise EmulatorError(f"stub: language: expected python or bash, got {answer['language']!r}")
-    times = answer["times"]
-    if times is not None and times < 1:
-        raise EmulatorError(f"stub: times: expected 1 or more, got {times}")
-    if isinstance(match, str):
-        return {"pattern": re.escape(match), "flags": 0, **answer}
-    return {"pattern": match.pattern, "flags": int(match.flags), **answer}
+    rest |= {"asks": answer is not None, "raises": raised_text(raises)}
+    if isinstance(match, str) and match:
+        return {"pattern": re.escape(match), **rest}
+    if isinstance(match, re.Pattern) and isinstance(match.pattern, str) and match.pattern:
+        return {"pattern": match.pattern, "flags": int(match.flags), **rest}
+    if _takes(match, "code", "language"):
+        return rest
+    raise EmulatorError(
+        "match: expected a part of the code, a compiled regular expression, or a plain function of code and "
+        f"language, got {match!r}"
+    )
+
+
+def check_answer(stdout: Output, stderr: Output, exit_code: int, delay: float) -> None:
+    """Raises EmulatorError."""
+    try:
+        Answer(stdout, stderr, exit_code).check()
+        check_seconds("delay", delay)
+    except ValueError as error:
+        raise EmulatorError(str(error)) from None
+
+
+def raised_text(raised: str | BaseException | type[BaseException] | None) -> str | None:
+    if raised is None or isinstance(raised, str):
+        return raised
+    if isinstance(raised, type) and issubclass(raised, BaseException):
+        return raised.__name__
+    if isinstance(raised, BaseException):
+        return f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
+    raise EmulatorError(f"raises: expected an exception or its text, got {raised!r}")
+
+
+def _takes(function: object, *arguments: object) -> bool:
+    """Whether it is a function that can be called with these, and returns its result rather than a coroutine."""
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        return False
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # a built-in one, that does not say
+        pass
+    return True

@@ -102,7 +102,7 @@ async def _repeats(guest: Guest, call: Call) -> bool:
         if not ended.done():  # a fork that is given up cancels it
             ended.set_result(result)
 
-    guest.execute(code, "python", end)
+    guest.execute(code, "python", end, call.commands)
     result = await ended
     guest.sink = lambda stream, data: None
     if isinstance(result, Ended):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from podflare_emulator.hosting.guest import CommandTable
 from podflare_emulator.hosting.output import Stream
 
 
@@ -24,9 +25,13 @@ class Digest:
 
 @dataclass(frozen=True)
 class Call:
-    """One Python exec and how it ended. `interrupted`: its client went away, so nobody knows how far it came."""
+    """One Python exec and how it ended.
+
+    `commands`: those that were answered. `interrupted`: its client went away, so nobody knows how far it came.
+    """
 
     code: str
+    commands: CommandTable
     exit_code: int
     printed: bytes
     interrupted: bool

@@ -16,7 +16,10 @@ _CHARACTERS = 1 << 16  # of the code and of the output of one exec
 
 @dataclass
 class Exec:
-    """One exec, as far as it has come. Times in ms since the epoch. `truncated`: code or output was too long."""
+    """One exec, as far as it has come. Times in ms since the epoch. `truncated`: code or output was too long.
+
+    `stub`: the one that answered it, by name. `error`: why it was refused, once it had its turn.
+    """
 
     sandbox: str
     parent: str | None
@@ -26,6 +29,8 @@ class Exec:
     ended: int | None = None
     events: list[Event] = field(default_factory=list)
     truncated: bool = False
+    stub: str | None = None
+    error: str | None = None
     _characters: int = 0
 
     def add(self, events: list[Event]) -> None:
@@ -38,6 +43,10 @@ class Exec:
         if events and events[-1].type == "exit":
             self.ended = events[-1].ts
 
+    def fail(self, error: str) -> None:
+        self.error = error
+        self.ended = now()
+
     def described(self) -> dict[str, Any]:
         return {
             "sandbox": self.sandbox,
@@ -48,6 +57,8 @@ class Exec:
             "ended": self.ended,
             "events": [{"type": e.type, "data": e.data, "seq": e.seq, "ts": e.ts} for e in self.events],
             "truncated": self.truncated,
+            "stub": self.stub,
+            "error": self.error,
         }
 
 

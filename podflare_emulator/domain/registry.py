@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from podflare_emulator.domain.commands import Commands
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
 from podflare_emulator.domain.history import History
@@ -72,6 +73,7 @@ class SandboxRegistry:
         self.seeds = Seeds()
         self.ledger = Ledger()
         self.stubs = Stubs()
+        self.commands = Commands()
         self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
 
     def warm(self, guest: Guest) -> None:
@@ -188,6 +190,7 @@ class SandboxRegistry:
         """Ends every sandbox."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.destroy_all()
+        self.stubs.clear()
         self.seeds.clear()
 
     def _pool(self, template: str, egress: bool) -> Pool:
@@ -199,7 +202,9 @@ class SandboxRegistry:
         return self._pools[template, egress]
 
     def _adopt(self, machine: Machine) -> Sandbox:
-        sandbox = Sandbox(self._new_id(), machine, self._engine, self._adopt, self.ledger, self.stubs)
+        sandbox = Sandbox(
+            self._new_id(), machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands
+        )
         self._living[sandbox.id] = sandbox
         return sandbox
 

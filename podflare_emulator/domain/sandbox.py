@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+from podflare_emulator.answers import Answer, Step
+from podflare_emulator.domain.commands import Commands
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
 from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
-from podflare_emulator.domain.stubs import Stub, Stubs
+from podflare_emulator.domain.questions import AskedExec
+from podflare_emulator.domain.stubs import Stubs
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended
 from podflare_emulator.hosting.output import Stream
 
 Language = Literal["python", "bash"]
+_Result = TypeVar("_Result")
 
 MOST_CHILDREN = 32  # contract: of one fork
 # What waits for a slow reader before the sandbox has to wait too, as it would on a pipe.
 _UNREAD_EVENTS = 20_000
 _UNREAD_CHARACTERS = 32 << 20
+_INTERRUPTED = 130  # as a shell tells it
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,12 @@ class Forked:
 
 
 class Execution:
-    """One running exec. The code goes on whether anybody reads the events or not."""
+    """One running exec. The code goes on whether anybody reads the events or not.
 
-    def __init__(self, machine: Machine, done: Callable[[], None], entry: Exec) -> None:
+    `entry`: where it is told of; None for code that is run to find the answer of another exec.
+    """
+
+    def __init__(self, machine: Machine, done: Callable[[], None], entry: Exec | None) -> None:
         self._machine = machine
         self._entry = entry
         self._done = done
@@ -54,19 +62,39 @@ class Execution:
         self._arrived: asyncio.Future[None] | None = None
         self._abandoned = False
         self._interrupting: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
         self.finished = False
 
-    def start(self, code: str, language: Language) -> None:
+    def start(self, code: str, language: Language, commands: Commands) -> None:
         self._code = code if language == "python" else None
+        self._commands = commands.table
         self._machine.guest.sink = self._feed
-        self._machine.guest.execute(code, language, self._finish)
+        self._machine.guest.called = commands.called
+        self._machine.guest.execute(code, language, self._finish, commands.table)
 
-    def answer(self, stub: Stub) -> None:
-        """Instead of `start`: ends with what the stub says. Nothing reaches the guest, nor the history of a replay."""
+    def answer(self, steps: list[Step], exit_code: int) -> None:
+        """Instead of `start`: says what a stub does. Nothing reaches the guest, nor the history of a replay."""
         self._code = None
-        self._tell("stdout", _lines(stub.stdout))
-        self._tell("stderr", _lines(stub.stderr))
-        self._finish(stub.exit_code)
+        if any(step.pause for step in steps):
+            self._saying = asyncio.create_task(self._say(steps, exit_code))
+            return
+        for step in steps:
+            self._tell(step.stream, step.lines)
+        self._finish(exit_code)
+
+    async def _say(self, steps: list[Step], exit_code: int) -> None:
+        gone = asyncio.ensure_future(self._machine.guest.gone.wait())
+        try:
+            for step in steps:
+                if step.pause:
+                    await asyncio.wait([gone], timeout=step.pause)
+                if self._machine.guest.ended:
+                    self._finish(self._machine.guest.ended)
+                    return
+                self._tell(step.stream, step.lines)
+            self._finish(exit_code)
+        finally:
+            gone.cancel()
 
     async def next_events(self) -> list[Event]:
         """Waits until there is at least one; the batch that holds the exit event is the last."""
@@ -81,6 +109,10 @@ class Execution:
         """The client has gone away: interrupts the code. Code that will not stop is left running, as a VM would."""
         self._abandoned = True
         self._forget_unread()
+        if self._saying:
+            self._saying.cancel()
+            if not self.finished:
+                self._finish(_INTERRUPTED)
         if not self.finished and self._interrupting is None:
             self._interrupted = True
             self._interrupting = asyncio.create_task(self._interrupt())
@@ -115,8 +147,9 @@ class Execution:
         ts = now()
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
         self._seq += len(events)
-        self._machine.journal.add(events)
-        self._entry.add(events)
+        if self._entry:
+            self._machine.journal.add(events)
+            self._entry.add(events)
         if self._abandoned or not events:
             return
         self._unread += events
@@ -141,7 +174,8 @@ class Execution:
             )
             result = result.exit_code
         elif self._machine.history and self._code is not None:
-            self._machine.history.add(Call(self._code, result, self._digest.value(), self._interrupted))
+            call = Call(self._code, self._commands, result, self._digest.value(), self._interrupted)
+            self._machine.history.add(call)
         self._tell("exit", [result])
         if not self._interrupting:  # else an interrupt is on its way, and must not hit the next exec
             self._done()
@@ -158,6 +192,7 @@ class Sandbox:
         adopt: Callable[[Machine], Sandbox],
         ledger: Ledger,
         stubs: Stubs,
+        commands: Commands,
     ) -> None:
         self.id = sandbox_id
         self.machine: Machine | None = machine
@@ -166,21 +201,76 @@ class Sandbox:
         self._adopt = adopt
         self._ledger = ledger
         self._stubs = stubs
+        self._commands = commands
 
     async def exec(self, code: str, language: Language) -> Execution:
-        """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed."""
+        """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed.
+
+        While a function of the test's thinks about its answer, others take theirs: it may itself use the sandbox.
+        """
+        decision = None
+        if self._stubs:
+            call = AskedExec(code, language, self.id, lambda code: self._run_real(code, language))
+            decision = await self._while_it_lives(self._stubs.decide(call))
         await self.turn.acquire()
         try:
             machine = self._working_machine()
-            execution = Execution(machine, self.turn.release, self._ledger.exec(self.id, language, code))
+            entry = self._ledger.exec(self.id, language, code)
+            if decision:
+                entry.stub = decision.stub.name
+                if decision.error is not None:
+                    await self._fail(entry, decision.stub.delay, decision.error)
+            execution = Execution(machine, self.turn.release, entry)
         except BaseException:
             self.turn.release()
             raise
-        if stub := self._stubs.take(code, language):
-            execution.answer(stub)
+        if decision:
+            execution.answer(decision.answer.steps(decision.stub.delay), decision.answer.exit_code)
         else:
-            execution.start(code, language)
+            execution.start(code, language, self._commands)
         return execution
+
+    async def _fail(self, entry: Exec, delay: float, error: str) -> None:
+        """The service fails where the test's author wants it to; raises GuestFailed."""
+        try:
+            await self._while_it_lives(asyncio.sleep(delay))
+            raise GuestFailed(error)
+        except BaseException as reason:
+            entry.fail(str(reason) or "the client has gone")
+            raise
+
+    async def _run_real(self, code: str, language: Language) -> Answer:
+        """For a function of the test's: what comes of the code."""
+        await self.turn.acquire()
+        try:
+            execution = Execution(self._working_machine(), self.turn.release, None)
+        except BaseException:
+            self.turn.release()
+            raise
+        execution.start(code, language, self._commands)
+        said: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        try:
+            while True:
+                for event in await execution.next_events():
+                    if isinstance(event.data, int):
+                        stdout, stderr = map("\n".join, said.values())
+                        return Answer(stdout, stderr, event.data)
+                    said[event.type].append(event.data)
+        finally:
+            await execution.abandon()
+
+    async def _while_it_lives(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Waits for work; raises SandboxNotFound, GuestFailed as soon as there is nobody to do it for."""
+        waited_for: list[asyncio.Future[Any]] = [asyncio.ensure_future(work)]
+        working: asyncio.Future[_Result] = waited_for[0]
+        try:
+            while not working.done():  # a merge gives it another machine
+                waited_for[1:] = [asyncio.ensure_future(self._working_machine().guest.gone.wait())]
+                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            return working.result()
+        finally:
+            for one in waited_for:
+                one.cancel()
 
     async def fork(self, n: int) -> Forked:
         """`n` children, or none: raises InvalidRequest, SandboxNotFound, GuestFailed."""
@@ -218,8 +308,3 @@ class Sandbox:
                 f"agent did not respond: the sandbox's interpreter {self.machine.guest.ended}; create a new sandbox"
             )
         return self.machine
-
-
-def _lines(text: str) -> list[str]:
-    """As a stream of that text would be cut."""
-    return text.removesuffix("\n").split("\n") if text else []

@@ -5,22 +5,52 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from podflare_emulator.answers import Answer
+from podflare_emulator.domain.errors import GuestFailed
+from podflare_emulator.domain.questions import AskedExec, Questions
+
+
+class _Layered(Protocol):
+    default: bool
+
+
+_Either = TypeVar("_Either", bound=_Layered)
+
+
+def newest_first(stubs: dict[int, _Either]) -> list[tuple[int, _Either]]:
+    """With their numbers; after all others those that are a default."""
+    return sorted(stubs.items(), key=lambda one: (one[1].default, -one[0]))
 
 
 @dataclass
 class Stub:
     """Answers execs in `language` (None: either) in whose code `pattern` is found.
 
-    `left`: how many more times, None for any number. `used`: how many times it has.
+    Without a pattern, or without an answer, a function of the test's is asked. `name`: as the test's author calls it.
+    `error`: what the exec fails with, instead of an answer. `delay`: seconds before either. `left`: how many more
+    times, None for any number. `default`: comes after all that are not. `used`: how many times it has answered.
     """
 
-    pattern: re.Pattern[str]
+    name: str
+    pattern: re.Pattern[str] | None
     language: str | None
-    stdout: str
-    stderr: str
-    exit_code: int
+    answer: Answer | None
+    error: str | None
+    delay: float
     left: int | None
+    default: bool
     used: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The stub that answers an exec, and what with: an answer, or the error to fail with."""
+
+    stub: Stub
+    answer: Answer
+    error: str | None
 
 
 class Stubs:
@@ -31,22 +61,47 @@ class Stubs:
             itertools.count()
         )  # never given twice: whoever holds one of a stub that is gone must learn it
         self._stubs: dict[int, Stub] = {}
+        self.questions = Questions()
+
+    def __bool__(self) -> bool:
+        return bool(self._stubs)
 
     def add(self, stub: Stub) -> int:
         """Returns its number."""
         number = next(self._numbers)
         self._stubs[number] = stub
+        if stub.pattern is None or (stub.answer is None and stub.error is None):
+            self.questions.expect(number)
         return number
 
-    def take(self, code: str, language: str) -> Stub | None:
-        """The stub that answers this exec, which counts as used."""
-        for stub in reversed(self._stubs.values()):
-            if stub.left != 0 and stub.language in (None, language) and stub.pattern.search(code):
-                stub.used += 1
-                if stub.left is not None:
-                    stub.left -= 1
-                return stub
+    async def decide(self, call: AskedExec) -> Decision | None:
+        """By what an exec is answered, if by anything: that stub counts as used.
+
+        Waits only for functions. What one of them raises is the exec's error.
+        """
+        for number, stub in newest_first(self._stubs):
+            if stub.left == 0 or stub.language not in (None, call.language):
+                continue
+            try:
+                if not await self._matches(number, stub, call) or stub.left == 0:  # used up meanwhile
+                    continue
+            except GuestFailed as error:
+                return Decision(stub, Answer(), str(error))
+            stub.used += 1
+            if stub.left is not None:
+                stub.left -= 1
+            if stub.answer or stub.error is not None:
+                return Decision(stub, stub.answer or Answer(), stub.error)
+            try:
+                return Decision(stub, await self.questions.ask(number, "answer", call), None)
+            except GuestFailed as error:
+                return Decision(stub, Answer(), str(error))
         return None
+
+    async def _matches(self, number: int, stub: Stub, call: AskedExec) -> bool:
+        if stub.pattern:
+            return stub.pattern.search(call.code) is not None
+        return bool(await self.questions.ask(number, "match", call))
 
     def used(self) -> list[tuple[int, int]]:
         """The number of each, and how often it has answered."""
@@ -54,3 +109,4 @@ class Stubs:
 
     def clear(self) -> None:
         self._stubs.clear()
+        self.questions.clear()

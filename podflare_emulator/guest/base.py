@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from .order import Seed
 
 VENV = "/.venv"
+STUBS = f"{VENV}/stubs"  # first on the PATH; there only while a test answers commands
 PACKAGES = f"{VENV}/lib/python{{version}}/site-packages"
 SHARED_MEMORY = "/run/shm"
 

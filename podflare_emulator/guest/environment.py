@@ -25,7 +25,7 @@ def of_sandbox(root: str) -> dict[str, str]:
         "LOGNAME": "root",
         "MPLBACKEND": "Agg",  # there is no screen
         "OMP_NUM_THREADS": "1",  # a pool of OpenMP's does not survive a live fork: the child would hang
-        "PATH": f"{root}{base.VENV}/bin:{_SYSTEM_PATH}",
+        "PATH": f"{root}{base.STUBS}:{root}{base.VENV}/bin:{_SYSTEM_PATH}",
         "SHELL": "/bin/bash",
         "TERM": "dumb",
         "USER": "root",

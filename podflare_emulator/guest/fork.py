@@ -109,6 +109,7 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
             resolve=guest.jail.resolve,
         )
         guest.baseline = ticket["baseline"]
+        guest.commands.forget(guest.jail.root)
         problems += moment.holdings.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
         moment.restore()
         _close([control, out, err, target, source])
@@ -155,6 +156,7 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
         finally:
             _close([source, target])
         _complain(guest, [*problems, *holdings.renew(guest.jail.root)])
+        guest.commands.forget(guest.jail.root)
     except OSError as error:
         return {"followed": False, "failed": str(error)}
     random = _random()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from . import bash, environment, fork, limits, seeding
+from .commands import Commands
 from .jail import kernel
 from .protocol import Connection, Message
 from .repl import Repl
@@ -93,6 +94,7 @@ class Guest:
         self.baseline = baseline  # before this time (ns) nothing in the tree is the user's
         self.pid = os.getpid()
         self.repl = Repl()
+        self.commands = Commands()
         self.take_descriptors()
         os.environ.clear()
         os.environ.update(environment.of_sandbox(""))
@@ -119,10 +121,12 @@ class Guest:
             match message["op"]:
                 case "exec":
                     self.repl.expect(message["interrupts"])
+                    if "commands" in message:
+                        self.commands.wanted = message["commands"]
                     code = self._execute(message["code"], message["language"])
                     if os.getpid() != self.pid:  # the user's code forked, and its child came back here
                         os._exit(code)
-                    self.connection.send({"exit": code})
+                    self.connection.send({"exit": code, **self.commands.report(self.jail.root)})
                 case "fork":
                     answer = fork.fork(self, message["children"], descriptors)
                     if answer is not None:
@@ -137,6 +141,11 @@ class Guest:
 
     def _execute(self, code: str, language: str) -> int:
         self._mend_descriptors()
+        try:
+            self.commands.arrange(self.jail.root)
+        except OSError as error:  # the real commands must not run in their place
+            os.write(self.err, f"podflare: the test's commands cannot be put on the PATH: {error}\n".encode())
+            return 1
         run = self._bash(code) if language == "bash" else lambda: self.repl.run(code)
         self._open_files.restrict()
         try:

@@ -64,6 +64,17 @@ class Forked:
     processes: int
 
 
+@dataclass(frozen=True)
+class CommandTable:
+    """Which commands are answered in a sandbox, and by what; see guest/commands.py. `version` tells it from others."""
+
+    version: int
+    entries: Sequence[Message]
+
+
+NO_COMMANDS = CommandTable(0, ())
+
+
 class Ends:
     """The descriptors of a guest that is to be made: three to keep, three to give away."""
 
@@ -93,12 +104,14 @@ class Guest:
         self._answers: deque[asyncio.Future[tuple[Message, list[int]]]] = deque()
         self._closing = False
         self._mark = ""
+        self._commands = NO_COMMANDS.version  # of the table that it has
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
         self.jail = jail
         self.ended: Ended | None = None
         self.gone = asyncio.Event()  # with `ended`
         self.sink: Sink = lambda stream, data: None
+        self.called: Callable[[list[tuple[int, list[str]]]], None] = lambda calls: None
         self.output = Output(*ends.kept, lambda stream, data: self.sink(stream, data))
         self._channel = Channel(ends.socket, self._received, self._closed)
         init.join()
@@ -111,13 +124,24 @@ class Guest:
         self.pid, self._mark = message["ready"], message["mark"]
         self._init.watch(self.pid)
 
-    def execute(self, code: str, language: str, on_exit: Callable[[int | Ended], None]) -> None:
-        """Starts code; `sink` gets its output, then `on_exit` is called with its exit code or the guest's end."""
+    def execute(
+        self,
+        code: str,
+        language: str,
+        on_exit: Callable[[int | Ended], None],
+        commands: CommandTable = NO_COMMANDS,
+    ) -> None:
+        """Starts code; `sink` gets its output, then `on_exit` is called with its exit code or the guest's end.
+
+        Before that, `called` is told which of the `commands` were called: the entry's number, and the arguments.
+        """
         self._on_exit = on_exit
+        message = {"op": "exec", "code": code, "language": language, "interrupts": self._interrupts}
+        if commands.version != self._commands:
+            message["commands"] = commands.entries
+            self._commands = commands.version
         try:
-            self._channel.send(
-                {"op": "exec", "code": code, "language": language, "interrupts": self._interrupts}
-            )
+            self._channel.send(message)
         except HostingError:
             if self.ended:
                 self._finish(self.ended)  # else _closed is still finding out how
@@ -137,6 +161,7 @@ class Guest:
             for jail in jails:
                 ends = Ends()
                 child = Guest(ends, unused.pop(0), self._init)
+                child._commands = self._commands
                 child._interrupts = self._interrupts  # its process remembers what the parent's has seen
                 children.append(child)
                 descriptors += (*ends.given, *jail.give_entrance())
@@ -162,6 +187,7 @@ class Guest:
         """
         shown, tree = await other._ask({"op": "show"})
         answer, _ = await self._ask({**shown, "op": "follow"}, tree)
+        self._commands = other._commands
         return int(answer["processes"])
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
@@ -203,6 +229,8 @@ class Guest:
     def _received(self, message: Message, descriptors: list[int]) -> None:
         if "exit" in message:
             self.output.drain()
+            if "called" in message:
+                self.called(message["called"])
             self._finish(message["exit"])
         elif not self._ready.done():
             self._ready.set_result(message)

@@ -1,0 +1,93 @@
+"""What a stub answers: text in time, and an exit code. The handle and the server both read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Output = str | Sequence[str | float]
+"""Text; or a list of texts, with numbers among them: seconds that pass before what follows."""
+
+
+class Step(NamedTuple):
+    """After `pause` seconds, these lines of one stream."""
+
+    pause: float
+    stream: Literal["stdout", "stderr"]
+    lines: list[str]
+
+
+@dataclass
+class Answer:
+    """What an exec, or a command, says and ends with, as if it had run.
+
+    Attributes:
+        stdout, stderr: Text; or a list of texts, with numbers among them: `["Collecting", 0.5, "Done"]` says the
+            second half a second after the first. A text is one line or more, with or without the last newline.
+        exit_code: 0 to 255.
+    """
+
+    stdout: Output = ""
+    stderr: Output = ""
+    exit_code: int = 0
+
+    def check(self) -> None:
+        """Raises ValueError, naming the field."""
+        for name, output in (("stdout", self.stdout), ("stderr", self.stderr)):
+            if isinstance(output, str):
+                continue
+            if not isinstance(output, (list, tuple)) or not all(map(_is_part, output)):
+                raise ValueError(
+                    f'{name}: expected text, or a list of texts and seconds such as ["a", 0.5, "b"], got {output!r}'
+                )
+        if not (type(self.exit_code) is int and 0 <= self.exit_code <= 255):
+            raise ValueError(f"exit_code: expected 0 to 255, got {self.exit_code!r}")
+
+    def steps(self, delay: float = 0) -> list[Step]:
+        """In order of time, the last of them at the end. `delay`: seconds before the first."""
+        said = [*_timed("stdout", self.stdout), *_timed("stderr", self.stderr)]
+        said.sort(key=lambda one: one[0])
+        steps = []
+        before = -delay
+        for at, stream, lines in said:
+            steps.append(Step(at - before, stream, lines))
+            before = at
+        return steps
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raises ValueError."""
+    if not _is_seconds(value):
+        raise ValueError(f"{name}: expected seconds, 0 or more, got {value!r}")
+
+
+def lines(text: str) -> list[str]:
+    """As a stream of that text would be cut."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _timed(
+    stream: Literal["stdout", "stderr"], output: Output
+) -> Iterator[tuple[float, Literal["stdout", "stderr"], list[str]]]:
+    at = 0.0
+    for part in [output] if isinstance(output, str) else output:
+        if isinstance(part, str):
+            yield at, stream, lines(part)
+        else:
+            at += part
+    yield at, stream, []
+
+
+def _is_part(part: object) -> bool:
+    return isinstance(part, str) or _is_seconds(part)
+
+
+def _is_seconds(value: object) -> bool:
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    )

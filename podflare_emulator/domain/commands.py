@@ -1,0 +1,91 @@
+"""Shell commands that a test answers, by name, wherever in a sandbox they are called."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from podflare_emulator.answers import Answer
+from podflare_emulator.domain.stubs import newest_first
+from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
+
+# What bash does itself, and bash: by it the sandbox runs all bash code.
+_WORDS = """
+    alias bash bg bind break builtin caller case cd command compgen complete compopt continue coproc
+    declare dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi for
+    function getopts hash help history if in jobs kill let local logout mapfile popd printf pushd pwd read
+    readarray readonly return select set shift shopt source suspend test then time times trap true type
+    typeset ulimit umask unalias unset until wait while
+"""
+BUILTINS = frozenset(_WORDS.split())
+
+
+@dataclass
+class CommandStub:
+    """Answers calls of `command` in whose arguments, joined by spaces, `match` is found.
+
+    `delay`, `left` and `default` are as a Stub's. `calls`: the arguments of each call that it has answered.
+    """
+
+    command: str
+    match: str
+    answer: Answer
+    delay: float
+    left: int | None
+    default: bool
+    calls: list[list[str]] = field(default_factory=list)
+
+
+class Commands:
+    """Sandboxes answer by a table that they get with an exec, and tell of the calls when it ends."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()  # never given twice
+        self._versions = itertools.count(NO_COMMANDS.version + 1)
+        self._stubs: dict[int, CommandStub] = {}
+        self.table = NO_COMMANDS
+
+    def add(self, stub: CommandStub) -> int:
+        """Returns its number."""
+        number = next(self._numbers)
+        self._stubs[number] = stub
+        self._lay_out()
+        return number
+
+    def called(self, calls: Iterable[tuple[int, list[str]]]) -> None:
+        """What a sandbox has answered: the stub's number, and the arguments."""
+        counted = False
+        for number, words in calls:
+            stub = self._stubs.get(number)  # None: it was forgotten while the code ran
+            if stub is None:
+                continue
+            stub.calls.append(words)
+            if stub.left is not None:
+                # Sandboxes that ran at the same time may each have used the last.
+                stub.left = max(0, stub.left - 1)
+                counted = True
+        if counted:
+            self._lay_out()
+
+    def calls(self) -> list[tuple[int, list[list[str]]]]:
+        """The number of each, and the calls that it has answered."""
+        return [(number, stub.calls) for number, stub in self._stubs.items()]
+
+    def clear(self) -> None:
+        self._stubs.clear()
+        self.table = NO_COMMANDS
+
+    def _lay_out(self) -> None:
+        entries = [
+            {
+                "number": number,
+                "command": stub.command,
+                "match": stub.match,
+                "steps": stub.answer.steps(stub.delay),
+                "exit_code": stub.answer.exit_code,
+                "left": stub.left,
+            }
+            for number, stub in newest_first(self._stubs)
+        ]
+        self.table = CommandTable(next(self._versions), entries)

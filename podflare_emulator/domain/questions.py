@@ -1,0 +1,120 @@
+"""Questions to functions of a test's, which live in its process: it asks for the next one, and replies.
+
+The server waits for no function but in the exec that it was asked about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from podflare_emulator.answers import Answer
+from podflare_emulator.domain.errors import GuestFailed, InvalidRequest
+
+Asks = Literal["match", "answer"]
+
+
+@dataclass(frozen=True)
+class AskedExec:
+    """An exec that a function is asked about. `run_real` runs code in its sandbox, and is cancelled with the exec."""
+
+    code: str
+    language: str
+    sandbox: str
+    run_real: Callable[[str], Awaitable[Answer]]
+
+
+class _Question:
+    def __init__(self, asks: Asks, call: AskedExec) -> None:
+        self.asks = asks
+        self.call = call
+        self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.running: set[asyncio.Future[Answer]] = set()
+
+
+class Questions:
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._open: dict[int, _Question] = {}
+        self._waiting: dict[int, asyncio.Queue[int | None]] = {}  # by the stub that has the function
+
+    def expect(self, stub: int) -> None:
+        """Whoever has this stub's functions is going to ask for questions."""
+        self._waiting[stub] = asyncio.Queue()
+
+    async def ask(self, stub: int, asks: Asks, call: AskedExec) -> Any:
+        """Waits for the function's reply; raises GuestFailed with what it raised."""
+        number = next(self._numbers)
+        question = self._open[number] = _Question(asks, call)
+        self._waiting[stub].put_nowait(number)
+        try:
+            return await question.reply
+        finally:
+            del self._open[number]
+            for running in question.running:
+                running.cancel()
+
+    async def next(self, stub: int) -> dict[str, Any] | None:
+        """Waits for a question to this stub's functions; None when the stub is gone."""
+        while stub in self._waiting:
+            number = await self._waiting[stub].get()
+            if number in self._open:  # else its exec has ended meanwhile
+                question = self._open[number]
+                call = question.call
+                return {
+                    "question": number,
+                    "asks": question.asks,
+                    "code": call.code,
+                    "language": call.language,
+                    "sandbox": call.sandbox,
+                }
+        return None
+
+    def reply(self, number: int, result: Any, error: str | None) -> None:
+        """Silent where nobody waits for it any more."""
+        question = self._open.get(number)
+        if question is None or question.reply.done():
+            return
+        if error is not None:
+            question.reply.set_exception(GuestFailed(error))
+        elif question.asks == "match":
+            question.reply.set_result(bool(result))
+        else:
+            question.reply.set_result(_answer(result))
+
+    async def run_real(self, number: int, code: str | None) -> Answer:
+        """Runs the code, by default the exec's own, in the sandbox; raises InvalidRequest when the exec is over."""
+        over = InvalidRequest("run_real: the exec is over: its client has gone, or its sandbox")
+        question = self._open.get(number)
+        if question is None:
+            raise over
+        running = asyncio.ensure_future(question.call.run_real(question.call.code if code is None else code))
+        question.running.add(running)
+        await asyncio.wait([running])
+        question.running.discard(running)
+        if running.cancelled():
+            raise over
+        return running.result()
+
+    def clear(self) -> None:
+        """Their stubs are gone: nobody is going to reply."""
+        for question in self._open.values():
+            if not question.reply.done():
+                question.reply.set_exception(
+                    GuestFailed("the stub that was to answer is gone: the emulator was reset")
+                )
+        waiting, self._waiting = self._waiting, {}
+        for queue in waiting.values():
+            queue.put_nowait(None)
+
+
+def _answer(result: Any) -> Answer:
+    try:
+        answer = Answer(**result)
+        answer.check()
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"result: {error}") from None
+    return answer

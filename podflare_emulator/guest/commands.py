@@ -1,0 +1,164 @@
+"""Commands that a test answers: small programs, first on the sandbox's PATH, that say what they are to say.
+
+They are shell scripts, made from the host's table of answers, so that they need nothing of the sandbox's Python. Each
+call that is answered leaves a file with its arguments, and takes its number by that: a table's entry may be good for
+so many calls only, and they may come at the same time. Calls go to `posix`: a backend may have replaced those of `os`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import posix
+import shlex
+from collections.abc import Iterator
+
+from .base import STUBS
+from .protocol import Message
+
+_CALLS = f"{STUBS}/calls"
+
+_BEGINNING = """\
+#!/bin/sh
+# In place of a command that a test answers: Emulator.stub_command.
+stubs=${0%/*}
+claim() {  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments
+    call=$stubs/calls/$1 most=$2 number=0
+    shift 2
+    set -C
+    while [ "$number" != "$most" ]; do
+        number=$((number + 1))
+        [ -e "$call.$number" ] && continue
+        { printf '%s\\000' "$0" "$@" > "$call.$number"; } 2> /dev/null && return
+        [ -e "$call.$number" ] || return 0  # it cannot be written: the call is answered all the same
+    done
+    return 1
+}
+"""
+
+_ENTRY = """\
+case "$*" in *{match}*) if claim {number} '{left}' "$@"; then
+{steps}exit {exit_code}
+fi ;; esac
+"""
+
+_END = """\
+set -f
+IFS=:
+for directory in $PATH; do
+    program=${{directory:-.}}/{command}
+    [ -f "$program" ] && [ -x "$program" ] && ! [ "$program" -ef "$0" ] && exec "$program" "$@"
+done
+echo "{command}: command not found" >&2
+exit 127
+"""
+
+
+class Commands:
+    """Those of one sandbox. `wanted`: the table that is to be in force before code runs, if it is not yet."""
+
+    def __init__(self) -> None:
+        self.wanted: list[Message] | None = None
+        self._are_there = False
+        self._unreported: list[tuple[int, list[str]]] = []
+
+    def arrange(self, root: str) -> None:
+        """Below `root`; raises OSError."""
+        if self.wanted is None:
+            return
+        root = root.rstrip("/")
+        self._collect(root)
+        _remove(root + _CALLS)
+        _remove(root + STUBS)
+        self._are_there = bool(self.wanted)
+        if self._are_there:
+            posix.mkdir(root + STUBS)
+            posix.mkdir(root + _CALLS)
+            posix.chmod(root + _CALLS, 0o777)  # whoever calls leaves a file there
+        scripts: dict[str, list[Message]] = {}
+        for entry in self.wanted:
+            scripts.setdefault(entry["command"], []).append(entry)
+        for command, entries in scripts.items():
+            _write(f"{root}{STUBS}/{command}", _script(command, entries))
+        self.wanted = None
+
+    def report(self, root: str) -> Message:
+        """The calls since the last report, for the host."""
+        self._collect(root.rstrip("/"))
+        calls, self._unreported = self._unreported, []
+        return {"called": calls} if calls else {}
+
+    def forget(self, root: str) -> None:
+        """The sandbox's files are a copy of another's, which is going to report the calls that it has answered."""
+        self._are_there = posix.access(root.rstrip("/") + _CALLS, posix.F_OK)
+        self.report(root)
+
+    def _collect(self, root: str) -> None:
+        if not self._are_there:
+            return
+        for number, _, name in sorted(_calls(root + _CALLS)):
+            with contextlib.suppress(OSError):  # as above
+                words = _take(f"{root}{_CALLS}/{name}")
+                if words:
+                    self._unreported.append((number, words[1:]))
+
+
+def _script(command: str, entries: list[Message]) -> str:
+    answers = [
+        _ENTRY.format(
+            match=shlex.quote(entry["match"]),
+            number=entry["number"],
+            left="" if entry["left"] is None else entry["left"],
+            steps="".join(_step(*step) for step in entry["steps"]),
+            exit_code=entry["exit_code"],
+        )
+        for entry in entries
+    ]
+    return "".join([_BEGINNING, *answers, _END.format(command=command)])
+
+
+def _step(pause: float, stream: str, lines: list[str]) -> str:
+    """`command -p`: the system's sleep, whatever the sandbox's PATH is."""
+    waits = f"command -p sleep {pause:.3f}\n" if pause else ""
+    where = " >&2" if stream == "stderr" else ""
+    says = "printf '%s\\n' {}{}\n".format(shlex.quote("\n".join(lines)), where) if lines else ""
+    return waits + says
+
+
+def _calls(directory: str) -> Iterator[tuple[int, int, str]]:
+    """The entry's number, which of its calls it is, and the file's name."""
+    with contextlib.suppress(OSError):  # the user's code has removed it
+        for name in posix.listdir(directory):
+            entry, _, number = name.partition(".")
+            if entry.isdigit() and number.isdigit():
+                yield int(entry), int(number), name
+
+
+def _remove(directory: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for name in posix.listdir(directory):
+            posix.unlink(f"{directory}/{name}")
+        posix.rmdir(directory)
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, 0o755)
+    try:
+        posix.fchmod(descriptor, 0o755)
+        data = text.encode("utf-8", "replace")
+        while data:
+            data = data[posix.write(descriptor, data) :]
+    finally:
+        posix.close(descriptor)
+
+
+def _take(path: str) -> list[str]:
+    """The words of a call, whose file is empty from now on; none if it is already, or is just being written."""
+    descriptor = posix.open(path, posix.O_RDWR)
+    try:
+        data = posix.read(descriptor, posix.fstat(descriptor).st_size)
+        if not data.endswith(b"\0"):
+            return []
+        posix.ftruncate(descriptor, 0)
+        return [word.decode("utf-8", "replace") for word in data[:-1].split(b"\0")]
+    finally:
+        posix.close(descriptor)
