@@ -196,6 +196,7 @@ class Emulator:
         delay: float = 0,
         times: int | None = None,
         default: bool = False,
+        answer: None = None,
     ) -> CommandStub:
         """Until the next reset, answers a command wherever in a sandbox it is called by its name.
 
@@ -210,9 +211,17 @@ class Emulator:
             match: A part of its arguments, joined by spaces.
             times: How many calls it answers; by default all. Sandboxes that run at the same time do not know of each
                 other's calls before their execs have ended.
+            answer: Refused: a function cannot be asked from inside a sandbox. Stub the code that calls the command.
 
         The others are as those of `stub`.
         """
+        if answer is not None:
+            raise EmulatorError(
+                "answer: a command is answered in the sandbox, where no function can be called; give stdout, stderr "
+                "and exit_code, or stub the code that calls it: stub(..., answer=...)"
+            )
+        if not isinstance(match, str):
+            raise EmulatorError(f"match: expected a part of the command's arguments, got {match!r}")
         check_answer(stdout, stderr, exit_code, delay)
         number = self._call(
             "add_command_stub",
@@ -235,7 +244,7 @@ class Emulator:
         unused = [stub.described for stub in self._stubs if not stub.used]
         if unused:
             ran = "\n".join(f"  {one!r}" for one in self.execs()) or "  nothing"
-            raise AssertionError(f"no exec matched the stub(s) {', '.join(unused)}; what ran:\n{ran}")
+            raise AssertionError(f"nothing matched the stub(s) {', '.join(unused)}; what ran:\n{ran}")
 
     def execs(
         self,

@@ -95,7 +95,7 @@ def test_a_stub_that_answered_nothing_is_named_with_what_ran(emulator: Emulator,
     sandbox.run_code("print('pip  install')")
     with pytest.raises(AssertionError) as raised:
         emulator.assert_all_stubs_used()
-    assert "no exec matched the stub(s) 'pip install' (bash)" in str(raised.value)
+    assert "nothing matched the stub(s) 'pip install' (bash)" in str(raised.value)
     assert "python: print('pip install')" in str(raised.value)
     sandbox.run_code("pip install x", "bash")
     emulator.assert_all_stubs_used()

@@ -1,0 +1,251 @@
+"""Shell commands that a test answers by name, on every isolation backend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from podflare import Sandbox
+from podflare_emulator.emulator import Emulator, EmulatorError
+
+PYTHON = """
+import os, shutil, subprocess
+print(subprocess.run(["aws", "s3", "ls"], capture_output=True, text=True).stdout, end="")
+print(subprocess.run("aws shell", shell=True, capture_output=True, text=True).stdout, end="")
+print(subprocess.run(["aws"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True).stdout, end="")
+print(os.system("aws system") >> 8, shutil.which("aws") is not None, flush=True)
+"""
+
+
+@pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
+def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    emulator = Emulator(isolation=request.param)
+    try:
+        emulator.start()
+    except EmulatorError as error:
+        pytest.skip(str(error))
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def emulator(server: Emulator) -> Iterator[Emulator]:
+    with server.redirect_clients():
+        yield server
+    server.reset()
+
+
+@pytest.fixture
+def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def any_emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator, emulator.redirect_clients():
+        yield emulator
+
+
+def bash(sandbox: Sandbox, code: str) -> str:
+    return sandbox.run_code(code, "bash").stdout
+
+
+def test_a_command_is_answered_inside_a_script_whose_rest_runs(emulator: Emulator, sandbox: Sandbox) -> None:
+    pip = emulator.stub_command("pip", stdout="Collecting x\nDone", stderr="it's a 'notice'", exit_code=3)
+    result = sandbox.run_code("pip install 'a b' x || echo $?; python -c 'print(6 * 7)'", "bash")
+    assert (result.stdout, result.stderr) == ("Collecting x\nDone\n3\n42", "it's a 'notice'")
+    assert pip.calls == [["install", "a b", "x"]]
+    assert pip.used == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sh -c 'aws one'",
+        "bash -c 'aws one'",
+        "env aws one",
+        "echo one | xargs aws",
+        "f() { aws one; }; f",
+        "timeout 60 aws one",
+        "eval 'aws one'",
+        "(exec aws one)",
+        "echo $(aws one)",
+        "printf '#!/bin/bash\\naws one' > /root/run.sh; bash /root/run.sh",
+        "printf '#!/bin/bash\\naws one' > /root/run.sh; chmod +x /root/run.sh; /root/run.sh",
+        "aws one & wait",
+    ],
+)
+def test_it_is_answered_wherever_it_is_called_by_name(
+    emulator: Emulator, sandbox: Sandbox, code: str
+) -> None:
+    aws = emulator.stub_command("aws", stdout="from the cloud")
+    assert bash(sandbox, code) == "from the cloud"
+    assert aws.calls == [["one"]]
+
+
+def test_it_is_answered_to_python_code(emulator: Emulator, sandbox: Sandbox) -> None:
+    aws = emulator.stub_command("aws", stdout="from the cloud", exit_code=4)
+    assert sandbox.run_code(PYTHON).stdout.splitlines() == [*["from the cloud"] * 4, "4 True"]
+    assert aws.calls == [["s3", "ls"], ["shell"], [], ["system"]]
+
+
+def test_arguments_arrive_as_they_were_given(emulator: Emulator, sandbox: Sandbox) -> None:
+    aws = emulator.stub_command("aws")
+    bash(sandbox, "aws '' 'two\nlines' é \"it's\" '*' -n; aws")
+    assert aws.calls == [["", "two\nlines", "é", "it's", "*", "-n"], []]
+
+
+def test_what_does_not_match_is_the_real_command(emulator: Emulator, sandbox: Sandbox) -> None:
+    emulator.stub_command("python3", match="-m pip install", stdout="Done")
+    emulator.stub_command("nothing-of-that-name", match="x")
+    assert bash(sandbox, "python3 -m pip install x; python3 -c 'print(1)'") == "Done\n1"
+    result = sandbox.run_code("nothing-of-that-name y", "bash")
+    assert (result.stderr, result.exit_code) == ("nothing-of-that-name: command not found", 127)
+
+
+def test_the_newest_that_matches_answers_as_often_as_it_may(emulator: Emulator, sandbox: Sandbox) -> None:
+    emulator.stub_command("curl", stdout="default", default=True)
+    emulator.stub_command("curl", stdout="page")
+    failing = emulator.stub_command("curl", match="https:", stdout="503", exit_code=22, times=3)
+    assert bash(sandbox, "curl https://a; curl ftp://b; curl https://c") == "503\npage\n503"
+    assert bash(sandbox, "curl https://d; curl https://e") == "503\npage"
+    assert failing.calls == [["https://a"], ["https://c"], ["https://d"]]
+    emulator.assert_all_stubs_used()
+
+
+def test_calls_at_the_same_time_are_all_told_and_count(emulator: Emulator, sandbox: Sandbox) -> None:
+    twice = emulator.stub_command("aws", stdout="first", times=2)
+    said = bash(sandbox, "for n in 1 2 3 4 5 6; do (aws $n || echo none) 2> /dev/null & done; wait")
+    assert sorted(said.split()) == ["first", "first", "none", "none", "none", "none"]
+    assert twice.used == 2
+
+
+def test_an_answer_takes_its_time_and_is_streamed(emulator: Emulator, sandbox: Sandbox) -> None:
+    emulator.stub_command("train", stdout=["one", 0.05, "three"], stderr=[0.02, "two"], delay=0.01)
+    said = [event.data for event in sandbox.run_code_stream("train 2>&1", "bash")]
+    assert said == ["one", "two", "three", 0]
+    emulator.stub_command("train", stdout=["begun", 3600])
+    events = sandbox.run_code_stream("train", "bash")
+    assert next(events).data == "begun"
+    events.close()
+    assert bash(sandbox, "echo its turn") == "its turn"
+
+
+def test_a_sandbox_of_before_and_its_forks_obey(emulator: Emulator, sandbox: Sandbox) -> None:
+    bash(sandbox, "true")
+    (early,) = sandbox.fork()
+    git = emulator.stub_command("git", stdout="cloned", times=3)
+    assert bash(sandbox, "git 1") == "cloned"
+    with early, sandbox.fork()[0] as late:
+        assert bash(early, "git 2") == "cloned"
+        assert bash(late, "git 3") == "cloned"
+        assert sandbox.diff(late) == {"added": [], "removed": [], "modified": []}
+        assert "cloned" not in bash(late, "git --version")
+    assert git.calls == [["1"], ["2"], ["3"]]
+
+
+def test_a_call_in_the_background_is_told_once(emulator: Emulator, sandbox: Sandbox) -> None:
+    aws = emulator.stub_command("aws")
+    bash(sandbox, "mkfifo /tmp/go; (read < /tmp/go; aws late; echo > /tmp/go) &")
+    bash(sandbox, "true")
+    assert aws.calls == []
+    bash(sandbox, "echo > /tmp/go; read < /tmp/go")
+    (child,) = sandbox.fork()
+    with child:
+        bash(child, "true")
+    assert aws.calls == [["late"]]
+
+
+def test_they_are_gone_after_a_reset(emulator: Emulator, sandbox: Sandbox) -> None:
+    aws = emulator.stub_command("aws", stdout="from the cloud")
+    assert bash(sandbox, "aws; ls -a / /root /tmp | grep stubs") == "from the cloud"
+    emulator.reset(keep=[sandbox.id])
+    assert bash(sandbox, "aws || ls -A /.venv").split() == ["bin", "lib", "pyvenv.cfg"]
+    with pytest.raises(EmulatorError, match="the stub of the command 'aws' is gone: the emulator was reset"):
+        _ = aws.calls
+
+
+def test_code_that_removes_them_gets_the_real_ones(emulator: Emulator, sandbox: Sandbox) -> None:
+    aws = emulator.stub_command("aws")
+    assert sandbox.run_code("aws; rm -r /.venv/stubs; aws", "bash").exit_code == 127
+    emulator.stub_command("aws", stdout="there again")
+    assert bash(sandbox, "aws") == "there again"
+    assert aws.used == 0
+
+
+def test_one_that_was_not_called_is_named(any_emulator: Emulator) -> None:
+    any_emulator.stub_command("pip", match="install")
+    with Sandbox() as sandbox:
+        bash(sandbox, "echo pip install")
+        with pytest.raises(AssertionError) as raised:
+            any_emulator.assert_all_stubs_used()
+    assert "nothing matched the stub(s) of the command 'pip' with 'install'; what ran:" in str(raised.value)
+
+
+def test_a_fork_by_replay_is_answered_what_it_was_the_first_time() -> None:
+    with Emulator(fork_engine="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
+        aws = emulator.stub_command("aws", stdout="once", times=1)
+        ask = "import subprocess; said = subprocess.run(['aws'], capture_output=True, text=True).stdout"
+        sandbox.run_code(ask)
+        aws_now = emulator.stub_command("aws", stdout="now")
+        (child,) = sandbox.fork()
+        with child:
+            assert child.run_code("print(said)").stdout == "once\n"
+            assert bash(child, "aws child") == "now"
+        assert (aws.calls, aws_now.calls) == ([[]], [["child"]])
+
+
+def test_a_server_in_a_process_answers_them_too() -> None:
+    with Emulator(server="process") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
+        aws = emulator.stub_command("aws", stdout=("a", "b"))
+        assert bash(sandbox, "aws x") == "a\nb"
+        assert aws.calls == [["x"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("/usr/bin/pip", {}, "expected a program's name such as pip, without a path, got '/usr/bin/pip'"),
+        ("pip install", {}, "expected a program's name such as pip"),
+        ("", {}, "expected a program's name"),
+        (None, {}, "expected a program's name such as pip, without a path, got None"),
+        ("echo", {}, "echo is bash's own and not looked up on the PATH; stub the code that calls it"),
+        ("bash", {}, "bash is bash's own"),
+        (
+            "pip",
+            {"match": re.compile("x")},
+            "match: expected a part of the command's arguments, got re.compile('x')",
+        ),
+        ("pip", {"stdout": print}, "stdout: expected text, or a list of texts and seconds"),
+        ("pip", {"stdout": "a\0b"}, "cannot hold a NUL character"),
+        ("pip", {"exit_code": -1}, "exit_code: expected 0 to 255, got -1"),
+        ("pip", {"delay": "1"}, "delay: expected seconds, 0 or more, got '1'"),
+        ("pip", {"times": 0}, "times: expected 1 or more, got 0"),
+        (
+            "pip",
+            {"answer": lambda call: ""},
+            "answer: a command is answered in the sandbox, where no function",
+        ),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(
+    any_emulator: Emulator, command: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EmulatorError, match=re.escape(message)):
+        any_emulator.stub_command(command, **options)
+
+
+def test_the_control_api_takes_and_refuses_the_same(any_emulator: Emulator) -> None:
+    def control(name: str, **arguments: Any) -> httpx.Response:
+        return httpx.post(f"{any_emulator.url}/_emulator/{name}", json=arguments)
+
+    number = control("add_command_stub", command="aws", stdout=["a", 0.01, "b"]).json()["result"]
+    with Sandbox() as sandbox:
+        assert bash(sandbox, "aws x") == "a\nb"
+    assert control("command_calls").json() == {"result": [[number, [["x"]]]]}
+    assert control("add_command_stub", command="a/b").status_code == 400
