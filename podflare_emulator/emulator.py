@@ -239,6 +239,18 @@ class Emulator:
             self._stubs.append(stub)
         return stub
 
+    @contextmanager
+    def only_default_stubs(self) -> Iterator[None]:
+        """Inside, the others answer nothing: what is prepared there is to outlive the test that has them."""
+        if not self._stubs:
+            yield
+            return
+        self._call("leave_only_default_stubs", only=True)
+        try:
+            yield
+        finally:
+            self._call("leave_only_default_stubs", only=False)
+
     def assert_all_stubs_used(self) -> None:
         """Raises AssertionError, naming them, for stubs that have answered nothing, and shows what did run."""
         unused = [stub.described for stub in self._stubs if not stub.used]

@@ -44,6 +44,7 @@ class Commands:
         self._numbers = itertools.count()  # never given twice
         self._versions = itertools.count(NO_COMMANDS.version + 1)
         self._stubs: dict[int, CommandStub] = {}
+        self._only_defaults = False
         self.table = NO_COMMANDS
 
     def add(self, stub: CommandStub) -> int:
@@ -72,9 +73,13 @@ class Commands:
         """The number of each, and the calls that it has answered."""
         return [(number, stub.calls) for number, stub in self._stubs.items()]
 
+    def leave_only_defaults(self, only: bool) -> None:
+        self._only_defaults = only
+        self._lay_out()
+
     def clear(self) -> None:
         self._stubs.clear()
-        self.table = NO_COMMANDS
+        self.leave_only_defaults(False)
 
     def _lay_out(self) -> None:
         entries = [
@@ -87,5 +92,6 @@ class Commands:
                 "left": stub.left,
             }
             for number, stub in newest_first(self._stubs)
+            if stub.default or not self._only_defaults
         ]
-        self.table = CommandTable(next(self._versions), entries)
+        self.table = CommandTable(next(self._versions), entries) if entries else NO_COMMANDS

@@ -138,6 +138,11 @@ class Control:
         """The number of each stub, and how often it has answered."""
         return self._registry.stubs.used()
 
+    async def leave_only_default_stubs(self, only: bool) -> None:
+        """True: none answers that is no default, of execs and of commands, until this is called with false."""
+        self._registry.stubs.only_defaults = only
+        self._registry.commands.leave_only_defaults(only)
+
     async def next_question(self, stub: int) -> dict[str, Any] | None:
         """Waits until an exec is to be decided by this stub's functions; None when the stub is gone.
 

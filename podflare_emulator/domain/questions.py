@@ -16,6 +16,8 @@ from podflare_emulator.domain.errors import GuestFailed, InvalidRequest
 
 Asks = Literal["match", "answer"]
 
+_GONE = "the stub that was to answer is gone: the emulator was reset"
+
 
 @dataclass(frozen=True)
 class AskedExec:
@@ -47,6 +49,8 @@ class Questions:
 
     async def ask(self, stub: int, asks: Asks, call: AskedExec) -> Any:
         """Waits for the function's reply; raises GuestFailed with what it raised."""
+        if stub not in self._waiting:
+            raise GuestFailed(_GONE)
         number = next(self._numbers)
         question = self._open[number] = _Question(asks, call)
         self._waiting[stub].put_nowait(number)
@@ -103,9 +107,7 @@ class Questions:
         """Their stubs are gone: nobody is going to reply."""
         for question in self._open.values():
             if not question.reply.done():
-                question.reply.set_exception(
-                    GuestFailed("the stub that was to answer is gone: the emulator was reset")
-                )
+                question.reply.set_exception(GuestFailed(_GONE))
         waiting, self._waiting = self._waiting, {}
         for queue in waiting.values():
             queue.put_nowait(None)

@@ -61,6 +61,7 @@ class Stubs:
             itertools.count()
         )  # never given twice: whoever holds one of a stub that is gone must learn it
         self._stubs: dict[int, Stub] = {}
+        self.only_defaults = False
         self.questions = Questions()
 
     def __bool__(self) -> bool:
@@ -81,6 +82,8 @@ class Stubs:
         """
         for number, stub in newest_first(self._stubs):
             if stub.left == 0 or stub.language not in (None, call.language):
+                continue
+            if self.only_defaults and not stub.default:
                 continue
             try:
                 if not await self._matches(number, stub, call) or stub.left == 0:  # used up meanwhile
@@ -108,5 +111,6 @@ class Stubs:
         return [(number, stub.used) for number, stub in self._stubs.items()]
 
     def clear(self) -> None:
+        self.only_defaults = False
         self._stubs.clear()
         self.questions.clear()

@@ -249,3 +249,14 @@ def test_the_control_api_takes_and_refuses_the_same(any_emulator: Emulator) -> N
         assert bash(sandbox, "aws x") == "a\nb"
     assert control("command_calls").json() == {"result": [[number, [["x"]]]]}
     assert control("add_command_stub", command="a/b").status_code == 400
+
+
+def test_only_the_defaults_answer_what_is_prepared_for_other_tests(any_emulator: Emulator) -> None:
+    any_emulator.stub("ask", stdout="default", default=True)
+    any_emulator.stub_command("aws", stdout="default", default=True)
+    with Sandbox() as sandbox:
+        any_emulator.stub("ask", stdout="the test's")
+        any_emulator.stub_command("aws", stdout="the test's")
+        with any_emulator.only_default_stubs():
+            assert (sandbox.run_code("ask").stdout, bash(sandbox, "aws")) == ("default", "default")
+        assert (sandbox.run_code("ask").stdout, bash(sandbox, "aws")) == ("the test's", "the test's")
