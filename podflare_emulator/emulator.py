@@ -12,7 +12,8 @@ from podflare_emulator.answers import Output
 from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.files import Files
 from podflare_emulator.functions import AnswerFunction, Functions, Match
-from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork
+from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
+from podflare_emulator.lineage import Tree
 from podflare_emulator.origins import Origin, Origins
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
@@ -255,7 +256,7 @@ class Emulator:
         """Raises AssertionError, naming them, for stubs that have answered nothing, and shows what did run."""
         unused = [stub.described for stub in self._stubs if not stub.used]
         if unused:
-            ran = "\n".join(f"  {one!r}" for one in self.execs()) or "  nothing"
+            ran = _listed(self.execs())
             raise AssertionError(f"nothing matched the stub(s) {', '.join(unused)}; what ran:\n{ran}")
 
     def execs(
@@ -300,6 +301,25 @@ class Emulator:
             if wanted in (None, one.sandbox) and call in (None, one.call) and status in (None, one.status)
         ]
 
+    def the_exec(
+        self,
+        *,
+        sandbox: str | HasId | None = None,
+        language: Literal["python", "bash"] | None = None,
+        code: str | None = None,
+    ) -> Exec:
+        """The one exec that `execs` finds. Raises AssertionError, which shows what did run, for none or several."""
+        found = self.execs(sandbox=sandbox, language=language, code=code)
+        if len(found) == 1:
+            return found[0]
+        wanted = {"sandbox": id_of(sandbox), "language": language, "code": code}
+        asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
+        ran = _listed(found or self.execs())
+        raise AssertionError(
+            f"expected one exec with {asked or 'any code'}, found {len(found)}"
+            f"{'' if found else '; what ran'}:\n{ran}"
+        )
+
     @property
     def forks(self) -> list[Fork]:
         """Every fork since the last reset."""
@@ -309,6 +329,34 @@ class Emulator:
     def merges(self) -> list[Merge]:
         """Every merge since the last reset."""
         return [Merge(**entry) for entry in self._call("merges")]
+
+    def tree(self) -> Tree:
+        """The sandboxes since the last reset: who was forked from whom, and what became of each.
+
+        print(emulator.tree()) draws it in text; `emulator.tree().mermaid()` for a Markdown page.
+        """
+        return Tree.of(self._call("sandboxes"))
+
+    def report(self) -> str:
+        """The journal as text, as it stands in the report of a test that has failed; empty if nothing has happened."""
+        forks = self.forks
+        told = report(self.execs(), forks, self.merges, self.requests())
+        return f"{self.tree()}\n\n{told}" if forks else told
+
+    @contextmanager
+    def lasting_ids(self) -> Iterator[None]:
+        """Inside, sandboxes are made that are to be kept at a reset.
+
+        With a seed, the ids that a test sees do not depend on whether it was the first to need them.
+        """
+        if self.settings.seed is None:
+            yield
+            return
+        self._call("lasting_ids", lasting=True)
+        try:
+            yield
+        finally:
+            self._call("lasting_ids", lasting=False)
 
     def exempt_from_patchers(self) -> None:
         """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.
@@ -335,6 +383,10 @@ class Emulator:
         if self._server is None:
             raise EmulatorError("this emulator is not running; start it, or use it in a with block")
         return self._server.call(name, arguments)
+
+
+def _listed(execs: list[Exec]) -> str:
+    return "\n".join(f"  {one!r}" for one in execs) or "  nothing"
 
 
 _SERVERS: dict[str, type[ServerThread | ServerProcess]] = {"thread": ServerThread, "process": ServerProcess}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -34,6 +35,7 @@ class Exec:
     Attributes:
         sandbox: Id of the sandbox; `parent`: of the one that it was forked from, if it was.
         started, ended: ms since the epoch; `ended` is None while the code runs.
+        number: Its place among the requests, execs, forks and merges of the journal.
         truncated: Whether `code` or `events` lack what comes after 65,536 characters.
         stub: What answered it, as it was given to `Emulator.stub`; None if it was run.
         error: Of an exec that failed instead of being answered.
@@ -49,6 +51,7 @@ class Exec:
     truncated: bool
     stub: str | None
     error: str | None
+    number: int
 
     @property
     def exit_code(self) -> int | None:
@@ -93,6 +96,7 @@ class Request:
         broken: Whether the answer ended before it was whole: its connection was cut, by either side.
         started, ended: ms since the epoch; `ended` is None while it is served.
         traceparent: The W3C trace context that it carried.
+        number: As of an exec.
     """
 
     method: str
@@ -107,6 +111,7 @@ class Request:
     started: int
     ended: int | None
     traceparent: str | None
+    number: int
 
     @property
     def duration_ms(self) -> int | None:
@@ -130,18 +135,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Fork:
-    """Ids."""
+    """Ids, and when it was done (ms since the epoch). `number`: as of an exec."""
 
     parent: str
     children: tuple[str, ...]
+    at: int
+    number: int
 
 
 @dataclass(frozen=True)
 class Merge:
-    """Ids; the winner's is gone."""
+    """Ids, of which the winner's is gone, and when it was done (ms since the epoch). `number`: as of an exec."""
 
     parent: str
     winner: str
+    at: int
+    number: int
 
 
 def read_exec(entry: dict[str, Any]) -> Exec:
@@ -150,19 +159,30 @@ def read_exec(entry: dict[str, Any]) -> Exec:
 
 
 def read_fork(entry: dict[str, Any]) -> Fork:
-    return Fork(entry["parent"], tuple(entry["children"]))
+    return Fork(**{**entry, "children": tuple(entry["children"])})
 
 
-def report(execs: list[Exec], forks: list[Fork], merges: list[Merge]) -> str:
-    """The journal as text, for the report of a test that has failed."""
-    lines = [_told(one) for one in execs]
-    lines += [
-        f"fork of {fork.parent[:12]}: {', '.join(child[:12] for child in fork.children)}" for fork in forks
+def report(
+    execs: Sequence[Exec], forks: Sequence[Fork], merges: Sequence[Merge], requests: Sequence[Request]
+) -> str:
+    """The journal as text, in order: what ran, forks and merges, and the requests that were refused or broken off."""
+    told = [
+        (fork.number, f"fork of {_short(fork.parent)}: {', '.join(map(_short, fork.children))}")
+        for fork in forks
     ]
-    lines += [f"merge of {merge.winner[:12]} into {merge.parent[:12]}" for merge in merges]
-    return "\n".join(lines)
+    told += [
+        (merge.number, f"merge of {_short(merge.winner)} into {_short(merge.parent)}") for merge in merges
+    ]
+    told += [(one.number, _with(one.error, one)) for one in requests if one.refused]
+    told += [
+        (one.number, _with(one.stderr.rpartition("\n")[2] if one.exit_code else None, one)) for one in execs
+    ]
+    return "\n".join(text for _, text in sorted(told, key=lambda entry: entry[0]))
 
 
-def _told(one: Exec) -> str:
-    reason = one.stderr.rpartition("\n")[2]
-    return f"{one!r}\n    {reason}" if one.exit_code and reason else repr(one)
+def _with(reason: str | None, one: Exec | Request) -> str:
+    return f"{one!r}\n    {reason}" if reason else repr(one)
+
+
+def _short(sandbox: str) -> str:
+    return sandbox[:12]

@@ -115,6 +115,7 @@ class ServerThread:
             self._settings.pool_size,
             egress=self._settings.egress,
             fork_engine=self._settings.fork_engine,
+            seed=self._settings.seed,
         )
         registry.warm(launched.guest)
         record = Requests()

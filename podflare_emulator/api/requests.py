@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.types import Scope
 
-from podflare_emulator.domain.events import now
+from podflare_emulator.domain.events import next_number, now
 
 _REQUESTS = 2_000  # an emulator may run for days; a test asks about its own few
 _BODY = 4_096  # bytes; of a longer one only the size is kept
@@ -29,6 +29,7 @@ class Request:
         "error",
         "made",
         "method",
+        "number",
         "path",
         "size",
         "started",
@@ -41,6 +42,7 @@ class Request:
         self.method = method
         self.path = path
         self.trace = trace
+        self.number = next_number()
         self.started = now()
         self.ended: int | None = None
         self.status: int | None = None
@@ -70,6 +72,7 @@ class Request:
             "started": self.started,
             "ended": self.ended,
             "traceparent": self.trace,
+            "number": self.number,
         }
 
 

@@ -17,6 +17,7 @@ from podflare_emulator.domain.commands import BUILTINS, CommandStub
 from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.stubs import Stub
+from podflare_emulator.lineage import Tree
 from podflare_emulator.settings import sandbox_path
 
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -46,6 +47,7 @@ class Control:
         self._registry.arrange_egress(True)
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
+        self._registry.ids.restart()
         self._requests.clear()
         return destroyed
 
@@ -58,12 +60,25 @@ class Control:
         return self._registry.ledger.execs()
 
     async def forks(self) -> list[dict[str, Any]]:
-        """Every fork since the last reset: `parent` and `children`."""
+        """Every fork since the last reset: `parent`, `children`, `at` (ms), and its `number` in the journal."""
         return self._registry.ledger.forks()
 
     async def merges(self) -> list[dict[str, Any]]:
-        """Every merge since the last reset: `parent` and `winner`."""
+        """Every merge since the last reset: `parent`, `winner`, `at` (ms), and its `number` in the journal."""
         return self._registry.ledger.merges()
+
+    async def sandboxes(self) -> list[dict[str, Any]]:
+        """Every sandbox that something has happened to since the last reset, oldest first, and what became of it."""
+        return self._registry.lives()
+
+    async def tree(self) -> dict[str, str]:
+        """The same as a drawing: as `text`, and for `mermaid`."""
+        tree = Tree.of(self._registry.lives())
+        return {"text": str(tree), "mermaid": tree.mermaid()}
+
+    async def lasting_ids(self, lasting: bool) -> None:
+        """While it is so, sandboxes are made that are to be kept at a reset, and take no ids from the tests'."""
+        self._registry.ids.lasting = lasting
 
     async def clear_files(self) -> None:
         """Sandboxes created from now on have none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -78,6 +79,9 @@ class Journal:
 def weight(events: list[Event]) -> int:
     """How many characters the events hold."""
     return sum(len(event.data) for event in events if isinstance(event.data, str))
+
+
+next_number = itertools.count().__next__  # in a journal: milliseconds cannot tell what came first
 
 
 def now() -> int:

@@ -1,13 +1,16 @@
-"""What has happened in an emulator, in order: execs, forks and merges, for the author of a test to ask about."""
+"""What has happened in an emulator, in order: execs, forks and merges, and the lives of its sandboxes.
+
+For the author of a test to ask about.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
-from podflare_emulator.domain.events import Event, now, weight
+from podflare_emulator.domain.events import Event, next_number, now, weight
 
 # An emulator may run for days; a test asks about its own few execs.
 _ENTRIES = 2_000
@@ -31,6 +34,7 @@ class Exec:
     truncated: bool = False
     stub: str | None = None
     error: str | None = None
+    number: int = field(default_factory=next_number)
     _characters: int = 0
 
     def add(self, events: list[Event]) -> None:
@@ -59,44 +63,93 @@ class Exec:
             "truncated": self.truncated,
             "stub": self.stub,
             "error": self.error,
+            "number": self.number,
         }
+
+
+@dataclass
+class Life:
+    """One sandbox, from its birth on. `reason`: how its interpreter died. `into`: the id that its machine has now."""
+
+    sandbox: str
+    parent: str | None
+    template: str
+    created: int = field(default_factory=now)
+    ended: int | None = None
+    state: Literal["open", "closed", "died", "merged"] = "open"
+    reason: str | None = None
+    into: str | None = None
+    execs: int = 0
 
 
 class Ledger:
     def __init__(self) -> None:
-        self._parents: dict[str, str] = {}
+        self._lives: dict[str, Life] = {}
+        # Of those that were open when it was cleared: nothing has happened to them since.
+        self._earlier: dict[str, Life] = {}
         self._execs: deque[Exec] = deque(maxlen=_ENTRIES)
-        self._forks: deque[tuple[str, list[str]]] = deque(maxlen=_ENTRIES)
-        self._merges: deque[tuple[str, str]] = deque(maxlen=_ENTRIES)
+        self._forks: deque[dict[str, Any]] = deque(maxlen=_ENTRIES)
+        self._merges: deque[dict[str, Any]] = deque(maxlen=_ENTRIES)
 
     def exec(self, sandbox: str, language: str, code: str) -> Exec:
         """An exec that starts now; it is told its events."""
-        entry = Exec(sandbox, self._parents.get(sandbox), language, code[:_CHARACTERS])
+        life = self._life(sandbox)
+        life.execs += 1
+        entry = Exec(sandbox, life.parent, language, code[:_CHARACTERS])
         entry.truncated = len(code) > _CHARACTERS
         self._execs.append(entry)
         return entry
 
+    def create(self, sandbox: str, template: str) -> None:
+        self._add(Life(sandbox, None, template))
+
     def fork(self, parent: str, children: Iterable[str]) -> None:
         children = list(children)
-        self._parents.update(dict.fromkeys(children, parent))
-        self._forks.append((parent, children))
+        template = self._life(parent).template
+        for child in children:
+            self._add(Life(child, parent, template))
+        self._forks.append({"parent": parent, "children": children, "at": now(), "number": next_number()})
 
     def merge(self, parent: str, winner: str) -> None:
-        self._merges.append((parent, winner))
+        self._life(parent)
+        life = self._life(winner)
+        life.state, life.into, life.ended = "merged", parent, now()
+        self._merges.append({"parent": parent, "winner": winner, "at": now(), "number": next_number()})
+
+    def end(self, sandbox: str, died: str | None = None) -> None:
+        """It was destroyed; `died`: how its interpreter had ended before."""
+        life = self._life(sandbox)
+        life.state, life.reason, life.ended = "died" if died else "closed", died, now()
+
+    def lives(self) -> list[dict[str, Any]]:
+        """Of every sandbox that something has happened to, oldest first."""
+        return [asdict(life) for life in self._lives.values()]
 
     def execs(self) -> list[dict[str, Any]]:
         return [entry.described() for entry in self._execs]
 
     def forks(self) -> list[dict[str, Any]]:
-        return [{"parent": parent, "children": children} for parent, children in self._forks]
+        return [*self._forks]
 
     def merges(self) -> list[dict[str, Any]]:
-        return [{"parent": parent, "winner": winner} for parent, winner in self._merges]
+        return [*self._merges]
 
     def clear(self) -> None:
+        lives = {**self._earlier, **self._lives}
+        self._earlier = {
+            life.sandbox: replace(life, execs=0) for life in lives.values() if life.ended is None
+        }
+        self._lives = {}
         for entries in (self._execs, self._forks, self._merges):
             entries.clear()
 
-    def forget(self, sandbox: str) -> None:
-        """Nobody can fork or run it any more."""
-        self._parents.pop(sandbox, None)
+    def _life(self, sandbox: str) -> Life:
+        if sandbox not in self._lives:
+            self._add(self._earlier.pop(sandbox))
+        return self._lives[sandbox]
+
+    def _add(self, life: Life) -> None:
+        self._lives[life.sandbox] = life
+        if len(self._lives) > _ENTRIES:
+            ended = (sandbox for sandbox, life in self._lives.items() if life.ended is not None)
+            self._lives.pop(next(ended, ""), None)

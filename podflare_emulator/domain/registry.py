@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from podflare_emulator.domain.commands import Commands
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
 from podflare_emulator.domain.history import History
+from podflare_emulator.domain.ids import Ids
 from podflare_emulator.domain.ledger import Ledger
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.pool import Pool
@@ -56,10 +57,10 @@ class SandboxRegistry:
         self,
         launcher: Launcher,
         pool_size: int,
-        new_id: Callable[[], str] | None = None,
         *,
         egress: bool = True,
         fork_engine: str = "live",
+        seed: int | None = None,
     ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
@@ -74,7 +75,7 @@ class SandboxRegistry:
         self.ledger = Ledger()
         self.stubs = Stubs()
         self.commands = Commands()
-        self._new_id = new_id or (lambda: f"sbx_{secrets.token_hex(16)}")
+        self.ids = Ids(seed)
 
     def warm(self, guest: Guest) -> None:
         """Fills the default template's pool, of which `guest` is the first."""
@@ -118,7 +119,9 @@ class SandboxRegistry:
 
         if self._repeats:
             weakref.finalize(another, _let_go, files)
-        return self._adopt(Machine(guest, another, history=history, forkable=not limits.custom))
+        sandbox = self._adopt(Machine(guest, another, history=history, forkable=not limits.custom))
+        self.ledger.create(sandbox.id, order.template)
+        return sandbox
 
     async def _seed(self, guest: Guest, files: list[File]) -> None:
         try:
@@ -154,9 +157,9 @@ class SandboxRegistry:
                 raise SandboxNotFound
             return
         self._gone.add(sandbox_id)
-        self.ledger.forget(sandbox_id)
         machine, sandbox.machine = sandbox.machine, None
         if machine:
+            self.ledger.end(sandbox_id, died=str(machine.guest.ended) if machine.guest.ended else None)
             await machine.guest.end()
 
     async def merge(self, parent_id: str, winner_id: str) -> None:
@@ -177,7 +180,6 @@ class SandboxRegistry:
             del self._living[winner_id]
             self._gone.add(winner_id)
             self.ledger.merge(parent_id, winner_id)
-            self.ledger.forget(winner_id)
         await replaced.guest.end()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
@@ -185,6 +187,15 @@ class SandboxRegistry:
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
         return ids
+
+    def lives(self) -> list[dict[str, Any]]:
+        """Of every sandbox that something has happened to since the last reset."""
+        lives = self.ledger.lives()
+        for life in lives:
+            sandbox = self._living.get(life["sandbox"])
+            if life["state"] == "open" and sandbox and sandbox.machine and sandbox.machine.guest.ended:
+                life.update(state="died", reason=str(sandbox.machine.guest.ended))
+        return lives
 
     async def close(self) -> None:
         """Ends every sandbox."""
@@ -202,10 +213,10 @@ class SandboxRegistry:
         return self._pools[template, egress]
 
     def _adopt(self, machine: Machine) -> Sandbox:
-        sandbox = Sandbox(
-            self._new_id(), machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands
-        )
-        self._living[sandbox.id] = sandbox
+        new_id = self.ids.sandbox(self._living)
+        self._gone.discard(new_id)  # with a seed, it was perhaps another's before the last reset
+        sandbox = Sandbox(new_id, machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands)
+        self._living[new_id] = sandbox
         return sandbox
 
 

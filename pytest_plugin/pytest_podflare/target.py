@@ -10,7 +10,6 @@ import pytest
 
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.errors import EmulatorError
-from podflare_emulator.journal import report
 from podflare_emulator.redirect import import_sdk, redirect_clients
 from pytest_podflare import leaks
 
@@ -94,12 +93,12 @@ class EmulatorTarget:
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
 
     def create_lasting_sandbox(self) -> Any:
-        with self.emulator.files.set_aside():
+        with self.emulator.files.set_aside(), self.emulator.lasting_ids():
             return self.create_sandbox()
 
     def journal(self) -> str:
         with suppress(EmulatorError):  # it may be what the test has wrecked
-            return report(self.emulator.execs(), self.emulator.forks, self.emulator.merges)
+            return self.emulator.report()
         return ""
 
     def create_sandbox(self, **settings: Any) -> Any:

@@ -24,10 +24,13 @@ def test_a_failing_tests_report_holds_its_journal_and_no_other_tests(pytester: p
     result.stdout.fnmatch_lines(
         [
             "*- Podflare journal -*",
+            "sbx_*  open, 1 exec",
+            "└── sbx_*  merged into sbx_*, 1 exec",
+            "",
+            "fork of sbx_*: sbx_*",
             "<sbx_* python: x = 1 (exit 0, * ms)>",
             "<sbx_* bash: cat /no/such/file (exit 1, * ms)>",
             "    cat: /no/such/file: No such file or directory",
-            "fork of sbx_*: sbx_*",
             "merge of sbx_* into sbx_*",
         ]
     )
@@ -39,3 +42,23 @@ def test_a_failing_test_without_an_exec_has_no_journal(pytester: pytest.Pytester
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=1)
     result.stdout.no_fnmatch_line("*Podflare journal*")
+
+
+def test_a_request_that_was_refused_is_in_the_report(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from podflare import Sandbox
+
+        def test(podflare_emulator):
+            Sandbox(template="nonesuch")
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- Podflare journal -*",
+            "<POST /v1/sandboxes (400, * ms)>",
+            "    template: 'nonesuch' is unknown; *",
+        ]
+    )
