@@ -128,6 +128,19 @@ class Emulator:
         self._call("set_egress", allowed=allowed)
         self._egress = allowed
 
+    def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
+        """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
+
+        They go nowhere else then, and so neither into pytest's `caplog` nor into its report's captured log.
+        """
+        self._call("keep_log", level=level)
+
+    @property
+    def log(self) -> list[str]:
+        """The newest thousand of the lines kept, oldest first."""
+        lines: list[str] = self._call("log")
+        return lines
+
     def stub(
         self,
         match: Match,

@@ -139,6 +139,7 @@ class ServerThread:
             await self._stop.wait()
         finally:
             await registry.close()
+            self._control.close()
             server.should_exit = True
             await serving
             await launched.launcher.stop()

@@ -18,6 +18,7 @@ from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.stubs import Stub
 from podflare_emulator.lineage import Tree
+from podflare_emulator.kept_log import LEVELS, KeptLog
 from podflare_emulator.settings import sandbox_path
 
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -34,7 +35,12 @@ class Requests(Protocol):
 class Control:
     def __init__(self, registry: SandboxRegistry, requests: Requests) -> None:
         self._registry = registry
+        self._kept_log = KeptLog()
         self._requests = requests
+
+    def close(self) -> None:
+        """The server ends: what belongs to the whole process is as it was."""
+        self._kept_log.drop()
 
     async def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
@@ -47,6 +53,7 @@ class Control:
         self._registry.arrange_egress(True)
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
+        self._kept_log.drop()
         self._registry.ids.restart()
         self._requests.clear()
         return destroyed
@@ -99,6 +106,16 @@ class Control:
             raise InvalidRequest(f"files: expected path, mode and base64 of each: {error}") from None
         for path, mode, data in decoded:
             self._registry.seeds.add(path, mode, data)
+
+    async def keep_log(self, level: str) -> None:
+        """Keeps the lines that are logged from now on: those from this level on, `error`, `warning` or `info`."""
+        if level not in LEVELS:
+            raise InvalidRequest(f"level: expected {', '.join(LEVELS)}, got {level!r}")
+        self._kept_log.keep(level)
+
+    async def log(self) -> list[str]:
+        """The newest of the lines kept, oldest first."""
+        return list(self._kept_log.lines)
 
     async def set_egress(self, allowed: bool) -> None:
         """False: no sandbox created from now on reaches the network, whatever its create asks for.

@@ -216,3 +216,24 @@ def test_the_journal_holds_forks_and_merges(emulator: Emulator) -> None:
                 (parent.id, (winner.id, loser.id))
             ]
             assert [(merge.parent, merge.winner) for merge in emulator.merges] == [(parent.id, winner.id)]
+
+
+def test_log_lines_are_kept_until_the_next_reset(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Sandbox() as sandbox:
+        emulator.keep_log()
+        sandbox.run_code("1")
+    assert [line.split()[3:5] for line in emulator.log] == [
+        ["POST", f"/v1/sandboxes/{sandbox.id}/exec"],
+        ["DELETE", f"/v1/sandboxes/{sandbox.id}"],
+    ]
+    assert not caplog.records
+    emulator.reset()
+    Sandbox().close()
+    assert emulator.log == []
+
+
+def test_an_unknown_log_level_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="level: expected error, warning, info, got 'loud'"):
+        emulator.keep_log("loud")  # type: ignore[arg-type]
