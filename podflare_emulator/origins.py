@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-_NOT_THE_PROGRAM = {"podflare", "podflare_emulator", "pytest_podflare", "contextlib", "functools"}
+from podflare_emulator.watch import Note, caller, watched
 
 
 class Origin(NamedTuple):
@@ -20,47 +18,36 @@ class Origins:
     """Remembered by sandbox id, of the sandboxes that are made while `recording`."""
 
     def __init__(self) -> None:
-        self._origins: dict[str, Origin] = {}
+        self._origins: dict[str, Origin | None] = {}
+        self._ended: set[str] = set()
 
     def of(self, sandbox_id: str) -> Origin | None:
         """None for a sandbox that was made in another process, or by other means than `Sandbox`."""
         return self._origins.get(sandbox_id)
 
-    @contextlib.contextmanager
+    @property
+    def left_open(self) -> list[str]:
+        """Ids of those that the program has neither closed nor merged into another, oldest first."""
+        return [made for made in self._origins if made not in self._ended]
+
+    @contextmanager
     def recording(self, sandbox: type[Any]) -> Iterator[None]:
         """Inside, instances of this SDK's class are remembered, created or forked."""
-        create, fork = sandbox.__init__, sandbox.fork
 
-        def noting_create(self: Any, *args: Any, **kwargs: Any) -> None:
-            create(self, *args, **kwargs)
-            note(self)
+        def created(made: Any, *_: Any, **__: Any) -> None:
+            frame = caller("podflare")
+            self._origins[made.id] = Origin(frame.f_code.co_filename, frame.f_lineno) if frame else None
 
-        def noting_fork(self: Any, *args: Any, **kwargs: Any) -> Any:
-            children = fork(self, *args, **kwargs)
+        def forked(_: Any, children: list[Any], *__: Any, **___: Any) -> None:
             for child in children:
-                note(child)
-            return children
+                created(child)
 
-        def note(made: Any) -> None:
-            if origin := _caller():
-                self._origins[made.id] = origin
+        def merged(_: Any, __: None, *winner: Any, **named: Any) -> None:
+            self._ended.update(one.id for one in (*winner, *named.values()))
 
-        _wrap(sandbox, "__init__", noting_create)
-        _wrap(sandbox, "fork", noting_fork)
-        try:
+        def closed(one: Any, *_: Any) -> None:
+            self._ended.add(one.id)
+
+        notes: dict[str, Note] = {"__init__": created, "fork": forked, "merge_into": merged, "close": closed}
+        with watched(sandbox, notes):
             yield
-        finally:
-            sandbox.__init__, sandbox.fork = create, fork
-
-
-def _wrap(sandbox: type[Any], name: str, wrapper: Callable[..., Any]) -> None:
-    setattr(sandbox, name, functools.wraps(getattr(sandbox, name))(wrapper))
-
-
-def _caller() -> Origin | None:
-    frame = sys._getframe()
-    while frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_PROGRAM:
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-    return Origin(frame.f_code.co_filename, frame.f_lineno)

@@ -11,18 +11,27 @@ from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
 DESCRIPTION = (
-    f"{NAME}(files=None, stubs=None, leaks=None): arrange the Podflare emulator for a test. "
+    f"{NAME}(files=None, stubs=None, egress=None, leaks=None, target=None, compare='results'): "
+    "arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "stubs: a dict from parts of code to what is printed instead of running it, or to a dict of Emulator.stub's "
     "arguments; "
-    f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks."
+    "egress: whether its sandboxes may reach the network; "
+    f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
+    "target: emulator, real, or, under --podflare-url, both, one after the other; "
+    "compare: results, so that what run_code gives must be the same on both, or outcome."
 )
+_TARGETS = ("emulator", "real", "both")
+_COMPARE = ("results", "outcome")
 
 
 class Wishes(NamedTuple):
     files: Mapping[str, Any]
     stubs: Mapping[Any, Any]
+    egress: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
+    target: Literal["emulator", "real", "both"] | None
+    compare: Literal["results", "outcome"]
 
 
 def check(item: pytest.Item) -> None:
@@ -39,12 +48,27 @@ def read(node: pytest.Item) -> Wishes:
     """Of several markers the nearest to the test wins, entry by entry."""
     files: dict[str, Any] = {}
     stubs: dict[Any, Any] = {}
-    leaks = None
     for mark in reversed(list(node.iter_markers(NAME))):
         files |= mark.kwargs.get("files") or {}
         stubs |= mark.kwargs.get("stubs") or {}
-        leaks = mark.kwargs.get("leaks", leaks)
-    return Wishes(files, stubs, leaks)
+    return Wishes(
+        files,
+        stubs,
+        _nearest(node, "egress"),
+        _nearest(node, "leaks"),
+        target(node),
+        _nearest(node, "compare") or "results",
+    )
+
+
+def target(node: pytest.Item) -> Any:
+    """Alone, for whoever asks before the markers have been checked."""
+    return _nearest(node, "target")
+
+
+def _nearest(node: pytest.Item, name: str) -> Any:
+    wishes = (mark.kwargs.get(name) for mark in node.iter_markers(NAME))
+    return next((wish for wish in wishes if wish is not None), None)
 
 
 def _mistake(mark: pytest.Mark) -> str | None:
@@ -61,7 +85,13 @@ def _mistake(mark: pytest.Mark) -> str | None:
         value = mark.kwargs.get(name)
         if not (value is None or isinstance(value, Mapping)):
             return f"{name}: expected a dict such as {example}, got {value!r}"
-    leaks = mark.kwargs.get("leaks")
-    if leaks not in (None, *LEAK_POLICIES):
-        return f"leaks: expected {', '.join(LEAK_POLICIES)}, got {leaks!r}"
+    for name, choices in (
+        ("leaks", LEAK_POLICIES),
+        ("egress", (True, False)),
+        ("target", _TARGETS),
+        ("compare", _COMPARE),
+    ):
+        value = mark.kwargs.get(name)
+        if not (value is None or value in choices):
+            return f"{name}: expected {', '.join(map(str, choices))}, got {value!r}"
     return None

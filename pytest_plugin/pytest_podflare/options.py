@@ -48,7 +48,21 @@ SETTINGS = (
         "auto|namespace|preload|portable",
         "how sandboxes are kept apart (default auto)",
     ),
+    Setting("fork", "live|replay", "how a sandbox is forked (default live)", ("live", "replay")),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
+    Setting(
+        "egress",
+        "yes|no",
+        "whether sandboxes reach the network, where no marker says so (default yes)",
+        ("yes", "no"),
+    ),
+    Setting("seed", "N", "draw ids, and whatever else the emulator leaves to chance, from this number"),
+    Setting(
+        "log",
+        "off|error|warning|info",
+        "from which level on the server's log lines are a section of a failing test's report (default off)",
+        ("off", "error", "warning", "info"),
+    ),
     Setting(
         "leaks",
         "ignore|warn|error",
@@ -65,7 +79,7 @@ SETTINGS = (
     ),
 )
 
-_OF_THE_EMULATOR = {"isolation", "python"}  # it knows best what they may be
+_OF_THE_EMULATOR = {"isolation", "python", "seed"}  # it knows best what they may be
 
 
 class Options(NamedTuple):
@@ -73,7 +87,11 @@ class Options(NamedTuple):
 
     server: Literal["thread", "process"]
     isolation: str
+    fork: Literal["live", "replay"]
     python: str | None
+    egress: bool
+    seed: int | None
+    log: Literal["off", "error", "warning", "info"]
     leaks: Literal["ignore", "warn", "error"]
     url: str | None
     api_key: str | None
@@ -98,12 +116,18 @@ def read(config: pytest.Config) -> Options:
         )
     if url:
         _check_url(url, values["url"][1])
+    seed = given.get("seed", "")
+    numbers = {"seed": int(seed)} if seed.isdecimal() else {}
     for name in _OF_THE_EMULATOR & given.keys():
-        _check_emulators(name, *values[name])
+        _check_emulators(name, numbers.get(name, given[name]), values[name][1])
     return Options(
         server=cast(Any, given.get("server", "thread")),
         isolation=given.get("isolation", "auto"),
+        fork=cast(Any, given.get("fork", "live")),
         python=given.get("python"),
+        egress=given.get("egress") != "no",
+        seed=numbers.get("seed"),
+        log=cast(Any, given.get("log", "off")),
         leaks=cast(Any, given.get("leaks", "warn")),
         url=url,
         api_key=_api_key(url, key_variable) if url else None,
@@ -144,7 +168,7 @@ def _check_url(url: str, source: str) -> None:
         )
 
 
-def _check_emulators(name: str, value: str | None, source: str) -> None:
+def _check_emulators(name: str, value: str | int, source: str) -> None:
     from podflare_emulator.settings import Settings, SettingsError
 
     try:

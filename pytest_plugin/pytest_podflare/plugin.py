@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from pytest_podflare import marker, options, prepared
 if TYPE_CHECKING:
     from podflare import Client, Sandbox
     from podflare_emulator.emulator import Emulator
-    from pytest_podflare.target import Target
+    from pytest_podflare.target import Target, Targets
 
 _OPTIONS = pytest.StashKey[options.Options]()
 _TARGET = pytest.StashKey["Target"]()
@@ -29,8 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_OPTIONS] = options.read(config)
+    config.stash[_OPTIONS] = chosen = options.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
+    if chosen.url:
+        from pytest_podflare.both import Both
+
+        config.pluginmanager.register(Both(chosen.url, compares=not hasattr(config, "workerinput")))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,45 +50,63 @@ def pytest_report_header(config: pytest.Config) -> str:
     python = chosen.python or ".".join(map(str, sys.version_info[:3]))
     return (
         f"podflare: emulator {version('podflare-emulator')}{where}, "
-        f"isolation: {chosen.isolation}, fork: live, Python: {python}"
+        f"isolation: {chosen.isolation}, fork: {chosen.fork}, Python: {python}"
     )
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
-    """Shows what the sandboxes of a test that has failed did."""
+    """Shows what the sandboxes of a test that has failed did, and what the server has logged."""
     outcome = yield
     target = item.stash.get(_TARGET, None)
-    if target and call.when == "call" and call.excinfo:
+    if target and call.when != "teardown" and call.excinfo:
         report = outcome.get_result()
-        if report.failed and (journal := target.journal()):
-            report.sections.append(("Podflare journal", journal))
+        if report.failed:
+            report.sections += [
+                (f"Podflare {name}", text)
+                for name, text in (("journal", target.journal()), ("log", target.log()))
+                if text
+            ]
 
 
 @pytest.fixture(scope="session")
-def _podflare_target(pytestconfig: pytest.Config) -> Iterator[Target]:
-    """The server of the whole session. Session-wide, so it is there before a test's own patches are."""
-    from pytest_podflare.target import EmulatorTarget, RemoteTarget
+def _podflare_targets(request: pytest.FixtureRequest) -> Iterator[Targets]:
+    """The servers of the whole session. Session-wide, so they are there before a test's own patches are."""
+    from pytest_podflare.target import Targets
 
-    chosen = pytestconfig.stash[_OPTIONS]
-    target = RemoteTarget(chosen) if chosen.url else EmulatorTarget(chosen)
-    target.start()
-    yield target
-    target.stop()
+    both = any(marker.target(item) == "both" for item in request.session.items)
+    targets = Targets(request.config.stash[_OPTIONS], both=both)
+    targets.start()
+    yield targets
+    targets.stop()
 
 
 @pytest.fixture
-def _podflare_api(request: pytest.FixtureRequest, _podflare_target: Target) -> Iterator[Target]:
+def _podflare_where() -> None:
+    """A parameter of tests that run on both: on which."""
+
+
+@pytest.fixture
+def _podflare_api(
+    request: pytest.FixtureRequest, _podflare_targets: Targets, _podflare_where: Any
+) -> Iterator[Target]:
     """The server for one test: clients find it, and nothing of the test outlives it."""
-    request.node.stash[_TARGET] = _podflare_target
-    with _podflare_target.serving_one_test(marker.read(request.node)):
-        yield _podflare_target
+    wishes = marker.read(request.node)
+    target = _podflare_targets.choose(wishes.target, _podflare_where)
+    request.node.stash[_TARGET] = target
+    observing: Any = nullcontext()
+    if _podflare_where:
+        from pytest_podflare import both
+
+        observing = both.observing(request.node, target.kept)
+    with target.serving_one_test(wishes), observing:
+        yield target
 
 
 def _shelf(scope: prepared.Scope) -> Any:
     @pytest.fixture(scope=scope, name=prepared.shelf_name(scope))
-    def shelf(request: pytest.FixtureRequest, _podflare_target: Target) -> Iterator[prepared.Shelf]:
-        shelf = prepared.Shelf(_podflare_target, request)
+    def shelf(request: pytest.FixtureRequest, _podflare_targets: Targets) -> Iterator[prepared.Shelf]:
+        shelf = prepared.Shelf(request)
         yield shelf
         shelf.close()
 

@@ -48,7 +48,7 @@ def _fixture(prepare: Prepare, scope: Scope, check: bool) -> Any:
 
     def fork(request: pytest.FixtureRequest, _podflare_api: Target) -> Iterator[Any]:
         shelf: Shelf = request.getfixturevalue(shelf_name(scope))
-        (child,) = shelf.get(prepare, check).fork(1)
+        (child,) = shelf.get(_podflare_api, prepare, check).fork(1)
         yield child
         child.close()
 
@@ -60,35 +60,39 @@ def shelf_name(scope: Scope) -> str:
     return f"_podflare_prepared_{scope}"
 
 
+_Kind = tuple[Prepare, "Target", bool]
+"""A function that prepares, where its sandbox is, and whether that has egress: what tests may wish to differ."""
+
+
 class Shelf:
     """The prepared sandboxes of one scope. A preparation that has failed is not tried again."""
 
-    def __init__(self, target: Target, request: pytest.FixtureRequest) -> None:
-        self._target = target
+    def __init__(self, request: pytest.FixtureRequest) -> None:
         self._request = request
-        self._sandboxes: dict[Prepare, Any] = {}
-        self._failures: dict[Prepare, BaseException] = {}
+        self._sandboxes: dict[_Kind, Any] = {}
+        self._failures: dict[_Kind, BaseException] = {}
 
-    def get(self, prepare: Prepare, check: bool) -> Any:
-        if prepare in self._failures:
-            raise self._failures[prepare]
-        if prepare not in self._sandboxes:
+    def get(self, target: Target, prepare: Prepare, check: bool) -> Any:
+        kind = (prepare, target, target.egress)
+        if kind in self._failures:
+            raise self._failures[kind]
+        if kind not in self._sandboxes:
             try:
-                self._prepare(prepare, check)
+                self._sandboxes[kind] = self._prepare(target, prepare, check)
             except (Exception, pytest.fail.Exception) as error:
-                self._failures[prepare] = error
+                self._failures[kind] = error
                 raise
-        return self._sandboxes[prepare]
+        return self._sandboxes[kind]
 
     def close(self) -> None:
-        for sandbox in self._sandboxes.values():
-            self._target.kept.discard(sandbox.id)
+        for (_, target, _), sandbox in self._sandboxes.items():
+            target.kept.discard(sandbox.id)
             sandbox.close()
 
-    def _prepare(self, prepare: Prepare, check: bool) -> None:
+    def _prepare(self, target: Target, prepare: Prepare, check: bool) -> Any:
         _, *fixtures = inspect.signature(prepare).parameters
         arguments = {name: self._request.getfixturevalue(name) for name in fixtures}
-        sandbox = self._target.create_lasting_sandbox()
+        sandbox = target.create_lasting_sandbox()
         try:
             prepare(sandbox, **arguments)
             if check:
@@ -96,8 +100,8 @@ class Shelf:
         except BaseException:
             sandbox.close()
             raise
-        self._target.kept.add(sandbox.id)
-        self._sandboxes[prepare] = sandbox
+        target.kept.add(sandbox.id)
+        return sandbox
 
 
 def _check(sandbox: Any, name: str) -> None:

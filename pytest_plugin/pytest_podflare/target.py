@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.errors import EmulatorError
+from podflare_emulator.origins import Origins
 from podflare_emulator.redirect import import_sdk, redirect_clients
 from pytest_podflare import leaks
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 class Target(Protocol):
     kept: set[str]
     """Ids of sandboxes that outlive the test that made them."""
+    egress: bool
+    """Whether the sandboxes of the running test may reach the network."""
 
     @property
     def emulator(self) -> Emulator:
@@ -45,6 +49,10 @@ class Target(Protocol):
         """What the running test's sandboxes have done; empty where nobody knows."""
         ...
 
+    def log(self) -> str:
+        """What the server has logged during the running test, as far as the options want it."""
+        ...
+
     def create_sandbox(self, **settings: Any) -> Any:
         """A `Sandbox` of the installed SDK."""
         ...
@@ -54,11 +62,50 @@ class Target(Protocol):
         ...
 
 
+class Targets:
+    """The servers of a session: the emulator, a real API, or, with a test that is to run on both, the two."""
+
+    def __init__(self, options: Options, *, both: bool) -> None:
+        self._url = options.url
+        self._targets: dict[str, Target] = {}
+        if options.url:
+            self._targets["real"] = RemoteTarget(options)
+        if both or not options.url:
+            self._targets["emulator"] = EmulatorTarget(options)
+
+    def start(self) -> None:
+        for target in self._targets.values():
+            target.start()
+
+    def stop(self) -> None:
+        for target in self._targets.values():
+            target.stop()
+
+    def choose(self, wish: str | None, where: str | None) -> Target:
+        """For a test whose marker says `wish`; `where`, if it runs on both. Skips it if that is not to be had."""
+        if where:
+            return self._targets[where]
+        if wish == "real" and not self._url:
+            pytest.skip("only for a real API: give --podflare-url URL")
+        if wish == "emulator" and self._url:
+            pytest.skip(f"only for the emulator, and the tests run against {self._url}")
+        return self._targets["real" if self._url else "emulator"]
+
+
 class EmulatorTarget:
     def __init__(self, options: Options) -> None:
         self.kept = set[str]()
+        self.egress = True
+        self._default_egress = options.egress
         self._leaks = options.leaks
-        self._emulator = Emulator(server=options.server, isolation=options.isolation, python=options.python)
+        self._log = options.log
+        self._emulator = Emulator(
+            server=options.server,
+            isolation=options.isolation,
+            fork_engine=options.fork,
+            python=options.python,
+            seed=options.seed,
+        )
 
     @property
     def emulator(self) -> Emulator:
@@ -81,7 +128,12 @@ class EmulatorTarget:
     @contextmanager
     def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
+        self.egress = self._default_egress if wishes.egress is None else wishes.egress
         try:
+            if self._log != "off":
+                self.emulator.keep_log(self._log)
+            if not self.egress:
+                self._cut_off()
             if wishes.files:
                 self.emulator.files.update(wishes.files)
             for match, answer in wishes.stubs.items():
@@ -92,6 +144,17 @@ class EmulatorTarget:
             left_open = self.emulator.reset(keep=self.kept)
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
 
+    def _cut_off(self) -> None:
+        try:
+            self.emulator.egress = False
+        except EmulatorError:
+            pytest.fail(
+                f"egress: the sandboxes cannot be kept off the network under {self.emulator.isolation} isolation, "
+                "and a test that relies on it must not pass by luck; `podflare-emulator doctor` tells what "
+                "namespace isolation lacks here",
+                pytrace=False,
+            )
+
     def create_lasting_sandbox(self) -> Any:
         with self.emulator.files.set_aside(), self.emulator.lasting_ids():
             return self.create_sandbox()
@@ -99,6 +162,11 @@ class EmulatorTarget:
     def journal(self) -> str:
         with suppress(EmulatorError):  # it may be what the test has wrecked
             return self.emulator.report()
+        return ""
+
+    def log(self) -> str:
+        with suppress(EmulatorError):
+            return "\n".join(self.emulator.log)
         return ""
 
     def create_sandbox(self, **settings: Any) -> Any:
@@ -112,8 +180,10 @@ class RemoteTarget:
     def __init__(self, options: Options) -> None:
         assert options.url is not None
         self.kept = set[str]()
+        self.egress = True
         self._url = options.url
         self._api_key = options.api_key
+        self._leaks = options.leaks
 
     @property
     def emulator(self) -> Emulator:
@@ -129,13 +199,43 @@ class RemoteTarget:
     def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
         if wishes.files or wishes.stubs:
             pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
-        with redirect_clients(self._url, self._api_key):
+        if wishes.egress is False:
+            pytest.skip(
+                f"only the emulator can keep all sandboxes off the network, and the tests run against {self._url}"
+            )
+        origins, sdk = Origins(), import_sdk()
+        with (
+            redirect_clients(self._url, self._api_key),
+            origins.recording(sdk.Sandbox) if sdk else nullcontext(),
+        ):
             yield
+        left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
+        leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
+
+    def _destroy(self, name: str) -> bool:
+        """Whether it was there: it may be another server's, or have ended by its time limit."""
+        import httpx  # which the SDK that has made it brings along
+
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
+        try:
+            answer = httpx.delete(f"{self._url.rstrip('/')}/v1/sandboxes/{name}", headers=headers)
+            if answer.status_code == 404:
+                return False
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            warnings.warn(
+                leaks.SandboxLeakWarning(f"sandbox {name} was left open and could not be destroyed: {error}"),
+                stacklevel=1,
+            )
+        return True
 
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()
 
     def journal(self) -> str:
+        return ""
+
+    def log(self) -> str:
         return ""
 
     def create_sandbox(self, **settings: Any) -> Any:

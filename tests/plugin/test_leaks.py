@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from podflare_emulator.emulator import Emulator
 
 _LEAKING = """
 from podflare import Sandbox
@@ -68,3 +72,79 @@ def test_one_that_another_program_made_is_told_too(pytester: pytest.Pytester) ->
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*was left open, made by a program of its own*"])
+
+
+@pytest.fixture
+def real() -> Iterator[Emulator]:
+    """Stands for a real API."""
+    with Emulator(api_keys=("pk_real",), isolation="portable") as emulator:
+        yield emulator
+
+
+@pytest.mark.parametrize("policy", ["warn", "error", "ignore"])
+def test_on_a_real_api_they_are_destroyed_and_told_too(
+    leaking: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator, policy: str
+) -> None:
+    monkeypatch.setenv("PODFLARE_API_KEY", "pk_real")
+    result = leaking.runpytest_subprocess("-rP", f"--podflare-url={real.url}", f"--podflare-leaks={policy}")
+    assert real.reset() == []
+    if policy == "ignore":
+        result.assert_outcomes(passed=1)
+    elif policy == "error":
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(
+            ["2 sandbox(es) left open;*", "  sbx_*, made at test_it.py:5", "  sbx_*, made at test_it.py:7"]
+        )
+    else:
+        result.assert_outcomes(passed=1, warnings=2)
+        result.stdout.fnmatch_lines(["*test_it.py:5: SandboxLeakWarning: sandbox sbx_* was left open,*"])
+
+
+def test_on_a_real_api_what_is_closed_prepared_or_gone_is_no_leak(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator
+) -> None:
+    monkeypatch.setenv("PODFLARE_API_KEY", "pk_real")
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+        from pytest_podflare import prepared_sandbox
+
+        @prepared_sandbox
+        def prepared(sandbox):
+            sandbox.run_code("x = 1")
+
+        @pytest.mark.parametrize("number", range(2))
+        def test(prepared, podflare_sandboxes, number):
+            podflare_sandboxes().fork()[0].close()
+            parent = Sandbox()
+            parent.merge_into(winner=parent.fork()[0])
+            parent.close()
+            assert prepared.run_code("print(x)").stdout == "1"
+        """
+    )
+    pytester.runpytest_subprocess(f"--podflare-url={real.url}", "--podflare-leaks=error").assert_outcomes(
+        passed=2
+    )
+    assert real.reset() == []
+
+
+def test_one_that_cannot_be_destroyed_is_told(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator
+) -> None:
+    monkeypatch.setenv("PODFLARE_API_KEY", "pk_real")
+    pytester.makepyfile(
+        """
+        import httpx
+        from podflare import Sandbox
+
+        def test(monkeypatch, podflare_client):
+            Sandbox()
+            answer = httpx.Response(503, request=httpx.Request("DELETE", podflare_client.host))
+            monkeypatch.setattr(httpx, "delete", lambda url, headers: answer)
+        """
+    )
+    result = pytester.runpytest_subprocess(f"--podflare-url={real.url}")
+    result.stdout.fnmatch_lines(
+        ["*SandboxLeakWarning: sandbox sbx_* left open and could not be destroyed: *503*"]
+    )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator.emulator import Emulator, EmulatorError
+
+
+@pytest.fixture(scope="module")
+def namespace_works() -> None:
+    try:
+        with Emulator(isolation="namespace"):
+            pass
+    except EmulatorError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("server", ["thread", "process"])
@@ -63,6 +72,73 @@ def test_stubs_answer_in_the_test_and_in_no_other(pytester: pytest.Pytester) -> 
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+_WITHOUT_EGRESS = """
+import socket
+
+import pytest
+from podflare import Sandbox
+from pytest_podflare import prepared_sandbox
+
+REACH = "import socket; socket.create_connection(('127.0.0.1', {})).close(); print('reached')"
+
+@pytest.fixture
+def reaches():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = REACH.format(server.getsockname()[1])
+        yield lambda sandbox: sandbox.run_code(reach).stdout == "reached"
+
+@prepared_sandbox
+def prepared(sandbox):
+    sandbox.run_code("x = 1")
+
+@pytest.mark.podflare(egress=True)
+def test_with(podflare_sandbox, prepared, reaches):
+    assert reaches(podflare_sandbox)
+    assert reaches(prepared)
+
+{marker}
+def test_without(podflare_sandbox, prepared, reaches):
+    assert not reaches(podflare_sandbox)
+    assert not reaches(prepared)
+    assert prepared.run_code("print(x)").stdout == "1"
+    with Sandbox() as of_the_program:
+        assert not reaches(of_the_program)
+
+test_with_again = test_with
+"""
+
+
+@pytest.mark.parametrize(
+    ("marker", "options"),
+    [("@pytest.mark.podflare(egress=False)", ()), ("", ("--podflare-egress=no",))],
+    ids=["marker", "option"],
+)
+def test_a_test_without_egress_has_no_sandbox_that_reaches_the_network(
+    pytester: pytest.Pytester, namespace_works: None, marker: str, options: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(_WITHOUT_EGRESS.replace("{marker}", marker))
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "--podflare-isolation=namespace", *options)
+    result.assert_outcomes(passed=3)
+
+
+def test_where_egress_cannot_be_denied_the_test_fails_with_the_reason(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.podflare(egress=False)
+        def test_without(podflare_sandbox): ...
+
+        def test_other(podflare_sandbox): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--podflare-isolation=portable")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["egress: the sandboxes cannot be kept off the network under portable isolation,*"]
+    )
+
+
 def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -85,11 +161,15 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         ("fils={}", "unknown name 'fils'; did you mean files?"),
-        ("colour='red'", "unknown name 'colour'; there are files, stubs, leaks"),
+        ("colour='red'", "unknown name 'colour'; there are files, stubs,*"),
         ("'/data/x'", "takes names only, such as files={...}, got '/data/x'"),
         ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
         ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
         ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
+        ("egress='no'", "egress: expected True, False, got 'no'"),
+        ("egrss=False", "unknown name 'egrss'; did you mean egress?"),
+        ("target='all'", "target: expected emulator, real, both, got 'all'"),
+        ("target='both', compare='stdout'", "compare: expected results, outcome, got 'stdout'"),
     ],
 )
 def test_a_mistake_ends_the_run_at_collection(

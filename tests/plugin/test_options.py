@@ -41,6 +41,28 @@ def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None
     ).assert_outcomes(passed=1)
 
 
+def test_the_fork_engine_can_be_chosen(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test(podflare_emulator, podflare_sandbox):
+            assert podflare_emulator.settings.fork_engine == "replay"
+            podflare_sandbox.run_code("x = object(); number = id(x)")
+            (child,) = podflare_sandbox.fork()
+            assert child.run_code("print(type(x).__name__)").stdout == "object"
+            child.close()
+        """
+    )
+    result = pytester.runpytest_subprocess("--podflare-fork=replay", "--podflare-isolation=portable")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["podflare: *, isolation: portable, fork: replay, *"])
+
+
+def test_the_seed_can_be_given(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test(podflare_emulator): assert podflare_emulator.settings.seed == 7")
+    pytester.makeini("[pytest]\npodflare_isolation = portable\npodflare_seed = 7")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_command_line_wins_over_environment_and_environment_over_ini_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +83,11 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
         (["--podflare-isolation=docker"], "*--podflare-isolation: *expected auto, *portable, got 'docker'*"),
         (["--podflare-python=/no/python"], "*--podflare-python: *no executable file '/no/python'*"),
         (["--podflare-python="], "*--podflare-python: expected PATH, got ''*"),
+        (["--podflare-fork=copy"], "*--podflare-fork: expected live or replay, got 'copy'*"),
+        (["--podflare-egress=never"], "*--podflare-egress: expected yes or no, got 'never'*"),
+        (["--podflare-seed=one"], "*--podflare-seed: *expected a whole number from 0, such as 7, got 'one'*"),
+        (["--podflare-seed=-1"], "*--podflare-seed: *expected a whole number from 0, such as 7, got '-1'*"),
+        (["--podflare-log=all"], "*--podflare-log: expected off, error, warning or info, got 'all'*"),
         (["--podflare-url=localhost:7070"], "*--podflare-url: expected a server's URL such as http*"),
         (["--podflare-url=http://[::1"], "*--podflare-url: expected a server's URL such as http*"),
         (["--podflare-url=https://api.example"], "*needs a key: set *PODFLARE_API_KEY, or name*"),

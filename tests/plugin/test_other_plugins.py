@@ -20,13 +20,9 @@ def use(sandbox):
 """
 
 
-# pytest-asyncio warns of its own default where it is installed and not configured.
-_STRICTLY = ("-W", "error::pytest.PytestWarning", "-p", "no:asyncio")
-
-
 def _passes(pytester: pytest.Pytester, test: str, *arguments: str) -> None:
     pytester.makepyfile(use=_USE, test_it=test)
-    result = pytester.runpytest_subprocess(*_STRICTLY, *arguments)
+    result = pytester.runpytest_subprocess("-W", "error::pytest.PytestWarning", *arguments)
     result.assert_outcomes(passed=test.count("def test"))
 
 

@@ -1,0 +1,50 @@
+"""Watches what a program does through the SDK of its process: no request carries who has sent it, and from where."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+_THE_WATCHERS = {"podflare_emulator", "pytest_podflare", "contextlib", "functools"}
+
+Note = Callable[..., None]
+"""Called with the instance, what the method has returned, and the method's arguments."""
+
+
+@contextlib.contextmanager
+def watched(sandbox: type[Any], notes: dict[str, Note]) -> Iterator[None]:
+    """Inside, these methods of the SDK's class, of those that it has, tell each its note what they have done."""
+    methods = {name: getattr(sandbox, name) for name in notes if hasattr(sandbox, name)}
+    for name, method in methods.items():
+        setattr(sandbox, name, _telling(method, notes[name]))
+    try:
+        yield
+    finally:
+        for name, method in methods.items():
+            setattr(sandbox, name, method)
+
+
+def caller(*passed_over: str) -> FrameType | None:
+    """The frame, outside of these packages, that has called the watched method."""
+    frame: FrameType | None = sys._getframe()
+    while frame and _package(frame) in _THE_WATCHERS.union(passed_over):
+        frame = frame.f_back
+    return frame
+
+
+def _telling(method: Callable[..., Any], note: Note) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def telling(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        note(self, result, *args, **kwargs)
+        return result
+
+    return telling
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

@@ -1,0 +1,64 @@
+"""`--podflare-log`: what the server has logged is in the report of a test that has failed."""
+
+from __future__ import annotations
+
+import pytest
+
+_FAILING = """
+import logging.config
+
+import pytest
+from podflare import NotFoundError, Sandbox
+
+def test_passes(podflare_sandbox):
+    podflare_sandbox.run_code("1")
+
+def test_fails(podflare_sandbox, caplog):
+    caplog.set_level("DEBUG")
+    logging.config.dictConfig({"version": 1})  # which disables loggers that it does not know
+    podflare_sandbox.fork()[0].close()
+    assert not [record for record in caplog.records if record.name == "podflare_emulator"]
+    assert False
+
+def test_fails_after(podflare_sandbox):
+    assert False
+"""
+
+
+@pytest.mark.parametrize("server", ["thread", "process"])
+def test_the_lines_of_the_failing_test_are_a_section(pytester: pytest.Pytester, server: str) -> None:
+    pytester.makepyfile(_FAILING)
+    result = pytester.runpytest_subprocess(
+        "--podflare-log=info", f"--podflare-server={server}", "-p", "no:randomly", "-p", "no:xdist"
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    sections = "\n".join(result.outlines).split(" Podflare log ")[1:]
+    assert len(sections) == 2
+    assert "INFO POST /v1/sandboxes 200" in sections[1]
+    assert "/exec" not in "".join(sections), "that was another test's"
+
+
+def test_by_default_there_is_none(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test(podflare_sandbox): assert False")
+    result = pytester.runpytest_subprocess()
+    result.stdout.no_fnmatch_line("*Podflare log*")
+
+
+def test_what_makes_a_fixture_fail_is_told_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_podflare import prepared_sandbox
+
+        @prepared_sandbox
+        def broken(sandbox):
+            sandbox.run_code("1 / 0")
+
+        def test(broken): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--podflare-log=info")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*- Podflare journal -*", "*1 / 0 (exit 1*", "*- Podflare log -*", "*/exec 200*"]
+    )
