@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.answers import Output
 from podflare_emulator.errors import EmulatorError as EmulatorError
+from podflare_emulator.faults import Faults
 from podflare_emulator.files import Files
 from podflare_emulator.functions import AnswerFunction, Functions, Match
 from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from podflare_emulator.hosting.isolation import Refusal
 
 
-class Emulator:
+class Emulator(Faults):
     """Podflare's API on this machine.
 
         with Emulator() as emulator:
@@ -51,6 +52,7 @@ class Emulator:
     ) -> None:
         if server not in _SERVERS:
             raise SettingsError(f"server: expected {' or '.join(_SERVERS)}, got {server!r}")
+        super().__init__()
         self.settings = replace(settings or Settings(port=0), **changes)
         self.isolation = ""  # the backend in use, once started
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
@@ -388,6 +390,7 @@ class Emulator:
         """
         self.files.clear()
         self._stubs.clear()
+        self._faults.clear()
         self._egress = True
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed

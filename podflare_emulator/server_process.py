@@ -53,12 +53,12 @@ class ServerProcess:
         if isinstance(answer, EmulatorError):
             self.stop()
             raise answer
-        self._port = answer.port
+        self._side_port = answer.side_port
         return answer
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of the control API, and waits for its result."""
-        connection = http.client.HTTPConnection(reachable_host(self._settings.host), self._port)
+        connection = http.client.HTTPConnection(reachable_host(self._settings.host), self._side_port)
         headers = {"Content-Type": "application/json"}
         if self._settings.api_keys:
             headers["Authorization"] = f"Bearer {self._settings.api_keys[0]}"
@@ -94,7 +94,7 @@ class ServerProcess:
 
 def serve(commands: IO[bytes], answers: IO[bytes]) -> None:
     """In the child: serves until `commands` has one more byte, or ends."""
-    server = ServerThread(pickle.load(commands))
+    server = ServerThread(pickle.load(commands), side_door=True)
     try:
         answer: Started | EmulatorError = server.start()
     except EmulatorError as error:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podflare_emulator.errors import EmulatorError
 from podflare_emulator.guest.order import Python, Seed
-from podflare_emulator.settings import Settings
+from podflare_emulator.settings import Settings, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.control import Control
@@ -32,15 +34,20 @@ class Started:
     isolation: str
     refusals: tuple[Refusal, ...]
     python: Python
+    side_port: int | None
 
 
 class ServerThread:
-    def __init__(self, settings: Settings) -> None:
+    """With a `side_door`, whoever started it reaches the control API by a port of its own besides."""
+
+    def __init__(self, settings: Settings, *, side_door: bool = False) -> None:
         self._settings = settings
+        self._side_door = side_door
 
     def start(self) -> Started:
         """Returns when it serves; raises EmulatorError when it cannot."""
         listener = _listen(self._settings.host, self._settings.port)
+        self._side = _listen(reachable_host(self._settings.host), 0) if self._side_door else None
         started: Future[Started] = Future()
         self._loop = _loop()
         self._stop = asyncio.Event()
@@ -56,6 +63,8 @@ class ServerThread:
         except BaseException:  # it could not start, or whoever waits for it was interrupted
             self.stop()
             listener.close()
+            if self._side:
+                self._side.close()
             raise
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
@@ -106,8 +115,11 @@ class ServerThread:
         import uvicorn
 
         from podflare_emulator.api.app import build_app
+        from podflare_emulator.api.faults import Disturbed
         from podflare_emulator.api.requests import Requests
+        from podflare_emulator.connections import Connections
         from podflare_emulator.domain.control import Control
+        from podflare_emulator.domain.faults import Faults
         from podflare_emulator.domain.registry import SandboxRegistry
 
         registry = SandboxRegistry(
@@ -119,28 +131,35 @@ class ServerThread:
         )
         registry.warm(launched.guest)
         record = Requests()
-        self._control: Control = Control(registry, record)
+        faults = Faults(self._settings.seed, self._settings.profile)
+        connections = Connections(listener)
+        self._control: Control = Control(registry, record, faults, connections)
+        disturb = partial(Disturbed, faults, connections)
         config = uvicorn.Config(
-            build_app(registry, self._settings, self._control, record),
+            build_app(registry, self._settings, self._control, record, disturb),
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # they would hide which connection a request came by
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
         )
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        server = connections.serving = uvicorn.Server(config)
+        sockets = [listener.dup(), *([self._side] if self._side else [])]
+        serving = asyncio.create_task(server.serve(sockets=sockets))
         try:
             while not server.started and not serving.done():
                 await asyncio.sleep(0.001)
             port = listener.getsockname()[1]
-            started.set_result(Started(port, launched.backend, launched.refusals, python))
+            side_port = self._side.getsockname()[1] if self._side else None
+            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
             await self._stop.wait()
         finally:
             await registry.close()
             self._control.close()
             server.should_exit = True
+            connections.end()
             await serving
             await launched.launcher.stop()
 
@@ -156,7 +175,15 @@ def _import_server() -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=1024)
+        with socket.socket(family, socket.SOCK_STREAM) as picking:
+            picked = port
+            if not port and sys.platform == "linux":
+                # A port that the kernel has picked for a socket is lost when that socket stops listening, as
+                # `Connections.refuse` makes it; one that was asked for is not. So it is picked for another.
+                picking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                picking.bind((host, 0))
+                picked = picking.getsockname()[1]
+            listener = socket.create_server((host, picked), family=family, backlog=1024)
     except OSError as error:
         raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
     # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from podflare_emulator.api import requests
 from podflare_emulator.api.access_log import AccessLog
 from podflare_emulator.api.control import ControlRoutes
+from podflare_emulator.api.faults import ArrangedRefusal, Disturb
 from podflare_emulator.api.guard import Guard
 from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.sandboxes import SandboxRoutes
@@ -28,12 +29,13 @@ def build_app(
     settings: Settings,
     control: "Control | None" = None,
     record: Requests | None = None,
+    disturb: Disturb | None = None,
 ) -> ASGIApp:
     """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys and the allowed hosts.
 
-    `record` gets every request.
+    `record` gets every request; `disturb` is put around each call of the service's.
     """
-    routes = SandboxRoutes(registry).routes()
+    routes = SandboxRoutes(registry, disturb).routes()
     if control:
         routes += ControlRoutes(control).routes()
     router = Router(routes, redirect_slashes=False)
@@ -71,6 +73,8 @@ def _answer(error: Exception, scope: Scope) -> Response:
             status, message = 400, str(error)
         case GuestFailed():
             status, message = 500, str(error)
+        case ArrangedRefusal():
+            status, message, headers = error.status_code, error.detail, error.headers
         case HTTPException():
             status, message, headers = error.status_code, error.detail, error.headers
             if status in (404, 405):  # the router's own, which say no more than the status does

@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from podflare_emulator.api import requests
 from podflare_emulator.domain.errors import InvalidRequest
@@ -60,7 +61,7 @@ async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:
         HTTPException: 413, it is larger than `LIMIT`; the rest is not read.
         ClientDisconnect: The client went away before it had sent all of it.
     """
-    body = await _bytes(request)
+    body = await whole(request.receive)
     requests.of(request.scope).take(body)
     body = body or b"{}"
     try:
@@ -75,11 +76,12 @@ async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:
         raise InvalidRequest("the body is nested too deeply") from None
 
 
-async def _bytes(request: Request) -> bytes:
+async def whole(receive: Receive) -> bytes:
+    """All of a body. Raises HTTPException and ClientDisconnect, as `read` does."""
     chunks: list[bytes] = []
     size = 0
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk: bytes = message.get("body", b"")

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from podflare_emulator.logs import logger
 
 if TYPE_CHECKING:
+    from podflare_emulator.domain.death import LastWords
     from podflare_emulator.domain.events import Event
     from podflare_emulator.domain.sandbox import Execution, Sandbox
 
@@ -32,17 +33,24 @@ class ExecStream:
     that goes away while it waits never gets its code run; one that goes away later has it abandoned.
     """
 
-    def __init__(self, sandbox: "Sandbox", code: str, language: Literal["python", "bash"]) -> None:
+    def __init__(
+        self,
+        sandbox: "Sandbox",
+        code: str,
+        language: Literal["python", "bash"],
+        last_words: "LastWords | None" = None,
+    ) -> None:
         self._sandbox = sandbox
         self._code = code
         self._language = language
+        self._last_words = last_words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = asyncio.current_task()
         assert request is not None
         gone = asyncio.create_task(_cancel_when_gone(request, receive))
         try:
-            execution = await self._sandbox.exec(self._code, self._language)
+            execution = await self._sandbox.exec(self._code, self._language, self._last_words)
             await _send_events(execution, send)
         except asyncio.CancelledError:
             if not gone.done():  # not the client: the server ends

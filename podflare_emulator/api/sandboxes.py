@@ -1,7 +1,7 @@
 """The calls on sandboxes: each turns a request into one call of the domain, and its result into an answer."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api import ndjson, requests
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
+from podflare_emulator.api.faults import Disturb, last_words
 from podflare_emulator.domain.registry import SandboxOrder
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _exec_body = msgspec.json.Decoder(ExecBody)
 _fork_body = msgspec.json.Decoder(ForkBody)
 
 
+Answer = Callable[[Request], Coroutine[Any, Any, ASGIApp]]
+
+
 class Endpoint:
     """An async function from request to answer, as an ASGI application.
 
@@ -34,7 +38,7 @@ class Endpoint:
     here (`ErrorAnswers` serves all routes), and an exec is short enough to notice.
     """
 
-    def __init__(self, answer: Callable[[Request], Awaitable[ASGIApp]]) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,20 +47,27 @@ class Endpoint:
 
 
 class SandboxRoutes:
-    def __init__(self, registry: "SandboxRegistry") -> None:
+    """`disturb` puts what a test may arrange for a call, of that name, in front of it."""
+
+    def __init__(self, registry: "SandboxRegistry", disturb: "Disturb | None" = None) -> None:
         self._registry = registry
+        self._disturb = disturb
 
     def routes(self) -> list[Route]:
         one = "/v1/sandboxes/{sandbox_id}"
         return [
-            Route(f"{one}/exec", Endpoint(self.exec), methods=["POST"]),
-            Route("/v1/sandboxes", Endpoint(self.create), methods=["POST"]),
-            Route(f"{one}/fork", Endpoint(self.fork), methods=["POST"]),
-            Route(one, Endpoint(self.destroy), methods=["DELETE"]),
-            Route(f"{one}/merge_into/{{winner_id}}", Endpoint(self.merge_into), methods=["POST"]),
-            Route(f"{one}/replay", Endpoint(self.replay), methods=["GET"]),
-            Route("/v1/healthz", Endpoint(self.healthz), methods=["GET"]),
+            Route(f"{one}/exec", self._endpoint(self.exec), methods=["POST"]),
+            Route("/v1/sandboxes", self._endpoint(self.create), methods=["POST"]),
+            Route(f"{one}/fork", self._endpoint(self.fork), methods=["POST"]),
+            Route(one, self._endpoint(self.destroy), methods=["DELETE"]),
+            Route(f"{one}/merge_into/{{winner_id}}", self._endpoint(self.merge_into), methods=["POST"]),
+            Route(f"{one}/replay", self._endpoint(self.replay), methods=["GET"]),
+            Route("/v1/healthz", self._endpoint(self.healthz), methods=["GET"]),
         ]
+
+    def _endpoint(self, answer: Answer) -> ASGIApp:
+        endpoint = Endpoint(answer)
+        return self._disturb(answer.__name__, endpoint) if self._disturb else endpoint
 
     async def create(self, request: Request) -> Response:
         body = await read(request, _create_body)
@@ -68,7 +79,7 @@ class SandboxRoutes:
     async def exec(self, request: Request) -> ASGIApp:
         body = await read(request, _exec_body)
         sandbox = self._registry.get(request.path_params["sandbox_id"])
-        return ndjson.ExecStream(sandbox, body.code, body.language)
+        return ndjson.ExecStream(sandbox, body.code, body.language, last_words(request.scope))
 
     async def fork(self, request: Request) -> Response:
         body = await read(request, _fork_body)

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 from podflare_emulator.answers import Answer, Output, check_seconds
 from podflare_emulator.domain.commands import BUILTINS, CommandStub
 from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.domain.fault_control import Door, FaultControl
+from podflare_emulator.domain.faults import Faults
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.stubs import Stub
-from podflare_emulator.lineage import Tree
 from podflare_emulator.kept_log import LEVELS, KeptLog
+from podflare_emulator.lineage import Tree
 from podflare_emulator.settings import sandbox_path
 
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -32,11 +34,12 @@ class Requests(Protocol):
     def clear(self) -> None: ...
 
 
-class Control:
-    def __init__(self, registry: SandboxRegistry, requests: Requests) -> None:
+class Control(FaultControl):
+    def __init__(self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door) -> None:
         self._registry = registry
         self._kept_log = KeptLog()
         self._requests = requests
+        super().__init__(faults, door)
 
     def close(self) -> None:
         """The server ends: what belongs to the whole process is as it was."""
@@ -51,6 +54,7 @@ class Control:
         self._registry.stubs.clear()
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
+        self._faults.clear()
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
         self._kept_log.drop()

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from podflare_emulator.answers import Answer, Step
 from podflare_emulator.domain.commands import Commands
+from podflare_emulator.domain.death import LastWords
 from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
 from podflare_emulator.domain.forking import ForkEngine
@@ -203,7 +204,7 @@ class Sandbox:
         self._stubs = stubs
         self._commands = commands
 
-    async def exec(self, code: str, language: Language) -> Execution:
+    async def exec(self, code: str, language: Language, last_words: LastWords | None = None) -> Execution:
         """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed.
 
         While a function of the test's thinks about its answer, others take theirs: it may itself use the sandbox.
@@ -221,6 +222,8 @@ class Sandbox:
                 if decision.error is not None:
                     await self._fail(entry, decision.stub.delay, decision.error)
             execution = Execution(machine, self.turn.release, entry)
+            if last_words and not decision:
+                await last_words.before(machine.guest)
         except BaseException:
             self.turn.release()
             raise
@@ -228,6 +231,8 @@ class Sandbox:
             execution.answer(decision.answer.steps(decision.stub.delay), decision.answer.exit_code)
         else:
             execution.start(code, language, self._commands)
+            if last_words:
+                last_words.hear(machine.guest)
         return execution
 
     async def _fail(self, entry: Exec, delay: float, error: str) -> None:

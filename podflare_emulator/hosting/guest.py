@@ -8,8 +8,9 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.channel import Channel
@@ -103,6 +104,7 @@ class Guest:
         self._on_exit: Callable[[int | Ended], None] | None = None
         self._answers: deque[asyncio.Future[tuple[Message, list[int]]]] = deque()
         self._closing = False
+        self._doomed = False
         self._mark = ""
         self._commands = NO_COMMANDS.version  # of the table that it has
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
@@ -151,6 +153,14 @@ class Guest:
         if self.pid and not self._init.channel.closed:
             self._interrupts += 1
             await self._init.signal(self.pid, signal.SIGINT)
+
+    def kill(self) -> Coroutine[Any, Any, None]:
+        """Ends the interpreter alone, as somebody else would; what it returns waits until the signal has been sent.
+
+        From now on the code that runs ends with the interpreter, even if it comes to its own end before.
+        """
+        self._doomed = True
+        return self._init.signal(self.pid, signal.SIGKILL)
 
     async def fork(self, jails: list[Jail]) -> Forked:
         """Children in these jails, which are theirs from now on. All or none: raises HostingError."""
@@ -231,7 +241,8 @@ class Guest:
             self.output.drain()
             if "called" in message:
                 self.called(message["called"])
-            self._finish(message["exit"])
+            if not self._doomed:
+                self._finish(message["exit"])
         elif not self._ready.done():
             self._ready.set_result(message)
         else:

@@ -83,7 +83,7 @@ class FakeSandbox:
         self.execution: FakeExecution | None = None
         self.started, self.waiting, self.gave_up = (threading.Event() for _ in range(3))
 
-    async def exec(self, code: str, language: str) -> FakeExecution:
+    async def exec(self, code: str, language: str, last_words: object = None) -> FakeExecution:
         if self.failure:
             raise self.failure
         if self.busy:

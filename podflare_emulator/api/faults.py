@@ -1,0 +1,209 @@
+"""What a test has arranged for a call, as its client sees it: another answer, a late one, part of one, or none."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from podflare_emulator.api import requests
+from podflare_emulator.api.bodies import whole
+from podflare_emulator.domain.asked import Asked
+from podflare_emulator.domain.death import LastWords
+from podflare_emulator.domain.faults import Cut, Death, Faults, Refusal, Reset, Taken
+
+if TYPE_CHECKING:
+    from podflare_emulator.connections import Connections
+
+Disturb = Callable[[str, ASGIApp], ASGIApp]
+"""From a call's name and the call to the same call, with what a test may arrange for it."""
+
+_LAST_WORDS = "podflare.last_words"
+
+# What is said with a status, if the test says nothing itself.
+_SAID = {401: "invalid api key", 404: "sandbox not found", 500: "agent did not respond"}
+_SAID_BY_CREATE = {500: "the pool is exhausted and a cold boot failed"}
+
+
+class ArrangedRefusal(HTTPException):
+    """A test wants the call to be answered so, in its own words."""
+
+
+def last_words(scope: Scope) -> LastWords | None:
+    """The arranged death of the interpreter that is to run this exec."""
+    arranged: LastWords | None = scope.get(_LAST_WORDS)
+    return arranged
+
+
+class Disturbed:
+    """One call of the API: as it is, unless a test has arranged something for it."""
+
+    def __init__(self, faults: Faults, connections: "Connections", call: str, app: ASGIApp) -> None:
+        self._faults = faults
+        self._connections = connections
+        self._call = call
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._faults.arranged:
+            await self._disturbed(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _disturbed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        arrived = asyncio.get_running_loop().time()
+        body = await whole(receive)
+        requests.of(scope).take(body)
+        asked = _asked(self._call, scope, body)
+        hold = _Hold(arrived + self._faults.delay(asked), receive)
+        receive, send = _again(body, receive), hold.before(send)
+        taken = self._faults.take(asked)
+        if taken is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._meet(taken, hold, scope, receive, send)
+        finally:
+            taken.settle()
+
+    async def _meet(self, taken: Taken, hold: "_Hold", scope: Scope, receive: Receive, send: Send) -> None:
+        match taken.effect:
+            case Refusal() as refusal:
+                taken.happens()
+                await hold.over()
+                raise _answer(refusal, self._call)
+            case Reset(done):
+                taken.happens()
+                if done:
+                    await self._app(scope, receive, _to_nobody)
+                await hold.over()
+                self._connections.reset(scope)
+                await _gone(receive)
+            case Cut(after):
+
+                async def cut() -> None:
+                    taken.happens()
+                    self._connections.close(scope)
+                    await _gone(receive)
+
+                await self._app(scope, receive, _Shortened(send, after, cut))
+            case Death(after):
+                scope[_LAST_WORDS] = LastWords(after, taken.happens)
+                await self._app(scope, receive, send)
+
+
+class _Hold:
+    """Keeps an answer back until it is time, by the loop's clock, or nobody waits for it any more."""
+
+    def __init__(self, until: float, receive: Receive) -> None:
+        self._until = until
+        self._receive = receive
+
+    async def over(self) -> None:
+        left = self._until - asyncio.get_running_loop().time()
+        if left > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(_gone(self._receive), left)
+
+    def before(self, send: Send) -> Send:
+        async def held(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self.over()
+            await send(message)
+
+        return held
+
+
+class _Shortened:
+    """Sends that many lines of a stream; unless that is all of it, calls `cut` then. A refusal is sent as it is."""
+
+    def __init__(self, send: Send, lines: int, cut: Callable[[], Awaitable[None]]) -> None:
+        self._send = send
+        self._left = lines
+        self._cut = cut
+        self._streams = False
+
+    async def __call__(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        if message["type"] == "http.response.start":
+            self._streams = more = message["status"] == 200
+        elif self._streams:
+            lines = message["body"].splitlines(keepends=True)
+            if len(lines) > self._left:
+                more = True
+                message = {**message, "body": b"".join(lines[: self._left]), "more_body": True}
+            self._left -= min(self._left, len(lines))
+        await self._send(message)
+        if self._streams and more and not self._left:
+            self._streams = False
+            await self._cut()
+
+
+async def _to_nobody(message: Message) -> None:
+    pass
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has gone away; its body must have been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """As `receive` was before the body was taken from it."""
+    read = False
+
+    async def again() -> Message:
+        nonlocal read
+        if read:
+            return await receive()
+        read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _answer(refusal: Refusal, call: str) -> ArrangedRefusal:
+    said = _SAID | _SAID_BY_CREATE if call == "create" else _SAID
+    error = refusal.error
+    if error is None:
+        error = said.get(refusal.status) or _phrase(refusal.status)
+    headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
+    return ArrangedRefusal(refusal.status, error, {**headers, **refusal.headers})
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase.lower()
+    except ValueError:
+        return f"status {status}"
+
+
+class _Fields(msgspec.Struct):
+    """Of the bodies of all calls; whether they are right is for the call itself to say."""
+
+    code: Any = ""
+    language: Any = "python"
+    n: Any = 1
+    ram_mib: Any = None
+    rootfs_gb: Any = None
+
+
+_fields = msgspec.json.Decoder(_Fields)
+
+
+def _asked(call: str, scope: Scope, body: bytes) -> Asked:
+    try:
+        fields = _fields.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = _Fields()
+    sandbox = scope["path_params"].get("sandbox_id")
+    if call == "exec":
+        code = fields.code if isinstance(fields.code, str) else ""
+        return Asked(call, sandbox, code, str(fields.language))
+    custom = fields.ram_mib is not None or fields.rootfs_gb is not None
+    return Asked(call, sandbox, n=fields.n if isinstance(fields.n, int) else 1, custom=custom)

@@ -1,0 +1,114 @@
+"""The server's connections, and its door: what a test may do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from podflare_emulator.domain.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import Scope
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+_WAITING = 1024  # connections that the kernel holds until they are accepted
+
+
+class Connections:
+    """Of the server `serving`, whose first listener is `listener`; others, and who comes by them, are left alone."""
+
+    serving: uvicorn.Server
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._refuses = False
+        self._opening: asyncio.TimerHandle | None = None
+
+    def reset(self, request: Scope) -> None:
+        """The other end of the request's connection gets an RST: `Connection reset by peer`."""
+        for connection in self._bearing(request):
+            _reset(connection)
+
+    def close(self, request: Scope) -> None:
+        """The request's connection, when what was written so far has been sent."""
+        for connection in self._bearing(request):
+            connection.transport.close()
+
+    def refuse(self, seconds: float | None) -> None:
+        """From now on nobody is let in, for so long or until `accept`; who is in is thrown out.
+
+        The port stays this server's: the socket goes on being bound to it, and does not listen.
+        """
+        if sys.platform != "linux":
+            raise InvalidRequest(
+                "refusing connections takes Linux, where a socket that no longer listens keeps its port; "
+                "elsewhere use fault('any', connection='reset', times=None)"
+            )
+        if self._refuses:
+            raise InvalidRequest("connections are refused already")
+        self._refuses = True
+        self.serving.servers[0].close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        # As long as it does not listen, whoever reuses addresses could take this one from whoever does so too.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        port = self._listener.getsockname()[1]
+        for connection in self._connections():
+            if _end(connection, "sockname")[1:] == (port,) and not _asks_the_emulator(connection):
+                _reset(connection)
+        if seconds is not None:
+            self._opening = asyncio.get_running_loop().call_later(seconds, self._open)
+
+    async def accept(self) -> None:
+        """Lets clients in again, if they were not."""
+        if not self._refuses:
+            return
+        self._refuses = False
+        if self._opening:
+            self._opening.cancel()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.listen(_WAITING)
+        others = self.serving.servers[1:]
+        await self.serving.startup(sockets=[self._listener.dup()])
+        self.serving.servers += others
+
+    def end(self) -> None:
+        """The server is ending."""
+        if self._opening:
+            self._opening.cancel()
+        self._listener.close()
+
+    def _open(self) -> None:
+        self._accepting = asyncio.get_running_loop().create_task(self.accept())
+
+    def _bearing(self, request: Scope) -> Iterator[Any]:
+        for connection in self._connections():
+            ends = _end(connection, "peername"), _end(connection, "sockname")
+            if ends == (request["client"], request["server"]):
+                yield connection
+
+    def _connections(self) -> list[Any]:
+        return [*self.serving.server_state.connections]
+
+
+def _end(connection: Any, which: Literal["peername", "sockname"]) -> tuple[str, int] | tuple[()]:
+    address = connection.transport.get_extra_info(which)
+    return (str(address[0]), int(address[1])) if address else ()  # nothing: it is closing
+
+
+def _reset(connection: Any) -> None:
+    # A duplicate, because what asyncio or uvloop show of their socket need not let it be set.
+    with socket.socket(fileno=os.dup(connection.transport.get_extra_info("socket").fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    connection.transport.abort()
+
+
+def _asks_the_emulator(connection: Any) -> bool:
+    """Whether it bears a call of the control API: who asks for a refusal must hear that it is there."""
+    cycle = getattr(connection, "cycle", None)
+    return bool(cycle and not cycle.response_complete and cycle.scope["path"].startswith("/_emulator/"))

@@ -1,0 +1,78 @@
+"""What a client asks for, as far as a test's author can tell one call from another, and how he names it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from podflare_emulator.domain.errors import InvalidRequest
+
+CALLS = ("create", "exec", "fork", "merge_into", "destroy", "replay", "healthz")
+ANY = "any"
+_WITHOUT_SANDBOX = ("create", "healthz")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One call. `sandbox`: the id in its path; of a merge, the parent's.
+
+    `code`, `language`: of an exec. `n`: of a fork. `custom`: of a create with RAM or disk of its own, which no guest of
+    the pool has.
+    """
+
+    call: str
+    sandbox: str | None = None
+    code: str = ""
+    language: str | None = None
+    n: int = 1
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which calls are meant. None: whatever it is."""
+
+    call: str
+    sandbox: str | None = None
+    pattern: re.Pattern[str] | None = None
+    language: str | None = None
+
+    def meets(self, asked: Asked) -> bool:
+        return (
+            self.call in (ANY, asked.call)
+            and self.sandbox in (None, asked.sandbox)
+            and self.language in (None, asked.language)
+            and (self.pattern is None or self.pattern.search(asked.code) is not None)
+        )
+
+
+def read_match(call: Any, sandbox: Any, pattern: Any, flags: Any, language: Any) -> Match:
+    """`pattern`: a regular expression that is searched for in an exec's code. Raises InvalidRequest."""
+    check_name("call", call, (ANY, *CALLS))
+    if sandbox is not None and call in _WITHOUT_SANDBOX:
+        raise InvalidRequest(f"sandbox: a {call} names none")
+    if not (sandbox is None or isinstance(sandbox, str)):
+        raise InvalidRequest(f"sandbox: expected a sandbox or its id, got {sandbox!r}")
+    if call != "exec" and (pattern is not None or language is not None):
+        name = "language" if pattern is None else "code"
+        raise InvalidRequest(f"{name}: only an exec has any: write 'exec' instead of {call!r}")
+    if language is not None:
+        check_name("language", language, ("python", "bash"))
+    if pattern is None:
+        return Match(call, sandbox, None, language)
+    try:
+        return Match(call, sandbox, re.compile(pattern, flags), language)
+    except (re.error, TypeError, ValueError) as error:
+        raise InvalidRequest(f"code: no regular expression: {error}") from None
+
+
+def check_name(field: str, name: Any, names: Iterable[str]) -> None:
+    names = [*names]
+    if name in names:
+        return
+    near = difflib.get_close_matches(str(name), names, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise InvalidRequest(f"{field}: expected {', '.join(names[:-1])} or {names[-1]}, got {name!r}{hint}")

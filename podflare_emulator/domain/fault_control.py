@@ -1,0 +1,66 @@
+"""What the author of a test may let go wrong: the part of `Control` that is about faults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.domain.faults import Fault, Faults, read_fault, read_latency
+
+
+class Door(Protocol):
+    """Where clients come in."""
+
+    def refuse(self, seconds: float | None) -> None: ...
+
+    async def accept(self) -> None: ...
+
+
+class FaultControl:
+    def __init__(self, faults: Faults, door: Door) -> None:
+        self._faults = faults
+        self._door = door
+
+    async def add_fault(self, **order: Any) -> int:
+        """Until the next reset, calls end otherwise; see `Emulator.fault` for what may be ordered. Returns its number.
+
+        The code to look for is a regular expression here, `pattern`, with its `flags`.
+        """
+        return self._faults.add(read(read_fault, order))
+
+    async def add_latency(self, **order: Any) -> int:
+        """Until the next reset, calls have no answer before a number of seconds from `low` to `high`."""
+        return self._faults.add(read(read_latency, order))
+
+    async def faults_used(self) -> list[tuple[int, int]]:
+        """The number of each fault and latency, and how many calls have met it."""
+        return self._faults.used()
+
+    async def use_profile(self, profile: str) -> None:
+        """Until the next reset, calls take at least as long as on the service (`hosted`), or as they do (`local`)."""
+        self._faults.use(profile)
+
+    async def suspend_faults(self, suspended: bool) -> None:
+        """As long as they are suspended, faults and latencies meet no call."""
+        self._faults.suspend(suspended)
+
+    async def refuse_connections(self, seconds: float | None = None) -> None:
+        """Who connects is refused, for so long or until `accept_connections`; open connections are reset."""
+        if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < float("inf")):
+            raise InvalidRequest(f"seconds: expected more than 0, got {seconds!r}")
+        self._door.refuse(seconds)
+
+    async def accept_connections(self) -> None:
+        """Ends a refusal of connections."""
+        await self._door.accept()
+
+
+def read(reader: Callable[..., Fault], order: dict[str, Any]) -> Fault:
+    """What `reader` makes of an order; raises InvalidRequest for a name that it does not know, too."""
+    try:
+        inspect.signature(reader).bind(**order)
+    except TypeError as error:
+        raise InvalidRequest(str(error)) from None
+    return reader(**order)

@@ -1,0 +1,264 @@
+"""What goes wrong, or slowly, because the author of a test wants it to: when, how often, and what happens then."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from podflare_emulator.domain.asked import Asked, Match, check_name, read_match
+from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.domain.timings import published
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The call is not made; this is its answer. `error` None: what the service says with that status."""
+
+    status: int
+    error: str | None
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is reset instead of an answer. `done`: after the call was made, else it is not made."""
+
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An exec's stream breaks off after that many events, if it has more."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The sandbox's interpreter is killed after that many lines of output, if the exec has them; 0: before its code."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """There is no answer before that many seconds have passed, drawn between the two."""
+
+    low: float
+    high: float
+
+
+Effect = Refusal | Reset | Cut | Death | Delay
+
+
+@dataclass
+class Fault:
+    """`left`: how many more times it may happen, None for any number. `used`: how many times it has."""
+
+    match: Match
+    effect: Effect
+    left: int | None
+    probability: float | None
+    used: int = 0
+    draws: random.Random = field(default_factory=random.Random)
+
+    def meets(self, asked: Asked) -> bool:
+        """Of each call that matches, one draw: whether others match besides changes nothing."""
+        if self.left == 0 or not self.match.meets(asked):
+            return False
+        return self.probability is None or self.draws.random() < self.probability
+
+
+class Taken:
+    """A fault that one call has met. Some happen only if the call comes that far."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.effect = fault.effect
+        self._fault = fault
+        self._happened = False
+        if fault.left is not None:
+            fault.left -= 1
+
+    def happens(self) -> None:
+        self._happened = True
+        self._fault.used += 1
+
+    def settle(self) -> None:
+        """The call is over. What has not happened is there for another call."""
+        if not self._happened and self._fault.left is not None:
+            self._fault.left += 1
+
+
+class Faults:
+    """The newest that a call meets happens, and of delays the newest that it meets besides.
+
+    What is drawn is the same after each `clear`, if there is a seed: each fault draws for itself, so that the draws of
+    one do not depend on how often another was asked.
+    """
+
+    def __init__(self, seed: int | None = None, profile: str = "local") -> None:
+        self._seed = seed
+        self._profile_at_start = profile
+        self._numbers = itertools.count()  # never given twice, as those of stubs
+        self._faults: dict[int, Fault] = {}
+        self._suspended = False
+        self.clear()
+
+    def add(self, fault: Fault) -> int:
+        """Returns its number."""
+        number = next(self._numbers)
+        fault.draws = self._source(len(self._faults))
+        self._faults[number] = fault
+        self._look()
+        return number
+
+    def use(self, profile: str) -> None:
+        """Until the next `clear`: how long calls take besides."""
+        check_name("profile", profile, ("local", "hosted"))
+        self._profile = profile
+        self._look()
+
+    def suspend(self, suspended: bool) -> None:
+        """While suspended, nothing happens and nothing counts."""
+        self._suspended = suspended
+        self._look()
+
+    def take(self, asked: Asked) -> Taken | None:
+        """What happens to this call."""
+        for fault in reversed(self._faults.values()):
+            if not isinstance(fault.effect, Delay) and fault.meets(asked):
+                return Taken(fault)
+        return None
+
+    def delay(self, asked: Asked) -> float:
+        """Seconds from the call's arrival before which it has no answer."""
+        for fault in reversed(self._faults.values()):
+            if isinstance(fault.effect, Delay) and fault.meets(asked):
+                Taken(fault).happens()
+                return fault.draws.uniform(fault.effect.low, fault.effect.high)
+        if self._profile == "hosted":
+            return self._profile_draws.uniform(*published(asked))
+        return 0.0
+
+    def used(self) -> list[tuple[int, int]]:
+        """The number of each, and how often it has happened."""
+        return [(number, fault.used) for number, fault in self._faults.items()]
+
+    def clear(self) -> None:
+        self._faults.clear()
+        self._profile = self._profile_at_start
+        self._profile_draws = self._source("profile")
+        self._look()
+
+    def _look(self) -> None:
+        # The one thing that a call of an emulator without faults has to ask.
+        self.arranged = not self._suspended and (bool(self._faults) or self._profile != "local")
+
+    def _source(self, name: object) -> random.Random:
+        return random.Random(None if self._seed is None else f"{self._seed}:{name}")
+
+
+def read_fault(
+    call: Any,
+    *,
+    status: Any = None,
+    error: Any = None,
+    retry_after: Any = None,
+    headers: Any = None,
+    connection: Any = None,
+    cut_after: Any = None,
+    dies_after: Any = None,
+    sandbox: Any = None,
+    pattern: Any = None,
+    flags: Any = 0,
+    language: Any = None,
+    times: Any = 1,
+    probability: Any = None,
+) -> Fault:
+    """From what JSON can carry. Raises InvalidRequest, in one line, for what cannot be meant."""
+    match = read_match(call, sandbox, pattern, flags, language)
+    kinds = {"status": status, "connection": connection, "cut_after": cut_after, "dies_after": dies_after}
+    given = [name for name, value in kinds.items() if value is not None]
+    if len(given) != 1:
+        raise InvalidRequest(
+            f"{' and '.join(given)} cannot both happen to one call: arrange two faults"
+            if given
+            else f"what happens? Give one of {', '.join(f'{name}=' for name in kinds)}"
+        )
+    for name, value in (("error", error), ("retry_after", retry_after), ("headers", headers)):
+        if value is not None and status is None:
+            raise InvalidRequest(f"{name}: there is an answer only with a status, such as status=503")
+    effect: Effect
+    if status is not None:
+        effect = _read_refusal(status, error, retry_after, headers)
+    elif connection is not None:
+        effect = _read_reset(connection)
+    else:
+        name, after = ("cut_after", cut_after) if dies_after is None else ("dies_after", dies_after)
+        if call != "exec":
+            raise InvalidRequest(f"{name}: only an exec has a stream of events: write 'exec', not {call!r}")
+        if type(after) is not int or after < 0:
+            raise InvalidRequest(f"{name}: expected a number of events from 0, got {after!r}")
+        effect = Cut(after) if dies_after is None else Death(after)
+    return Fault(match, effect, _read_times(times), _read_probability(probability))
+
+
+def read_latency(
+    call: Any,
+    *,
+    low: Any,
+    high: Any,
+    sandbox: Any = None,
+    pattern: Any = None,
+    flags: Any = 0,
+    language: Any = None,
+    times: Any = None,
+) -> Fault:
+    """From what JSON can carry. `low`, `high`: seconds. Raises InvalidRequest."""
+    match = read_match(call, sandbox, pattern, flags, language)
+    numbers = [type(number) in (int, float) for number in (low, high)]
+    if not all(numbers) or not 0 <= low <= high < float("inf"):
+        raise InvalidRequest(f"seconds: expected a number such as 0.5, or (low, high), got {low!r}, {high!r}")
+    return Fault(match, Delay(low, high), _read_times(times), None)
+
+
+def _read_refusal(status: Any, error: Any, retry_after: Any, headers: Any) -> Refusal:
+    if type(status) is not int or not 400 <= status <= 599:
+        raise InvalidRequest(f"status: expected 400 to 599, got {status!r}")
+    if not (error is None or isinstance(error, str)):
+        raise InvalidRequest(f"error: expected text, got {error!r}")
+    sent = {} if headers is None else headers
+    if not isinstance(sent, dict) or not all(_travels(text) for item in sent.items() for text in item):
+        raise InvalidRequest(f"headers: expected a dict such as {{'Retry-After': '1'}}, got {headers!r}")
+    if retry_after is not None:
+        if type(retry_after) is not int or retry_after < 0:
+            raise InvalidRequest(f"retry_after: expected whole seconds from 0, got {retry_after!r}")
+        sent = {**sent, "Retry-After": str(retry_after)}
+    return Refusal(status, error, sent)
+
+
+def _travels(text: Any) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isprintable()
+
+
+def _read_reset(connection: Any) -> Reset:
+    if connection == "refuse":
+        raise InvalidRequest(
+            "connection: who is refused has made no call yet: use `with emulator.refusing_connections():`"
+        )
+    check_name("connection", connection, ("reset", "reset_after"))
+    return Reset(done=connection == "reset_after")
+
+
+def _read_times(times: Any) -> int | None:
+    if times is not None and (type(times) is not int or times < 1):
+        raise InvalidRequest(f"times: expected 1 or more, or None for any number, got {times!r}")
+    return times
+
+
+def _read_probability(probability: Any) -> float | None:
+    if probability is not None and (type(probability) not in (int, float) or not 0 < probability <= 1):
+        raise InvalidRequest(f"probability: expected more than 0, and at most 1, got {probability!r}")
+    return None if probability is None else float(probability)

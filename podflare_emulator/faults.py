@@ -1,0 +1,226 @@
+"""What a test lets go wrong, or slowly: the part of `Emulator` that is about faults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal
+
+from podflare_emulator.errors import EmulatorError
+from podflare_emulator.journal import HasId, Request
+
+Call = Literal["any", "create", "exec", "fork", "merge_into", "destroy", "replay", "healthz"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault or latency, to ask how often it has happened."""
+
+    described: str
+    _number: int
+    _counts: Callable[[], list[tuple[int, int]]]
+
+    @property
+    def used(self) -> int:
+        """How many calls have met it. Raises EmulatorError once a reset has forgotten it."""
+        counts = dict(self._counts())
+        if self._number not in counts:
+            raise EmulatorError(f"{self.described} is gone: the emulator was reset since")
+        return counts[self._number]
+
+
+class Faults:
+    """A base of `Emulator`. All of it holds until the next reset, or as long as a with block."""
+
+    if TYPE_CHECKING:
+
+        def _call(self, name: str, **arguments: Any) -> Any: ...
+
+        def requests(self) -> list[Request]: ...
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def fault(
+        self,
+        call: Call,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        connection: Literal["reset", "reset_after"] | None = None,
+        cut_after: int | None = None,
+        dies_after: int | None = None,
+        sandbox: str | HasId | None = None,
+        code: str | re.Pattern[str] | None = None,
+        language: Literal["python", "bash"] | None = None,
+        times: int | EllipsisType | None = ...,
+        probability: float | None = None,
+    ) -> Fault:
+        """Lets a call fail.
+
+            emulator.fault("exec", status=429, retry_after=1)           # the next exec is refused
+            emulator.fault("create", status=500, times=3)               # the next three creates are
+            emulator.fault("exec", cut_after=2, code="train(")          # the stream breaks off after two events
+            emulator.fault("any", connection="reset", probability=0.1)  # each call, one time in ten
+
+        The newest that a call meets happens. One kind of failure at a time:
+
+        Args:
+            call: Which call of the API fails; "any": whichever comes.
+            status: It is not made, and answered with this: 400 to 599. With `error`, the message (by default what the
+                service says with it); `retry_after`, in seconds, and other `headers`.
+            connection: Its connection is reset instead of an answer: "reset", before anything is done; "reset_after",
+                when all is done, so that only the answer is lost.
+            cut_after: An exec's stream breaks off after that many events, if it has more. The code is interrupted, as
+                when a client goes away.
+            dies_after: The sandbox's interpreter is killed (SIGKILL) when the exec has printed that many lines, if it
+                does; 0: before it runs anything. The exec ends with exit code 137, later ones are 500.
+
+            sandbox: Only calls on this one; of a merge, on this parent.
+            code: Only execs with this in their code, or with a match for this regular expression.
+            language: Only execs in this language.
+
+            times: How many calls it meets; None: all. By default one, or with a `probability` all.
+            probability: Of meeting a call, drawn under the emulator's seed.
+
+        Raises:
+            EmulatorError: In one line, for what cannot be meant.
+        """
+        options = {
+            "status": status,
+            "error": error,
+            "retry_after": retry_after,
+            "headers": headers,
+            "connection": connection,
+            "cut_after": cut_after,
+            "dies_after": dies_after,
+            "sandbox": sandbox,
+            "code": code,
+            "language": language,
+            "times": times,
+            "probability": probability,
+        }
+        number = self._call("add_fault", **fault_order(call, options))
+        fault = self._handle(_described("fault", call, options), number)
+        self._faults.append(fault)
+        return fault
+
+    def latency(
+        self,
+        call: Call,
+        seconds: float | tuple[float, float],
+        *,
+        sandbox: str | HasId | None = None,
+        code: str | re.Pattern[str] | None = None,
+        language: Literal["python", "bash"] | None = None,
+        times: int | None = None,
+    ) -> Fault:
+        """Lets a call be slow: it has no answer before so many seconds, or a number of them between (low, high).
+
+            emulator.latency("exec", 2.5)
+            emulator.latency("any", (0.02, 0.2))  # drawn for each call, under the emulator's seed
+
+        What the call itself takes counts. It is made at once; its answer, of an exec the first event, is what is late.
+        Of several that a call meets, the newest counts. Faults are as late as answers.
+
+        Args:
+            times: How many calls it meets; by default all.
+
+        The others are as those of `fault`.
+        """
+        options = {"sandbox": sandbox, "code": code, "language": language, "times": times}
+        number = self._call("add_latency", **latency_order(call, seconds, options))
+        return self._handle(_described("latency", call, {"seconds": seconds, **options}), number)
+
+    def empty_pool(self, times: int = 1, *, seconds: float | None = None) -> Fault:
+        """The next creates find no warm sandbox: each takes as long as a cold boot, by default the vendor's 1.4 s."""
+        from podflare_emulator.domain.timings import COLD_BOOT
+
+        return self.latency("create", COLD_BOOT if seconds is None else seconds, times=times)
+
+    def use_profile(self, profile: Literal["local", "hosted"]) -> None:
+        """How long calls take: as long as they do here, or at least as long as the vendor publishes."""
+        self._call("use_profile", profile=profile)
+
+    @contextmanager
+    def refusing_connections(self, seconds: float | None = None) -> Iterator[None]:
+        """Inside, or for so long, who connects is refused, and open connections are reset; nobody else gets the port.
+
+        What a test asks the emulator itself is answered all the same.
+        """
+        self._call("refuse_connections", seconds=seconds)
+        try:
+            yield
+        finally:
+            self._call("accept_connections")
+
+    @contextmanager
+    def without_faults(self) -> Iterator[None]:
+        """Inside, faults and latencies meet no call and none counts: for what a test sets up, or looks at."""
+        self._call("suspend_faults", suspended=True)
+        try:
+            yield
+        finally:
+            self._call("suspend_faults", suspended=False)
+
+    def assert_all_faults_used(self) -> None:
+        """Raises AssertionError, naming them, for faults that no call has met, and shows what was asked for."""
+        unused = [fault.described for fault in self._faults if not fault.used]
+        if unused:
+            asked = "\n".join(f"  {one!r}" for one in self.requests()) or "  nothing"
+            raise AssertionError(f"no call met {', '.join(unused)}; what was asked for:\n{asked}")
+
+    def _handle(self, described: str, number: int) -> Fault:
+        return Fault(described, number, lambda: self._call("faults_used"))
+
+
+def fault_order(call: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """As the control API takes it. Raises EmulatorError for a fault that cannot be meant; needs no emulator."""
+    from podflare_emulator.domain.faults import read_fault
+
+    times = options.get("times", ...)
+    if times is ...:
+        times = 1 if options.get("probability") is None else None
+    return _checked(read_fault, {**_order(call, options), "times": times})
+
+
+def latency_order(call: Any, seconds: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """As the control API takes it. Raises EmulatorError for a latency that cannot be meant; needs no emulator."""
+    from podflare_emulator.domain.faults import read_latency
+
+    pair = isinstance(seconds, (tuple, list)) and len(seconds) == 2
+    low, high = seconds if pair else (seconds, seconds)
+    return _checked(read_latency, {**_order(call, options), "low": low, "high": high})
+
+
+def _order(call: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    order = {"call": call, **{name: value for name, value in options.items() if value is not None}}
+    sandbox, code = order.get("sandbox"), order.pop("code", None)
+    if sandbox is not None:
+        order["sandbox"] = getattr(sandbox, "id", sandbox)
+    if isinstance(code, re.Pattern):
+        order |= {"pattern": code.pattern, "flags": int(code.flags)}
+    elif code is not None:
+        order["pattern"] = re.escape(code) if isinstance(code, str) else code
+    return order
+
+
+def _checked(reader: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
+    from podflare_emulator.domain.errors import InvalidRequest
+    from podflare_emulator.domain.fault_control import read
+
+    try:
+        read(reader, order)
+    except InvalidRequest as error:
+        raise EmulatorError(str(error)) from None
+    return order
+
+
+def _described(kind: str, call: str, options: Mapping[str, Any]) -> str:
+    given = [f"{name}={value!r}" for name, value in options.items() if value not in (None, ...)]
+    return f"{kind}({', '.join([repr(call), *given])})"
