@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from subprocess import DEVNULL, Popen
+from collections.abc import Callable, Iterator, Sequence
+
+from .sibling import threads
 
 _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128 KiB
+_RESET = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)]
+_OPEN = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
-if sys.version_info >= (3, 11):
-    _OWN_GROUP: dict[str, object] = {"process_group": 0}
-else:
-    _OWN_GROUP = {"preexec_fn": os.setpgrp}
+# What these mean to us: by the time bash is started, the portable backend has put its mapping over them.
+_access, _chdir, _fchdir, _listdir, _open, _posix_spawn = (
+    *(os.access, os.chdir, os.fchdir),
+    *(os.listdir, os.open, os.posix_spawn),
+)
 
 
 def run(code: str, environment: dict[str, str], directory: str, interrupted: Callable[[], bool]) -> int:
@@ -32,6 +34,8 @@ def run(code: str, environment: dict[str, str], directory: str, interrupted: Cal
 
 @contextlib.contextmanager
 def _script(code: str) -> Iterator[int]:
+    import tempfile  # seldom needed, and what is loaded here every fork has to copy
+
     with tempfile.TemporaryFile() as file:
         os.fchmod(file.fileno(), 0o600)  # fakechroot passes no mode on for a file without a name
         file.write(code.encode("utf-8", "surrogateescape"))
@@ -47,27 +51,99 @@ def _run(
     interrupted: Callable[[], bool],
 ) -> int:
     try:
-        process = Popen(
-            ["bash", "-c", *words, "bash"],
-            stdin=DEVNULL,
-            cwd=directory,
-            env=environment,
-            pass_fds=descriptors,
-            **_OWN_GROUP,  # type: ignore[call-overload]
-        )
+        pid = _start(["bash", "-c", *words, "bash"], environment, directory, descriptors)
     except OSError as error:
         os.write(2, f"bash could not be started: {error}\n".encode())
         return 127
-    code = _wait(process, interrupted)
+    code = _wait(pid, interrupted)
     return 128 - code if code < 0 else code
 
 
-def _wait(process: subprocess.Popen[bytes], interrupted: Callable[[], bool]) -> int:
-    previous = signal.signal(signal.SIGINT, lambda *_: _interrupt(process.pid))
+def _start(
+    command: list[str], environment: dict[str, str], directory: str, descriptors: Sequence[int]
+) -> int:
+    """As `subprocess` does, which takes longer; leads a process group. Raises OSError."""
+    here = _here() if threads() == 1 else None
+    if here is None:
+        return _start_beside_threads(command, environment, directory, descriptors)
+    try:
+        for number in descriptors:
+            os.set_inheritable(number, True)
+        actions: list[tuple[int, int, str, int, int] | tuple[int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        ]
+        actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited() if number not in descriptors]
+        program = _find(command[0], environment["PATH"])
+        _chdir(directory)  # posix_spawn has no argument for it
+        try:
+            return _posix_spawn(
+                program, command, environment, file_actions=actions, setpgroup=0, setsigdef=_RESET
+            )
+        finally:
+            _fchdir(here)
+    finally:
+        os.close(here)
+
+
+def _here() -> int | None:
+    """A descriptor of the working directory, if there is a way back to it."""
+    try:
+        here = _open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        _fchdir(here)
+    except OSError:
+        os.close(here)
+        return None
+    return here
+
+
+def _inherited() -> Iterator[int]:
+    """The descriptors beyond the standard streams that a program would get."""
+    for number in map(int, _listdir(_OPEN)):
+        with contextlib.suppress(OSError):  # that of the listing
+            if number > 2 and os.get_inheritable(number):
+                yield number
+
+
+def _find(name: str, path: str) -> str:
+    for directory in path.split(os.pathsep):
+        if _access(f"{directory}/{name}", os.X_OK):
+            return f"{directory}/{name}"
+    raise FileNotFoundError(2, "No such file or directory", name)
+
+
+def _start_beside_threads(
+    command: list[str], environment: dict[str, str], directory: str, descriptors: Sequence[int]
+) -> int:
+    """Without a change of this process's working directory, which the threads share."""
+    from subprocess import DEVNULL, Popen
+
+    own_group: dict[str, object] = (
+        {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
+    )
+    process = Popen(
+        command,
+        stdin=DEVNULL,
+        cwd=directory,
+        env=environment,
+        pass_fds=descriptors,
+        **own_group,  # type: ignore[call-overload]
+    )
+    process.returncode = 0  # it is waited for elsewhere
+    return int(process.pid)
+
+
+def _wait(pid: int, interrupted: Callable[[], bool]) -> int:
+    previous = signal.signal(signal.SIGINT, lambda *_: _interrupt(pid))
     try:
         if interrupted():
-            _interrupt(process.pid)
-        return process.wait()
+            _interrupt(pid)
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status)
+    except ChildProcessError:  # the user's code ignores the end of its children
+        return 0
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)
 
