@@ -6,10 +6,11 @@ import contextlib
 import os
 import select
 import signal
-import time
 from collections.abc import Callable
 
 from .protocol import Connection, Message
+
+_LOOK_AGAIN = 0.005  # seconds: for those that are others' children
 
 Belongs = Callable[[int, Message], bool]
 
@@ -80,13 +81,12 @@ class Reaper:
         if message["pid"]:  # what /proc would find anyway, for machines without one
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(message["pid"], signal.SIGKILL)
-        pause = 0.0002
         while pids := self._found(message):
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(pause)
-            pause = min(pause * 2, 0.01)
+            select.select([self._wake], [], [], _LOOK_AGAIN)  # until a child of this process has ended
+            self._drain_wake()
             self.reap()
 
     def _found(self, message: Message) -> list[int]:
