@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from .order import Seed
+if TYPE_CHECKING:
+    from .order import Seed
 
 VENV = "/.venv"
 STUBS = f"{VENV}/stubs"  # first on the PATH; there only while a test answers commands
@@ -70,6 +71,8 @@ def _lay_out_environment(tree: str, python: str, version: str, path: Sequence[st
 
 
 def _plant(seed: Seed, target: str) -> None:
+    import shutil  # which guests, who need the names above, would have to carry
+
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.isdir(seed.source):
         shutil.copytree(seed.source, target, symlinks=True, dirs_exist_ok=True)

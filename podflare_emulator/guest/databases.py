@@ -14,8 +14,7 @@ import posix
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 _FILE_POINTER = 7  # of sqlite3_file_control
 _FILE = struct.Struct("PPPi")  # unixFile: its methods, its VFS, its inode, its descriptor
@@ -24,13 +23,12 @@ _MAGIC = b"SQLite format 3\0"  # how a database begins that is not empty
 _MOST_SCHEMAS = 128
 
 
-@dataclass(frozen=True)
-class Database:
+class Database(NamedTuple):
     """One database file of one connection: where SQLite keeps what it remembers of it."""
 
     inode: int
     number: int
-    names: list[int] = field(default_factory=list)
+    names: list[int]
 
     def renew(self, resolve: Callable[[str], str]) -> None:
         """After the handle was opened again."""

@@ -7,10 +7,31 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 
-from . import memory
+from . import guest
 from .jail import namespace
-from .protocol import Connection
+from .protocol import Connection, Message
 from .reaper import Reaper
+
+
+def spawn(
+    connection: Connection,
+    template: Message,
+    names: dict[str, object],
+    ticket: Message,
+    descriptors: list[int],
+) -> None:
+    """In a zygote: starts a guest in a family of its own. `names` are what its REPL has from the beginning."""
+    control, out, err, channel, *entrance = descriptors
+
+    def run_guest() -> None:
+        os.close(channel)
+        guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), names)
+
+    def run_init() -> None:
+        connection.close()
+        run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
+
+    namespace.start_family(run_init, egress=ticket["egress"])
 
 
 def run(
@@ -45,5 +66,7 @@ def run(
 def _watch_memory(ram_mib: int, complaints: int) -> None:
     """A thread, because no process of the sandbox's can be kept from killing another."""
     from threading import Thread
+
+    from . import memory
 
     Thread(target=memory.watch, args=(ram_mib, complaints), daemon=True).start()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import posix
+import resource
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import handles, tree
+from . import tree
 from .holdings import Holdings
 from .protocol import Message, encode
 from .reaper import processes
-from .sibling import fork_sibling, threads_left_behind
+from .sibling import fork_siblings, threads_left_behind
 
 if TYPE_CHECKING:
     from .guest import Guest
@@ -22,12 +23,12 @@ _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
-def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> Message | None:
-    """Makes one child a ticket. Returns the parent's answer; a child gets None, and is a guest of its own by then.
+def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
+    """Makes one child a ticket; in a child it returns too, and the child is a guest of its own by then.
 
-    The parent pauses until every child has its own copy of the tree. `descriptors` holds, for each child, its control
-    socket, its two pipes and, where the backend has one, the entrance of its jail. A child that cannot become one says
-    why on its control socket; one that cannot be forked, the answer.
+    The parent answers when all are forked, and pauses until every child has its own copy of the tree. `descriptors`
+    holds, for each child, its control socket, its two pipes and, where the backend has them, the entrance of its jail.
+    A child that cannot become one says why on its control socket; one that cannot be forked, the answer.
     """
     guest.flush()
     opened = [*descriptors]
@@ -44,20 +45,20 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> Messag
         moment = _Moment(guest, [*opened, finished])
         answer = {"forked": len(tickets), "threads": threads_left_behind(), "processes": _processes(guest)}
         width = len(descriptors) // len(tickets)
-        for number, ticket in enumerate(tickets):
-            if fork_sibling() == 0:
-                mine = descriptors[number * width : (number + 1) * width]
-                _close({*opened, finished} - {*mine, source, finish})
-                _become(guest, ticket, mine, source, moment)
-                posix.close(finish)
-                return None
+        number = fork_siblings(len(tickets))
+        if number is not None:
+            mine = descriptors[number * width : (number + 1) * width]
+            _close({*opened, finished} - {*mine, source, finish})
+            _become(guest, tickets[number], mine, source, moment)
+            posix.close(finish)
+            return
     except OSError as error:
         answer = {"forked": 0, "failed": str(error)}
+    guest.connection.send(answer)
     _close(opened)
     if finished >= 0:
         posix.read(finished, 1)  # ends when the last child has closed its copy, or has died
         posix.close(finished)
-    return answer
 
 
 class _Moment:
@@ -65,21 +66,15 @@ class _Moment:
 
     def __init__(self, guest: Guest, ours: Iterable[int]) -> None:
         self.holdings = Holdings(guest.jail.root, ignore={*guest.hidden, *ours})
-        self._outputs = [_identity(number) for number in (guest.out, guest.err)]
+        self._outputs = list(_leading_to((guest.out, guest.err), self.holdings.pipes))
         self._timers = [signal.getitimer(timer) for timer in _TIMERS]
         self._random = _random()
         self._sequence = self._random and self._random.getstate()
 
-    def take_outputs(self, out: int, err: int) -> None:
+    def take_outputs(self, *pipes: int) -> None:
         """Whatever leads to the parent's pipes, standard output or a duplicate of it, leads to these from now on."""
-        for number in handles.descriptors():
-            try:
-                identity = _identity(number)
-            except OSError:  # that of the listing itself
-                continue
-            if identity in self._outputs:
-                replacement = (out, err)[self._outputs.index(identity)]
-                posix.dup2(replacement, number, posix.get_inheritable(number))
+        for number, index, inheritable in self._outputs:
+            posix.dup2(pipes[index], number, inheritable)
 
     def restore(self) -> None:
         for timer, setting in zip(_TIMERS, self._timers, strict=True):
@@ -94,25 +89,29 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
     """In a child: a guest with its own pipes, its own tree and its own handles."""
     control, out, err, *entrance = descriptors
     try:
-        posix.dup2(control, guest.hidden[0], inheritable=False)
+        posix.dup2(control, guest.connection.fileno(), inheritable=False)
+        posix.dup2(out, guest.out, inheritable=False)
+        posix.dup2(err, guest.err, inheritable=False)
         posix.setsid()
         moment.take_outputs(out, err)
         guest.repl.forget_interrupts()
         guest.pid = posix.getpid()
-        guest.jail.move(ticket["tree"], entrance[0] if entrance else -1)
+        changes = guest.jail.changes
+        guest.jail.move(ticket["tree"], entrance)
         target = posix.open(guest.jail.root, _DIRECTORY)
         problems = tree.synchronize(
             source,
             target,
             skip=guest.jail.mounts,
             untouched_since=guest.baseline,
+            changes=changes,
             resolve=guest.jail.resolve,
         )
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
         problems += moment.holdings.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
         moment.restore()
-        _close([control, out, err, target, source])
+        _close([control, out, err, target, source, *([] if changes is None else [changes])])
         _complain(guest, problems)
         guest.announce()
     except Exception as error:
@@ -179,22 +178,53 @@ def _random() -> Any:
     )  # absent from a module of the user's of that name
 
 
+def _leading_to(pipes: Sequence[int], numbers: Iterable[int]) -> Iterator[tuple[int, int, bool]]:
+    """The descriptors that lead to one of the pipes, which of them, and whether programs started inherit it."""
+    identities = [_identity(pipe) for pipe in pipes]
+    for number in numbers:
+        try:
+            identity, inheritable = _identity(number), posix.get_inheritable(number)
+        except OSError:  # closed meanwhile, by a thread
+            continue
+        if identity in identities:
+            yield number, identities.index(identity), inheritable
+
+
 def _identity(number: int) -> tuple[int, int]:
     status = posix.fstat(number)
     return status.st_dev, status.st_ino
 
 
 def _close(numbers: Iterable[int]) -> None:
-    for number in numbers:
-        posix.close(number)
+    """Neighbours at once: each of many children has the descriptors of all."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] == number:
+            runs[-1][1] += 1
+        else:
+            runs.append([number, number + 1])
+    for first, end in runs:
+        posix.closerange(first, end)
 
 
 def _processes(guest: Guest) -> int:
     """How many the sandbox has started that are still running."""
+    if _childless():
+        return 0
     sandbox = {"mark": guest.jail.mark(), "pid": guest.pid}
     born = _born(guest.pid)  # none is older than its guest: without namespaces, most that /proc shows are
     younger = (pid for pid in processes() if pid != guest.pid and _born(pid) >= born)
     return sum(guest.jail.belongs(pid, sandbox) for pid in younger)
+
+
+def _childless() -> bool:
+    """Whether this process has certainly never started another: the rest takes a look at everybody."""
+    try:
+        posix.waitid(posix.P_ALL, 0, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+    except ChildProcessError:
+        waited_for = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt > 0
+        return not waited_for and signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+    return False
 
 
 def _born(pid: int) -> int:

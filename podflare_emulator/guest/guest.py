@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import resource
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from . import bash, environment, fork, limits, seeding
 from .commands import Commands
+from .hidden import hide
 from .jail import kernel
 from .protocol import Connection, Message
 from .repl import Repl
-
-_FIRST_HIDDEN = (
-    1000  # our own descriptors lie up here: user code finds 3, 4, 5 free, as in a fresh interpreter
-)
 
 
 class Jail(Protocol):
@@ -39,9 +34,15 @@ class Jail(Protocol):
     def prefix(self) -> str:
         """What stands before the sandbox's absolute paths for programs that are not mapped: "" or the root."""
 
-    def enter(self, tree: str, entrance: int) -> None: ...
+    @property
+    def changes(self) -> int | None:
+        """Descriptor of a directory with an entry wherever the tree may differ from a new one; None if unknown."""
 
-    def move(self, tree: str, entrance: int) -> None: ...
+    def enter(self, tree: str, entrance: Sequence[int]) -> None:
+        """`entrance`: the descriptors that came with the jail, which are the jail's from now on."""
+
+    def move(self, tree: str, entrance: Sequence[int]) -> None:
+        """From one jail into another; `changes` of the one left stays open."""
 
     def mark(self) -> str:
         """What tells this sandbox's processes from others, for the init that ends them."""
@@ -60,17 +61,21 @@ class Jail(Protocol):
 
 
 def run(
-    jail: Jail, ticket: Message, entrance: int, descriptors: tuple[int, int, int], names: dict[str, object]
+    jail: Jail,
+    ticket: Message,
+    entrance: Sequence[int],
+    descriptors: tuple[int, int, int],
+    names: dict[str, object],
 ) -> None:
     """Becomes a guest. `descriptors` are the control socket and the pipes for output and errors. Does not return."""
     control, out, err = descriptors
-    connection = Connection(socket.socket(fileno=_hide(control)))
+    connection = Connection(socket.socket(fileno=hide(control)))
     try:
         os.setsid()
         _reset_signals()
         jail.enter(ticket["tree"], entrance)
         limits.impose(ticket)
-        guest = Guest(jail, connection, _hide(out), _hide(err), ticket["baseline"])
+        guest = Guest(jail, connection, hide(out), hide(err), ticket["baseline"])
         guest.repl.globals.update(names)
         guest.announce()
     except Exception as error:
@@ -101,8 +106,10 @@ class Guest:
         self._open_files = limits.OpenFiles()
 
     @property
-    def hidden(self) -> tuple[int, int, int]:
-        return (self.connection.fileno(), self.out, self.err)
+    def hidden(self) -> tuple[int, ...]:
+        """Descriptors that are not the user's."""
+        ours = (self.connection.fileno(), self.out, self.err)
+        return ours if self.jail.changes is None else (*ours, self.jail.changes)
 
     def take_descriptors(self) -> None:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -128,9 +135,7 @@ class Guest:
                         os._exit(code)
                     self.connection.send({"exit": code, **self.commands.report(self.jail.root)})
                 case "fork":
-                    answer = fork.fork(self, message["children"], descriptors)
-                    if answer is not None:
-                        self.connection.send(answer)
+                    fork.fork(self, message["children"], descriptors)
                 case "show":
                     fork.show(self)
                 case "follow":
@@ -172,15 +177,6 @@ class Guest:
                 os.fstat(number)
             except OSError:
                 os.dup2(source, number, inheritable=True)
-
-
-def _hide(number: int) -> int:
-    """Moves a descriptor out of user code's way."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = _FIRST_HIDDEN if soft == resource.RLIM_INFINITY else min(_FIRST_HIDDEN, soft - 16)
-    hidden = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest)
-    os.close(number)
-    return hidden
 
 
 def _reset_signals() -> None:

@@ -17,8 +17,8 @@ import posix
 import stat
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from os import SEEK_CUR, SEEK_SET
+from typing import NamedTuple
 
 from .contents import copy_contents, copy_metadata, printable
 
@@ -38,8 +38,7 @@ _SYS_KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}
 _KCMP_FILE = 0
 
 
-@dataclass
-class Handle:
+class Handle(NamedTuple):
     """One open file description of a file or directory, and the descriptors that lead to it."""
 
     numbers: dict[int, bool]  # descriptor -> whether programs started by exec inherit it
@@ -55,8 +54,7 @@ class Handle:
         return stat.S_ISDIR(self.status.st_mode)
 
 
-@dataclass
-class Record:
+class Record(NamedTuple):
     """The open files of a process at one moment."""
 
     root: str

@@ -25,6 +25,11 @@ class Holdings:
         except FileNotFoundError:
             self._directory = None
 
+    @property
+    def pipes(self) -> list[int]:
+        """Descriptors of pipes."""
+        return [number for number, kind in self._handles.shared if kind == "pipe"]
+
     def renew(self, root: str, *, resolve: Callable[[str], str] = str, forked: bool = False) -> list[str]:
         """Makes all of it lead into the tree that is at `root` now.
 

@@ -6,10 +6,12 @@ import os
 import resource
 import socket
 
-from . import removal
+from . import removal, tree
 from .jail import curated, plain
 from .protocol import Connection, Message
 from .reaper import Reaper
+
+_SETTLING = 10_000_000  # ns: a file written in the same tick of the file system's clock looks untouched
 
 
 class Keeper:
@@ -64,9 +66,10 @@ class Keeper:
             entrance, baseline = self._keep.prepare(name, disk_gb)
         else:
             entrance, baseline = self._keep.prepare(name)
-        entrances = [] if entrance is None else [entrance]
-        self._connection.send({"id": request, "jail": name, "baseline": baseline}, entrances)
-        for number in entrances:
+        settled = tree.now() - baseline > _SETTLING
+        answer = {"id": request, "jail": name, "baseline": baseline, "settled": settled}
+        self._connection.send(answer, entrance)
+        for number in entrance:
             os.close(number)
 
     def _remove(self, name: str) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import ctypes
 import io
 import posix
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .contents import printable
 from .handles import Record, in_kernel_tree
+from .jail.layout import SYSTEM
 
 _PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
 _MAP_SHARED, _MAP_FIXED, _MAP_ANONYMOUS = 0x01, 0x10, 0x20
@@ -23,10 +25,12 @@ _CHUNK = 1 << 20
 _DELETED = " (deleted)"
 # What the kernel calls shared memory that has no file.
 _NAMELESS = ("/dev/zero (deleted)", "/SYSV")
+_SYSTEM = tuple(f"/{name}/" for name in SYSTEM)  # nobody writes there
+# Of a line of /proc/self/maps: addresses, rights, offset, device, inode, path.
+_SHARED = re.compile(rb"^(\w+)-(\w+) (...s) (\w+) \S+ \d+ +(\S.*)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(NamedTuple):
     """One region of /proc/self/maps. `offset`: in the file, in bytes."""
 
     start: int
@@ -87,8 +91,8 @@ class Mapping:
             raise _error()
 
 
-def record(root: str = "/") -> list[Mapping]:
-    """The mappings of this process that a fork would leave shared: of files below `root`, and of nameless memory.
+def record(root: str) -> list[Mapping]:
+    """The mappings of this process that a fork would leave shared: of the tree's own files, and of nameless memory.
 
     Empty but on Linux.
     """
@@ -96,17 +100,15 @@ def record(root: str = "/") -> list[Mapping]:
         return []
     inside = root.rstrip("/") + "/"
     with io.FileIO("/proc/self/maps") as maps:
-        lines = maps.readall().splitlines()
+        lines = _SHARED.findall(maps.readall())
     found = []
-    for line in lines:
-        fields = line.split(maxsplit=5)
-        if len(fields) < 6 or not fields[1].endswith(b"s"):
-            continue
-        path = fields[5].replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
-        of_tree = path.startswith(inside) and not in_kernel_tree(path, root)
+    for start, end, letters, offset, name in lines:
+        path = name.replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
+        of_tree = path.startswith(inside) and not path.startswith(_SYSTEM) and not in_kernel_tree(path, root)
         if of_tree or path.startswith((*_NAMELESS, "/memfd:")):
-            start, end = (int(word, 16) for word in fields[0].split(b"-"))
-            found.append(Mapping(start, end - start, _protection(fields[1]), int(fields[2], 16), path))
+            first = int(start, 16)
+            length = int(end, 16) - first
+            found.append(Mapping(first, length, _protection(letters), int(offset, 16), path))
     return found
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 _CLONE_PARENT = 0x00008000
@@ -25,19 +27,21 @@ _PR_GET_TID_ADDRESS = 40
 _NOT_MISSED = ("jemalloc_bg_thd",)
 
 
-def fork_sibling() -> int:
-    """0 in the child, else something that is true; like `os.fork`, handlers and all. Raises OSError."""
+def fork_siblings(count: int) -> int | None:
+    """Makes `count` of them. The number of the child in a child, from 0; None here.
+
+    Like `os.fork`, handlers and all. Raises OSError when one cannot be made; those before it are there.
+    """
     where = _tid_address() if threads() == 1 else None
-    with warnings.catch_warnings():
-        # CPython's own, about threads: the answer to the fork tells the user.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return _fork_twice() if where is None else _clone(where)
+    if where is not None:
+        return _clone(count, where)
+    return next((number for number in range(count) if _fork_twice()), None)
 
 
 def threads() -> int:
     """How many this process has, those of C libraries included."""
     try:
-        return len(os.listdir("/proc/self/task"))
+        return os.stat("/proc/self/task").st_nlink - 2  # a directory each
     except FileNotFoundError:
         threading: Any = sys.modules.get("threading")
         return threading.active_count() if threading else 1
@@ -45,16 +49,23 @@ def threads() -> int:
 
 def threads_left_behind() -> int:
     """How many of them a forked child will miss."""
+    count = threads()
+    if count == 1:
+        return 0
     names = []
     with contextlib.suppress(OSError):  # no /proc, or a thread that ends while it is looked at
         for task in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
                 names.append(file.read().strip())
-    return threads() - 1 - sum(name in _NOT_MISSED for name in names)
+    return count - 1 - sum(name in _NOT_MISSED for name in names)
 
 
+@functools.cache
 def _tid_address() -> ctypes.c_void_p | None:
-    """Where the C library keeps this thread's id: the kernel must write the child's there, as `fork` has it do."""
+    """Where the C library keeps this thread's id: the kernel must write the child's there, as `fork` has it do.
+
+    It is the same in a child, and only guests' first threads ask.
+    """
     if sys.platform != "linux" or os.uname().machine not in _CLONE:
         return None
     address = ctypes.c_void_p()
@@ -62,34 +73,53 @@ def _tid_address() -> ctypes.c_void_p | None:
     return None if failed or not address.value else address
 
 
-def _clone(tid: ctypes.c_void_p) -> int:
-    """What `os.fork` does, but for the C library's own locks: with one thread, nobody else can hold them."""
+@functools.cache
+def _system_call() -> tuple[Callable[..., int], int, bool]:
+    """The C library's `syscall`, the number of clone, and whether the tid's place is its last argument but one."""
     system_call = ctypes.PyDLL(None, use_errno=True).syscall  # holds the interpreter's lock, as os.fork does
     system_call.restype = ctypes.c_long
-    last = (tid, None) if os.uname().machine == "x86_64" else (None, tid)
+    machine = os.uname().machine
+    return system_call, _CLONE[machine], machine == "x86_64"
+
+
+def _clone(count: int, tid: ctypes.c_void_p) -> int | None:
+    """What `os.fork` does, but for the C library's own locks: with one thread, nobody else can hold them.
+
+    Little happens between two clones: after each, every page that is written to has to be copied once more.
+    """
+    clone, number, tid_before_tls = _system_call()
+    arguments = number, ctypes.c_ulong(_FLAGS), None, None, *((tid, None) if tid_before_tls else (None, tid))
     ctypes.pythonapi.PyOS_BeforeFork()
-    pid: int = system_call(_CLONE[os.uname().machine], ctypes.c_ulong(_FLAGS), None, None, *last)
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-        return 0
-    number = ctypes.get_errno()
+    pid = 0
+    for child in range(count):
+        pid = clone(*arguments)
+        if pid == 0:
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            return child
+        if pid < 0:
+            break
+    reason = ctypes.get_errno()
     ctypes.pythonapi.PyOS_AfterFork_Parent()
     if pid < 0:
-        raise OSError(number, f"clone: {os.strerror(number)}")
-    return pid
+        raise OSError(reason, f"clone: {os.strerror(reason)}")
+    return None
 
 
-def _fork_twice() -> int:
-    middle = os.fork()
-    if middle == 0:
-        try:
-            if os.fork() == 0:
-                return 0
-        except OSError as error:
-            os._exit(error.errno or 1)
-        os._exit(0)
+def _fork_twice() -> bool:
+    """Whether this is the child."""
+    with warnings.catch_warnings():
+        # CPython's own, about threads: the answer to the fork tells the user.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        middle = os.fork()
+        if middle == 0:
+            try:
+                if os.fork() == 0:
+                    return True
+            except OSError as error:
+                os._exit(error.errno or 1)
+            os._exit(0)
     _, status = os.waitpid(middle, 0)
     number = os.waitstatus_to_exitcode(status)
     if number:
         raise OSError(number, f"fork: {os.strerror(number)}")
-    return middle
+    return False

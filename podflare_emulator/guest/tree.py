@@ -52,6 +52,7 @@ def synchronize(
     *,
     skip: Collection[str] = (),
     untouched_since: int | None = None,
+    changes: int | None = None,
     resolve: Callable[[str], str] = str,
 ) -> list[str]:
     """Make the tree below the directory descriptor `target` equal to the one below `source`.
@@ -68,6 +69,8 @@ def synchronize(
         untouched_since: a time from `now()`, taken when both trees held the same files. What has not
             changed in the source since then is taken to be the same in the target. None copies everything.
             Does not see writes through a shared mapping on tmpfs, which change no timestamp.
+        changes: a descriptor of a directory that has an entry wherever the two trees may differ: the upper layer
+            of an overlay, over a lower one that the target has too. The rest is not looked at.
         resolve: what a symbolic link of the source's leads to in the target.
 
     Returns:
@@ -77,7 +80,9 @@ def synchronize(
         OSError: `filename` is the path, relative to the root, that could not be copied (disk full, quota,
             input/output error). The target is then neither the old tree nor the new one.
     """
-    synchronization = _Synchronization(source, target, skip, untouched_since, resolve)
+    if changes is not None and _is_empty(changes) and _rights(source) == _rights(target):
+        return []
+    synchronization = _Synchronization(source, target, skip, untouched_since, changes, resolve)
     try:
         synchronization.run()
     finally:
@@ -108,6 +113,7 @@ class _Synchronization:
         target: int,
         skip: Collection[str],
         untouched_since: int | None,
+        changes: int | None,
         resolve: Callable[[str], str],
     ) -> None:
         self.problems: list[str] = []
@@ -115,6 +121,7 @@ class _Synchronization:
         self._source = Cursor(source)
         try:
             self._target = Cursor(target, unlock=True)
+            self._changes = None if changes is None else Cursor(changes)
         except OSError:
             self._source.close()
             raise
@@ -132,8 +139,9 @@ class _Synchronization:
             self._skip_depth = max(self._skip_depth, len(parents) + 1)
 
     def close(self) -> None:
-        self._source.close()
-        self._target.close()
+        for cursor in (self._source, self._target, self._changes):
+            if cursor:
+                cursor.close()
 
     def run(self) -> None:
         status = posix.fstat(self._source.fd)
@@ -157,6 +165,8 @@ class _Synchronization:
             if stack:
                 self._source.up()
                 self._target.up()
+                if self._changes:
+                    self._changes.up()
 
     def _enter(self, parent: _Directory, name: str, untouched: bool) -> _Directory | None:
         """Go down into `name` on both sides."""
@@ -180,6 +190,8 @@ class _Synchronization:
                 in_place = self._enter_or_create(parent, name) and in_place
         except OSError as error:
             raise self._named(name, error) from error
+        if self._changes:
+            self._changes.down_later(name)
         return _Directory(status, in_place=in_place, untouched=untouched)
 
     def _enter_or_create(self, parent: _Directory, name: str) -> bool:
@@ -214,9 +226,10 @@ class _Synchronization:
             for name in present.difference((entry.name for entry in entries), skipped, kept):
                 self._clear(directory, name)
         since = self._since
+        changed = self._changed_names()
         for entry in entries:
             name = entry.name
-            if name in skipped:
+            if name in skipped or (changed is not None and name not in changed):
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -243,6 +256,17 @@ class _Synchronization:
                 self._copy(name, status, here, present is None or name in present)
             except OSError as error:
                 raise self._named(name, error) from error
+
+    def _changed_names(self) -> set[str] | None:
+        """The entries of the current directory that may differ; None when nobody can tell."""
+        if self._changes is None:
+            return None
+        try:
+            return set(posix.listdir(self._changes.fd))
+        except OSError as error:
+            if error.errno in VANISHED:
+                return None
+            raise
 
     def _copy(self, name: str, status: posix.stat_result, here: int, replaces: bool) -> None:
         """Copy one entry that is no directory."""
@@ -344,6 +368,19 @@ class _Synchronization:
     def _named(self, name: str | None, error: OSError) -> OSError:
         path = self._source.path() if name is None else self._source.path(name)
         return OSError(error.errno, error.strerror, path)
+
+
+def _is_empty(directory: int) -> bool:
+    own = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY, dir_fd=directory)  # others list it just now
+    try:
+        return not posix.listdir(own)
+    finally:
+        posix.close(own)
+
+
+def _rights(directory: int) -> tuple[int, int, int]:
+    status = posix.fstat(directory)
+    return status.st_mode, status.st_uid, status.st_gid
 
 
 def _copy_symlink(

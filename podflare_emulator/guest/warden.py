@@ -17,14 +17,14 @@ import traceback
 from collections.abc import Callable
 
 from . import removal
-from .jail import curated, directory, kernel, namespace, plain, preload
+from .jail import curated, directory, kernel, namespace_start, plain, preload
 from .keeper import Keeper
 from .order import Order
 from .protocol import Connection
 from .reaper import parent_of, processes
 
 _MAKING = 60  # seconds, far more than it takes an emulator to make its directory and lock it
-_BACKENDS = {"namespace": namespace, "preload": preload, "portable": directory}
+_BACKENDS = {"namespace": namespace_start, "preload": preload, "portable": directory}
 
 
 def main(descriptor: int) -> None:

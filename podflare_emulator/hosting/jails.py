@@ -7,14 +7,13 @@ import contextlib
 import contextvars
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.errors import HostingError
 
-_SETTLED = 0.010  # seconds: a file written in the same tick of the file system's clock looks untouched
-
-_AFTER = 0.003  # seconds: whoever took a jail goes on before the next one is made
+_SETTLING = 0.010  # seconds: a file written in the same tick of the file system's clock looks untouched
+_AFTER = 0.020  # seconds: whoever took jails goes on before the next ones are made
 
 
 class Jail:
@@ -24,19 +23,27 @@ class Jail:
     """
 
     def __init__(
-        self, name: str, ticket: Message, entrance: int | None, hidden: bytes, remove: Callable[[str], None]
+        self,
+        name: str,
+        ticket: Message,
+        entrance: Sequence[int],
+        hidden: bytes,
+        remove: Callable[[str], None],
+        *,
+        settled: bool,
     ) -> None:
         self.name = name
         self.ticket = ticket
         self.hidden = hidden
-        self.made = asyncio.get_running_loop().time()
-        self._entrance = entrance
+        # When a change in it can be told from what was there before.
+        self.settled_at = 0.0 if settled else asyncio.get_running_loop().time() + _SETTLING
+        self._entrance = tuple(entrance)
         self._remove = remove
 
     def give_entrance(self) -> tuple[int, ...]:
-        """The descriptor to send to the process that enters, if the backend has one."""
-        entrance, self._entrance = self._entrance, None
-        return () if entrance is None else (entrance,)
+        """The descriptors to send to the process that enters, if the backend has any."""
+        entrance, self._entrance = self._entrance, ()
+        return entrance
 
     def let_go(self) -> None:
         """Nothing runs in it any more: it is removed."""
@@ -66,9 +73,9 @@ class Jails:
             raise
         self.refill()
         loop = asyncio.get_running_loop()
-        fresh = max(jail.made for jail in jails) + _SETTLED - loop.time()
-        if fresh > 0:
-            await asyncio.sleep(fresh)
+        remaining = max(jail.settled_at for jail in jails) - loop.time()
+        if remaining > 0:
+            await asyncio.sleep(remaining)
         return jails
 
     def refill(self) -> None:

@@ -160,7 +160,7 @@ class Launcher:
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
-        return Jail(name, ticket, descriptors[0] if descriptors else None, hidden, self._remove)
+        return Jail(name, ticket, descriptors, hidden, self._remove, settled=answer["settled"])
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(HostingError):

@@ -96,10 +96,11 @@ class Keep:
         """The keeper's own children are no sandbox's."""
         return False
 
-    def prepare(self, name: str, disk_gb: int | None) -> tuple[int | None, int]:
+    def prepare(self, name: str, disk_gb: int | None) -> tuple[list[int], int]:
         """A jail: a mount namespace whose root is a sandbox's tree, in memory if it is to have a size (GiB).
 
-        Returns a descriptor of it, and the time (ns) before which nothing in the tree is the user's.
+        Returns descriptors of it and of the tree's upper layer, if it has layers, and the time (ns) before which
+        nothing in the tree is the user's.
         """
         directory = f"{self.state}/jails/{name}"
         if disk_gb is not None:
@@ -111,6 +112,9 @@ class Keep:
         else:
             tree.copy(f"{self.state}/base", directory)
             baseline = tree.now()
+        entrance = []
+        if disk_gb is None and self._stacks:
+            entrance.append(kernel.detached(f"{directory}/upper"))
         kernel.unshare(kernel.CLONE_NEWNS)
         try:
             if disk_gb is not None:
@@ -125,9 +129,14 @@ class Keep:
             kernel.mount("devpts", "dev/pts", "devpts", _PTS_FLAGS, "newinstance,ptmxmode=0666")
             kernel.bind(base.SHARED_MEMORY[1:], "dev/shm")
             kernel.pivot_root_here()
-            return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), baseline
+            entrance.insert(0, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            for number in entrance:
+                os.close(number)
+            raise
         finally:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
+        return entrance, baseline
 
     def _fill_disk(self, directory: str, disk_gb: int) -> None:
         """A file system of that size over the directory, with a copy of the base tree."""

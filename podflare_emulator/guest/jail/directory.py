@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .. import base, environment
-from ..order import Order
 from . import plain, portable
+
+if TYPE_CHECKING:
+    from ..order import Order
 
 _MARK = "PODFLARE_SANDBOX"
 
@@ -48,6 +51,7 @@ class DirectoryJail:
     """The directory that this process's paths are mapped to."""
 
     mounts: frozenset[str] = frozenset()
+    changes = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:
@@ -64,7 +68,7 @@ class DirectoryJail:
     def prefix(self) -> str:
         return self._place.tree
 
-    def enter(self, tree: str, entrance: int) -> None:
+    def enter(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)
         self._map = portable.PathMap(tree, self._shared)
         os.chdir(f"{tree}/root")
@@ -75,7 +79,7 @@ class DirectoryJail:
         sys.prefix = sys.exec_prefix = base.VENV
         sys.executable = f"{base.VENV}/bin/python3"
 
-    def move(self, tree: str, entrance: int) -> None:
+    def move(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)
         portable.move(tree)
 

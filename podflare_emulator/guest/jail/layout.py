@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from ..order import Python
 from . import kernel
+
+if TYPE_CHECKING:
+    from ..order import Python
 
 RUNTIME = "/.podflare"  # the interpreter, its packages and this code: out of the way of `find /root /tmp`
 GUEST_CODE = f"{RUNTIME}/guest"

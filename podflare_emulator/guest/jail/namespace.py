@@ -1,140 +1,20 @@
 """The namespace backend, inside: a sandbox's directory is its root filesystem (Linux with user namespaces).
 
-Three places call in here. The warden, still on the host, starts the keeper in new namespaces (`start_keeper`). The
-keeper builds the curated root that it and the zygotes live in (`Keep`), and prepares jails: mount namespaces whose root
-is a sandbox's directory. Guests enter them (`NamespaceJail`).
+The warden starts it (namespace_start.py), and the keeper prepares jails: mount namespaces whose root is a sandbox's
+directory (curated.py). Zygotes start families in here, and guests enter jails.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from .. import base, environment
-from ..order import Order
+from .. import environment
+from ..hidden import hide
 from ..protocol import Message
 from . import kernel, landlock
-from .curated import Keep
-from .layout import HOST_ETC, HOSTNAME, MOUNTS, PROC_FLAGS, RUNTIME, Layout, pin
-
-_OWN_ETC = {
-    "hostname": f"{HOSTNAME}\n",
-    "hosts": f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-    "group": "root:x:0:\nnogroup:x:65534:\n",
-    "shells": "/bin/sh\n/bin/bash\n",
-}
-_NOBODY = 65534
-
-
-def build_base(order: Order) -> None:
-    """Warden: the base tree, and the private part of /etc, with the rights of whoever started the emulator."""
-    layout = Layout(order.python)
-    tree = f"{order.state}/base"
-    base.build(
-        tree, python=layout.executable, version=order.python.version, path=layout.path, seeds=order.seeds
-    )
-    os.makedirs(f"{tree}/etc")
-    for name, text in _OWN_ETC.items():
-        _write(f"{tree}/etc/{name}", text)
-    with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
-        shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
-    for name in HOST_ETC:
-        if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
-            os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
-    os.symlink("/proc/mounts", f"{tree}/etc/mtab")
-
-
-def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> None:
-    """Warden: forks the keeper as init of new namespaces, where it calls `run` with what builds the root.
-
-    Started as root, the sandbox's root is mapped to nobody, so that it owns nothing of the host; what only root can
-    reach is pinned (bound into the state directory) before the ids change.
-    """
-    uid, gid = os.getuid(), os.getgid()
-    inside = _inside_id(uid)
-    if inside != uid:
-        _hand_over(order.state, inside)
-    asks, asked = os.pipe()
-    mapped, maps = os.pipe()
-    starter = os.fork()
-    if starter == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.close(asks)
-        os.close(maps)
-        try:
-            os.chdir(order.state)  # the way here may be closed to nobody
-            layout = Layout(order.python)
-            if uid == 0:
-                kernel.unshare(kernel.CLONE_NEWNS)
-                kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-                pin(layout)
-                with contextlib.suppress(PermissionError):  # an ordinary user's namespace forbids it
-                    os.setgroups([])
-            kernel.unshare(
-                kernel.CLONE_NEWUSER
-                | kernel.CLONE_NEWNS
-                | kernel.CLONE_NEWPID
-                | kernel.CLONE_NEWUTS
-                | kernel.CLONE_NEWIPC
-            )
-            os.write(asked, b"1")
-            if not os.read(mapped, 1):
-                os._exit(1)
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
-            kernel.stay_dumpable()
-            if os.fork() == 0:
-                os.close(asked)
-                os.close(mapped)
-                run(lambda: Keep(order, layout, pinned=uid == 0))
-        except BaseException as error:
-            os.write(asked, str(error).encode()[:1000])
-            os._exit(1)
-        os._exit(0)
-    os.close(asked)
-    os.close(mapped)
-    try:
-        answer = os.read(asks, 1000)
-        if answer == b"1":
-            _map_ids(starter, inside, uid, gid)
-            os.write(maps, b"1")
-            answer = os.read(asks, 1000)
-        if answer:
-            raise OSError(answer.decode())
-    finally:
-        os.close(asks)
-        os.close(maps)
-        os.waitpid(starter, 0)  # its child, the keeper, is the warden's own from here on
-
-
-def _inside_id(uid: int) -> int:
-    """Which of the host's ids the sandbox's root is."""
-    if uid != 0:
-        return uid
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        for line in file:
-            first, _, count = map(int, line.split())
-            if first <= _NOBODY < first + count:
-                return _NOBODY
-    return uid  # root of a user namespace that has no nobody owns nothing of the host itself
-
-
-def _hand_over(tree: str, owner: int) -> None:
-    os.chown(tree, owner, owner)
-    for directory, subdirectories, files in os.walk(tree):
-        for name in (*subdirectories, *files):
-            os.chown(f"{directory}/{name}", owner, owner, follow_symlinks=False)
-
-
-def _map_ids(pid: int, inside: int, uid: int, gid: int) -> None:
-    if uid != 0:
-        _write(f"/proc/{pid}/setgroups", "deny")
-    _write(f"/proc/{pid}/uid_map", f"0 {inside} 1")
-    _write(f"/proc/{pid}/gid_map", f"0 {inside if inside != uid else gid} 1")
+from .layout import MOUNTS, PROC_FLAGS
 
 
 def belongs(pid: int, message: Message) -> bool:
@@ -168,27 +48,28 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     mounts = MOUNTS
+    changes: int | None = None
     belongs = staticmethod(belongs)
 
-    def enter(self, tree: str, descriptor: int) -> None:
+    def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
-        self._move(descriptor)
+        self._move(*entrance)
         os.chdir("/root")
         kernel.lock_down()
 
-    def move(self, tree: str, descriptor: int) -> None:
+    def move(self, tree: str, entrance: Sequence[int]) -> None:
         """A live-forked child leaves its parent's jail for its own."""
         both = kernel.CAP_KEPT | kernel.CAP_MOVE
         kernel.set_capabilities(both, both, kernel.CAP_KEPT)
         try:
-            self._move(descriptor)
+            self._move(*entrance)
         finally:
             kernel.set_capabilities(kernel.CAP_KEPT, both, kernel.CAP_KEPT)
 
-    @staticmethod
-    def _move(descriptor: int) -> None:
-        kernel.setns(descriptor, kernel.CLONE_NEWNS)
-        os.close(descriptor)
+    def _move(self, namespace: int, layer: int | None = None) -> None:
+        kernel.setns(namespace, kernel.CLONE_NEWNS)
+        os.close(namespace)
+        self.changes = None if layer is None else hide(layer)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str, mark: str | None = None) -> str:
@@ -203,8 +84,3 @@ class NamespaceJail:
     def mark(self) -> str:
         """What tells this sandbox's processes from others."""
         return os.readlink("/proc/self/ns/mnt")
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .. import tree
-from ..order import Order
 from ..protocol import Message
 from . import kernel, landlock
+
+if TYPE_CHECKING:
+    from ..order import Order
 
 # The C library opens semaphores and shared memory by itself, and always here: multiprocessing's locks need them.
 _SHARED_MEMORY = "/dev/shm"
@@ -57,10 +60,10 @@ class Keep:
         self.shared = shared
         self.guest_code = guest_code()
 
-    def prepare(self, name: str) -> tuple[None, int]:
+    def prepare(self, name: str) -> tuple[list[int], int]:
         """A copy of the base tree, and the time (ns) before which nothing in it is the user's."""
         tree.copy(f"{self.state}/base", f"{self.state}/jails/{name}")
-        return None, tree.now()
+        return [], tree.now()
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:

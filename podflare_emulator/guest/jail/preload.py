@@ -11,11 +11,14 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from .. import base, environment
-from ..order import Order
 from . import plain
 from .layout import HOST_ETC, SYSTEM
+
+if TYPE_CHECKING:
+    from ..order import Order
 
 _BASE = "FAKECHROOT_BASE"
 _LIBRARIES = ("/usr/lib/*/fakechroot/libfakechroot.so", "/usr/lib*/fakechroot/libfakechroot.so")
@@ -148,6 +151,7 @@ class PreloadJail:
 
     root = "/"
     prefix = ""
+    changes = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:
@@ -156,7 +160,7 @@ class PreloadJail:
         self._place = plain.Whereabouts(_BASE)
         self.resolve = self._place.resolve
 
-    def enter(self, tree: str, entrance: int) -> None:
+    def enter(self, tree: str, entrance: Sequence[int]) -> None:
         if os.fsencode(_BASE) in os.environ._data:  # type: ignore[attr-defined]
             raise OSError(
                 "the sandbox's site-packages were not processed: fakechroot's variables are in sight"
@@ -166,7 +170,7 @@ class PreloadJail:
         self._move(tree)
         os.chdir("/root")
 
-    def move(self, tree: str, entrance: int) -> None:
+    def move(self, tree: str, entrance: Sequence[int]) -> None:
         """A forked child leaves its parent's directory for its own."""
         self._move(tree)
         os.chdir("/")
