@@ -11,10 +11,12 @@ from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
 DESCRIPTION = (
-    f"{NAME}(files=None, stubs=None, egress=None, leaks=None, target=None, compare='results'): "
+    f"{NAME}(files=None, stubs=None, commands=None, egress=None, leaks=None, target=None, compare='results'): "
     "arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
-    "stubs: a dict from parts of code to what is printed instead of running it, or to a dict of Emulator.stub's "
+    "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
+    "dict of Emulator.stub's arguments; "
+    "commands: a dict from names of shell commands to what they print, or to a dict of Emulator.stub_command's "
     "arguments; "
     "egress: whether its sandboxes may reach the network; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
@@ -22,12 +24,18 @@ DESCRIPTION = (
     "compare: results, so that what run_code gives must be the same on both, or outcome."
 )
 _TARGETS = ("emulator", "real", "both")
+_EXAMPLES = {
+    "files": "{'/data/x.csv': Path('x.csv')}",
+    "stubs": "{'pip install': 'Done'}",
+    "commands": "{'pip': 'Done'}",
+}
 _COMPARE = ("results", "outcome")
 
 
 class Wishes(NamedTuple):
     files: Mapping[str, Any]
     stubs: Mapping[Any, Any]
+    commands: Mapping[str, Any]
     egress: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
     target: Literal["emulator", "real", "both"] | None
@@ -48,12 +56,15 @@ def read(node: pytest.Item) -> Wishes:
     """Of several markers the nearest to the test wins, entry by entry."""
     files: dict[str, Any] = {}
     stubs: dict[Any, Any] = {}
+    commands: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers(NAME))):
         files |= mark.kwargs.get("files") or {}
         stubs |= mark.kwargs.get("stubs") or {}
+        commands |= mark.kwargs.get("commands") or {}
     return Wishes(
         files,
         stubs,
+        commands,
         _nearest(node, "egress"),
         _nearest(node, "leaks"),
         target(node),
@@ -81,7 +92,7 @@ def _mistake(mark: pytest.Mark) -> str | None:
             near = difflib.get_close_matches(name, Wishes._fields, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wishes._fields)}"
             return f"unknown name {name!r}; {hint}"
-    for name, example in (("files", "{'/data/x.csv': Path('x.csv')}"), ("stubs", "{'pip install': 'Done'}")):
+    for name, example in _EXAMPLES.items():
         value = mark.kwargs.get(name)
         if not (value is None or isinstance(value, Mapping)):
             return f"{name}: expected a dict such as {example}, got {value!r}"

@@ -6,7 +6,7 @@ Nothing of the emulator is imported before a fixture or an option asks for it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -86,9 +86,28 @@ def _podflare_where() -> None:
     """A parameter of tests that run on both: on which."""
 
 
+@pytest.fixture(scope="session")
+def podflare_stubs() -> Mapping[Any, Any]:
+    """What is stubbed in every test, as by the marker's `stubs`: for a conftest.py to override.
+
+    A test's own stubs come before, and `assert_all_stubs_used` does not ask for these. A real API is not stubbed.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
+def podflare_commands() -> Mapping[str, Any]:
+    """As `podflare_stubs`, of the marker's `commands`."""
+    return {}
+
+
 @pytest.fixture
 def _podflare_api(
-    request: pytest.FixtureRequest, _podflare_targets: Targets, _podflare_where: Any
+    request: pytest.FixtureRequest,
+    _podflare_targets: Targets,
+    _podflare_where: Any,
+    podflare_stubs: Mapping[Any, Any],
+    podflare_commands: Mapping[str, Any],
 ) -> Iterator[Target]:
     """The server for one test: clients find it, and nothing of the test outlives it."""
     wishes = marker.read(request.node)
@@ -99,7 +118,7 @@ def _podflare_api(
         from pytest_podflare import both
 
         observing = both.observing(request.node, target.kept)
-    with target.serving_one_test(wishes), observing:
+    with target.serving_one_test(wishes, podflare_stubs, podflare_commands), observing:
         yield target
 
 

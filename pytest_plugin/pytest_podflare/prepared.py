@@ -94,7 +94,8 @@ class Shelf:
         arguments = {name: self._request.getfixturevalue(name) for name in fixtures}
         sandbox = target.create_lasting_sandbox()
         try:
-            prepare(sandbox, **arguments)
+            with target.only_default_stubs():
+                prepare(sandbox, **arguments)
             if check:
                 _check(sandbox, prepare.__name__)
         except BaseException:

@@ -37,12 +37,21 @@ class Target(Protocol):
 
     def stop(self) -> None: ...
 
-    def serving_one_test(self, wishes: Wishes) -> AbstractContextManager[None]:
-        """Inside, clients of this process find it; afterwards they do not, and the test's sandboxes are gone."""
+    def serving_one_test(
+        self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Inside, clients of this process find it; afterwards they do not, and the test's sandboxes are gone.
+
+        `stubs` and `commands` are the defaults, to the test's own in `wishes`.
+        """
         ...
 
     def create_lasting_sandbox(self) -> Any:
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
+        ...
+
+    def only_default_stubs(self) -> AbstractContextManager[None]:
+        """Inside, what the running test stubs for itself is not stubbed."""
         ...
 
     def journal(self) -> str:
@@ -126,7 +135,9 @@ class EmulatorTarget:
         self.emulator.stop()
 
     @contextmanager
-    def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
+    def serving_one_test(
+        self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
         try:
@@ -136,13 +147,19 @@ class EmulatorTarget:
                 self._cut_off()
             if wishes.files:
                 self.emulator.files.update(wishes.files)
-            for match, answer in wishes.stubs.items():
-                self.emulator.stub(match, **(answer if isinstance(answer, Mapping) else {"stdout": answer}))
+            self._stub(stubs, commands, default=True)
+            self._stub(wishes.stubs, wishes.commands, default=False)
             with self.emulator.redirect_clients():
                 yield
         finally:
             left_open = self.emulator.reset(keep=self.kept)
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
+
+    def _stub(self, stubs: Mapping[Any, Any], commands: Mapping[str, Any], *, default: bool) -> None:
+        for match, answer in _entries("podflare_stubs", stubs):
+            self.emulator.stub(match, **{"default": default, **answer})
+        for command, answer in _entries("podflare_commands", commands):
+            self.emulator.stub_command(command, **{"default": default, **answer})
 
     def _cut_off(self) -> None:
         try:
@@ -158,6 +175,9 @@ class EmulatorTarget:
     def create_lasting_sandbox(self) -> Any:
         with self.emulator.files.set_aside(), self.emulator.lasting_ids():
             return self.create_sandbox()
+
+    def only_default_stubs(self) -> AbstractContextManager[None]:
+        return self.emulator.only_default_stubs()
 
     def journal(self) -> str:
         with suppress(EmulatorError):  # it may be what the test has wrecked
@@ -196,8 +216,10 @@ class RemoteTarget:
         pass
 
     @contextmanager
-    def serving_one_test(self, wishes: Wishes) -> Iterator[None]:
-        if wishes.files or wishes.stubs:
+    def serving_one_test(
+        self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> Iterator[None]:
+        if wishes.files or wishes.stubs or wishes.commands:
             pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
         if wishes.egress is False:
             pytest.skip(
@@ -232,6 +254,9 @@ class RemoteTarget:
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()
 
+    def only_default_stubs(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def journal(self) -> str:
         return ""
 
@@ -243,6 +268,19 @@ class RemoteTarget:
 
     def create_client(self) -> Any:
         return _sdk().Client(host=self._url, api_key=self._api_key)
+
+
+def _entries(fixture: str, stubs: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """What is stubbed, and the arguments that say how."""
+    if not isinstance(stubs, Mapping):
+        pytest.fail(
+            f"fixture {fixture}: expected a dict such as {{'pip': 'Done'}}, got {stubs!r}", pytrace=False
+        )
+    for stubbed, answer in stubs.items():
+        if isinstance(answer, Mapping):
+            yield stubbed, answer
+        else:
+            yield stubbed, {"answer" if callable(answer) else "stdout": answer}
 
 
 def _create_sandbox(url: str, api_key: str | None, settings: dict[str, Any]) -> Any:
