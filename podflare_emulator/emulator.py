@@ -16,6 +16,7 @@ from podflare_emulator.functions import AnswerFunction, Functions, Match
 from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
 from podflare_emulator.lineage import Tree
 from podflare_emulator.origins import Origin, Origins
+from podflare_emulator.patchers import exempt_server, refuse_green_threads
 from podflare_emulator.server_process import ServerProcess
 from podflare_emulator.server_thread import ServerThread, Started
 from podflare_emulator.settings import Settings, SettingsError, reachable_host
@@ -76,6 +77,8 @@ class Emulator(Faults):
         """Returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
+        if self._kind == "thread":
+            refuse_green_threads()
         server = _SERVERS[self._kind](self.settings)
         self._started: Started = server.start()
         self._server = server
@@ -378,8 +381,6 @@ class Emulator(Faults):
 
         To be called before they start doing so; a server in a process of its own has no need of it.
         """
-        from podflare_emulator.patchers import exempt_server
-
         if self._kind == "thread":
             exempt_server()
 

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import sys
 
+from podflare_emulator.errors import EmulatorError
+
 _SERVER = ("podflare_emulator", "uvicorn", "starlette", "uvloop", "httptools", "h11", "asyncio", "anyio")
+
+
+def refuse_green_threads() -> None:
+    """Raises EmulatorError where the server's thread would be none, and whoever waits for it would wait for ever."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent and gevent.is_module_patched("threading"):
+        raise EmulatorError(
+            "gevent has patched the threads of this process, and the server needs one of its own: run it in a "
+            "process, by --podflare-server=process under pytest, by Emulator(server='process') elsewhere"
+        )
 
 
 def exempt_server() -> None:

@@ -180,3 +180,212 @@ def test_a_server_in_a_process_survives_what_a_thread_cannot(pytester: pytest.Py
         """,
         "--podflare-server=process",
     )
+
+
+@pytest.mark.parametrize("server", ["thread", "process"])
+def test_pytest_asyncio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    pytest.importorskip("pytest_asyncio")
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
+    _passes(
+        pytester,
+        """
+        import asyncio
+        from use import use
+
+        async def test_in_threads(podflare_sandbox, podflare_sandboxes):
+            other = podflare_sandboxes()
+            await asyncio.gather(asyncio.to_thread(use, podflare_sandbox), asyncio.to_thread(use, other))
+
+        async def test_on_the_loop(podflare_sandbox):
+            use(podflare_sandbox)
+        """,
+        f"--podflare-server={server}",
+    )
+
+
+def test_anyio(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("anyio")
+    _passes(
+        pytester,
+        """
+        import anyio, httpx, pytest
+        from use import use
+
+        @pytest.mark.anyio
+        async def test(podflare_sandbox, podflare_emulator):
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.to_thread.run_sync, use, podflare_sandbox)
+                async with httpx.AsyncClient(base_url=podflare_emulator.url) as client:
+                    assert (await client.get("/v1/healthz")).text == "ok"
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+        """,
+    )
+
+
+@pytest.mark.parametrize("server", ["thread", "process"])
+def test_pytest_cov(pytester: pytest.Pytester, server: str) -> None:
+    pytest.importorskip("pytest_cov")
+    pytester.makepyfile(
+        program="""
+        from concurrent.futures import ThreadPoolExecutor
+        from podflare import Sandbox
+
+        def score(child):
+            return child.run_code("print(1)").stdout
+
+        def run():
+            with Sandbox() as parent:
+                children = parent.fork(2)
+                with ThreadPoolExecutor() as pool:
+                    scores = list(pool.map(score, children))
+                for child in children:
+                    child.close()
+            return scores
+        """
+    )
+    pytester.makepyfile(
+        """
+        from podflare import Sandbox
+        from program import run
+
+        INSIDE = "import os, sys; print(sys.gettrace(), [name for name in os.environ if name.startswith('COV')])"
+
+        def test(podflare_emulator):
+            assert run() == ["1", "1"]
+            with Sandbox() as sandbox:
+                assert sandbox.run_code(INSIDE).stdout == "None []"
+        """
+    )
+    result = pytester.runpytest_subprocess("--cov=program", "--cov-branch", f"--podflare-server={server}")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["program.py * 100%"])
+    assert [path.name for path in pytester.path.glob(".coverage*")] == [".coverage"]
+
+
+def test_pytest_socket(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_socket")
+    _passes(
+        pytester,
+        """
+        import socket
+        import pytest
+        from pytest_socket import SocketConnectBlockedError
+        from use import use
+
+        def test(podflare_sandbox):
+            use(podflare_sandbox)
+            with pytest.raises(SocketConnectBlockedError):
+                socket.create_connection(("192.0.2.1", 80))
+        """,
+        "--disable-socket",
+        "--allow-hosts=127.0.0.1",
+    )
+
+
+_GEVENT = """
+import gevent
+from podflare import Sandbox
+from use import use
+
+def test(podflare_sandbox):
+    use(podflare_sandbox)
+    children = podflare_sandbox.fork(2)
+    jobs = [gevent.spawn(child.run_code, "print(2)") for child in children]
+    gevent.joinall(jobs, raise_error=True)
+    assert [job.value.stdout for job in jobs] == ["2", "2"]
+    for child in children:
+        child.close()
+"""
+
+
+@pytest.fixture
+def patched_by_gevent(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("gevent", reason="gevent is not installed, or has no wheel for this Python")
+    pytester.makeconftest(
+        """
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of modules that other plugins have imported before
+            from gevent import monkey
+
+            monkey.patch_all()
+        """
+    )
+
+
+@pytest.mark.usefixtures("patched_by_gevent")
+def test_gevents_monkey_patching_with_the_server_in_a_process(pytester: pytest.Pytester) -> None:
+    _passes(pytester, _GEVENT, "--podflare-server=process")
+
+
+@pytest.mark.usefixtures("patched_by_gevent")
+def test_gevents_monkey_patching_with_the_server_in_a_thread_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(use=_USE, test_it=_GEVENT)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*gevent has patched the threads of this process*--podflare-server=process*"]
+    )
+
+
+def test_unittest(pytester: pytest.Pytester) -> None:
+    _passes(
+        pytester,
+        """
+        import unittest
+        import pytest
+        from podflare import Sandbox
+        from use import use
+
+        @pytest.mark.usefixtures("podflare_emulator")
+        class TestProgram(unittest.TestCase):
+            def test_it_reaches_the_emulator(self):
+                with Sandbox() as sandbox:
+                    use(sandbox)
+
+            @pytest.mark.podflare(files={"/data/x": "1"})
+            def test_marker(self):
+                with Sandbox() as sandbox:
+                    self.assertEqual(sandbox.download("/data/x"), b"1")
+
+        class TestSandbox(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _take(self, podflare_sandbox):
+                self.sandbox = podflare_sandbox
+
+            def setUp(self):
+                self.sandbox.run_code("x = 1")
+
+            def test_it_is_fresh(self):
+                self.assertEqual(self.sandbox.run_code("x += 1; print(x)").stdout, "2")
+
+            def test_it_is_fresh_again(self):
+                self.assertEqual(self.sandbox.run_code("x += 1; print(x)").stdout, "2")
+        """,
+    )
+
+
+def test_doctest(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        program='''
+        def answer(question):
+            """Asks a sandbox.
+
+            >>> emulator = getfixture("podflare_emulator")
+            >>> answer("6 * 7")
+            '42'
+            >>> getfixture("podflare_sandbox").run_code("print(1)").stdout
+            '1'
+            """
+            from podflare import Sandbox
+
+            with Sandbox() as sandbox:
+                return sandbox.run_code(f"print({question})").stdout
+        '''
+    )
+    pytester.runpytest_subprocess("--doctest-modules").assert_outcomes(passed=1)
