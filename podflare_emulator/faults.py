@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
@@ -157,7 +157,8 @@ class Faults:
         try:
             yield
         finally:
-            self._call("accept_connections")
+            with suppress(EmulatorError):  # it has been stopped inside
+                self._call("accept_connections")
 
     @contextmanager
     def without_faults(self) -> Iterator[None]:

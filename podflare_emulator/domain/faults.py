@@ -220,7 +220,8 @@ def read_latency(
     match = read_match(call, sandbox, pattern, flags, language)
     numbers = [type(number) in (int, float) for number in (low, high)]
     if not all(numbers) or not 0 <= low <= high < float("inf"):
-        raise InvalidRequest(f"seconds: expected a number such as 0.5, or (low, high), got {low!r}, {high!r}")
+        given = low if low is high else (low, high)
+        raise InvalidRequest(f"seconds: expected a number such as 0.5, or (low, high), got {given!r}")
     return Fault(match, Delay(low, high), _read_times(times), None)
 
 

@@ -1,0 +1,164 @@
+"""Slow answers: a client that will not wait for one has met it, however fast the machine is."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import select
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from podflare import Client, Sandbox, ServerError
+from podflare_emulator.domain.asked import Asked
+from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.domain.faults import Faults, read_latency
+from podflare_emulator.domain.timings import published
+from podflare_emulator.emulator import Emulator, EmulatorError
+
+LONG = 600  # seconds; nobody waits for it
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(server: Emulator) -> Iterator[Emulator]:
+    with server.redirect_clients():
+        yield server
+    server.reset()
+
+
+@pytest.fixture
+def impatient(emulator: Emulator) -> Iterator[Client]:
+    with Client(timeout=0.2) as client:
+        yield client
+
+
+def test_a_client_gives_up_on_a_slow_answer_and_the_call_was_made(
+    emulator: Emulator, impatient: Client
+) -> None:
+    latency = emulator.latency("create", LONG, times=1)
+    with pytest.raises(httpx.ReadTimeout):
+        Sandbox(client=impatient)
+    assert latency.used == 1
+    Sandbox(client=impatient)
+    assert len(emulator.reset()) == 2
+
+
+def test_a_slow_answer_holds_up_nobody_else(emulator: Emulator) -> None:
+    emulator.latency("exec", LONG, times=1)
+    with Sandbox() as sandbox:
+        connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc)
+        body = json.dumps({"code": "slow = 1"})
+        path = f"/v1/sandboxes/{sandbox.id}/exec"
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        while not emulator.execs(code="slow"):
+            pass
+        assert sandbox.run_code("print(slow)").stdout == "1"
+        assert select.select([connection.sock], [], [], 0)[0] == []
+        connection.close()
+
+
+def test_a_latency_is_drawn_between_two(emulator: Emulator, impatient: Client) -> None:
+    latency = emulator.latency("any", (0, 0.001))
+    with Sandbox(client=impatient) as sandbox:
+        assert sandbox.run_code("print(1)").stdout == "1"
+    assert latency.used == 3
+
+
+def test_a_fault_is_as_late_as_an_answer(emulator: Emulator, impatient: Client) -> None:
+    emulator.fault("create", status=503, times=None)
+    emulator.latency("create", LONG, times=1)
+    with pytest.raises(httpx.ReadTimeout):
+        Sandbox(client=impatient)
+    with pytest.raises(ServerError):
+        Sandbox(client=impatient)
+
+
+def test_an_empty_pool_makes_creates_wait_for_a_cold_boot(emulator: Emulator, impatient: Client) -> None:
+    emulator.empty_pool(times=2)
+    for _ in range(2):
+        with pytest.raises(httpx.ReadTimeout):
+            Sandbox(client=impatient)
+    with Sandbox(client=impatient) as sandbox:
+        assert sandbox.run_code("print(1)").stdout == "1"
+
+
+def test_the_hosted_profile_takes_the_vendors_time(emulator: Emulator) -> None:
+    emulator.use_profile("hosted")
+    with Client(timeout=0.05) as client, Sandbox(client=client) as sandbox:
+        assert sandbox.run_code("print(1)").stdout == "1"
+        with pytest.raises(httpx.ReadTimeout):
+            sandbox.fork()  # 92 ms
+        emulator.use_profile("local")
+        assert len(emulator.forks) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked("create"), (0.007, 0.011)),
+        (Asked("create", custom=True), (1.4, 1.4)),
+        (Asked("exec"), (0.003, 0.005)),
+        (Asked("destroy"), (0.030, 0.050)),
+        (Asked("fork", n=1), (0.092, 0.092)),
+        (Asked("fork", n=2), (0.102, 0.102)),
+        (Asked("fork", n=5), (0.101, 0.101)),
+        (Asked("merge_into"), (0, 0)),
+    ],
+)
+def test_the_vendors_published_timings(asked: Asked, expected: tuple[float, float]) -> None:
+    assert published(asked) == expected
+    delay = Faults(profile="hosted").delay(asked)
+    assert expected[0] <= delay <= expected[1]
+
+
+def test_delays_are_the_same_after_each_reset_under_a_seed() -> None:
+    def drawn(faults: Faults) -> list[float]:
+        faults.add(read_latency("exec", low=1, high=2))
+        asked = [Asked("exec"), Asked("create"), Asked("exec"), Asked("create")]
+        delays = [faults.delay(one) for one in asked]
+        faults.clear()
+        return delays
+
+    faults = Faults(seed=7, profile="hosted")
+    first = drawn(faults)
+    assert drawn(faults) == first == drawn(Faults(seed=7, profile="hosted"))
+    assert drawn(Faults(seed=8, profile="hosted")) != first
+    assert len(set(first)) == 4
+
+
+def test_the_profile_of_the_settings_is_back_after_a_reset() -> None:
+    faults = Faults(profile="hosted")
+    faults.use("local")
+    assert not faults.arranged
+    faults.clear()
+    assert faults.arranged
+    with pytest.raises(InvalidRequest, match="profile: expected local or hosted, got 'cloud'"):
+        faults.use("cloud")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options", "message"),
+    [
+        ("fast", {}, "seconds: expected a number such as 0.5, or (low, high), got 'fast'"),
+        (-1, {}, "got -1"),
+        ((2, 1), {}, "got (2, 1)"),
+        ((1, 2, 3), {}, "got (1, 2, 3)"),
+        (1, {"times": 0}, "times: expected 1 or more"),
+        (1, {"code": "x"}, "code: only an exec has any"),
+    ],
+)
+def test_a_latency_that_cannot_be_meant_is_refused(
+    emulator: Emulator, seconds: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EmulatorError, match=re.escape(message)):
+        emulator.latency("fork", seconds, **options)
