@@ -38,6 +38,7 @@ class Exec:
         number: Its place among the requests, execs, forks and merges of the journal.
         truncated: Whether `code` or `events` lack what comes after 65,536 characters.
         stub: What answered it, as it was given to `Emulator.stub`; None if it was run.
+        commands: Those that it called and `Emulator.stub_command` answered, each with its arguments.
         error: Of an exec that failed instead of being answered.
     """
 
@@ -50,6 +51,7 @@ class Exec:
     events: tuple[JournalEvent, ...]
     truncated: bool
     stub: str | None
+    commands: tuple[tuple[str, ...], ...]
     error: str | None
     number: int
 
@@ -78,6 +80,8 @@ class Exec:
         shown = code if len(code) <= _SHOWN else f"{code[: _SHOWN - 3]}..."
         ended = f"failed: {self.error}" if self.error else f"exit {self.exit_code}"
         outcome = "running" if self.ended is None else f"{ended}, {self.duration_ms} ms"
+        if self.commands:
+            outcome += f", stubbed: {', '.join(dict.fromkeys(words[0] for words in self.commands))}"
         return f"<{self.sandbox[:12]} {self.language}: {shown} ({'stubbed, ' if self.stub else ''}{outcome})>"
 
 
@@ -155,7 +159,7 @@ class Merge:
 
 def read_exec(entry: dict[str, Any]) -> Exec:
     events = tuple(JournalEvent(**event) for event in entry["events"])
-    return Exec(**{**entry, "events": events})
+    return Exec(**{**entry, "events": events, "commands": tuple(map(tuple, entry["commands"]))})
 
 
 def read_fork(entry: dict[str, Any]) -> Fork:

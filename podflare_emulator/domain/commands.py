@@ -54,20 +54,23 @@ class Commands:
         self._lay_out()
         return number
 
-    def called(self, calls: Iterable[tuple[int, list[str]]]) -> None:
-        """What a sandbox has answered: the stub's number, and the arguments."""
+    def called(self, calls: Iterable[tuple[int, list[str]]]) -> list[list[str]]:
+        """What a sandbox has answered: the stub's number, and the arguments. Returns the commands, with these."""
+        answered = []
         counted = False
         for number, words in calls:
             stub = self._stubs.get(number)  # None: it was forgotten while the code ran
             if stub is None:
                 continue
             stub.calls.append(words)
+            answered.append([stub.command, *words])
             if stub.left is not None:
                 # Sandboxes that ran at the same time may each have used the last.
                 stub.left = max(0, stub.left - 1)
                 counted = True
         if counted:
             self._lay_out()
+        return answered
 
     def calls(self) -> list[tuple[int, list[list[str]]]]:
         """The number of each, and the calls that it has answered."""

@@ -21,7 +21,8 @@ _CHARACTERS = 1 << 16  # of the code and of the output of one exec
 class Exec:
     """One exec, as far as it has come. Times in ms since the epoch. `truncated`: code or output was too long.
 
-    `stub`: the one that answered it, by name. `error`: why it was refused, once it had its turn.
+    `stub`: the one that answered it, by name. `commands`: those that stubs answered, with their arguments. `error`:
+    why it was refused, once it had its turn.
     """
 
     sandbox: str
@@ -33,6 +34,7 @@ class Exec:
     events: list[Event] = field(default_factory=list)
     truncated: bool = False
     stub: str | None = None
+    commands: list[list[str]] = field(default_factory=list)
     error: str | None = None
     number: int = field(default_factory=next_number)
     _characters: int = 0
@@ -62,6 +64,7 @@ class Exec:
             "events": [{"type": e.type, "data": e.data, "seq": e.seq, "ts": e.ts} for e in self.events],
             "truncated": self.truncated,
             "stub": self.stub,
+            "commands": self.commands,
             "error": self.error,
             "number": self.number,
         }

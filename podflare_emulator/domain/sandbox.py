@@ -68,10 +68,10 @@ class Execution:
 
     def start(self, code: str, language: Language, commands: Commands) -> None:
         self._code = code if language == "python" else None
-        self._commands = commands.table
+        self._commands, self._table = commands, commands.table
         self._machine.guest.sink = self._feed
-        self._machine.guest.called = commands.called
-        self._machine.guest.execute(code, language, self._finish, commands.table)
+        self._machine.guest.called = self._called
+        self._machine.guest.execute(code, language, self._finish, self._table)
 
     def answer(self, steps: list[Step], exit_code: int) -> None:
         """Instead of `start`: says what a stub does. Nothing reaches the guest, nor the history of a replay."""
@@ -144,6 +144,11 @@ class Execution:
             self._digest.feed(stream, data)
         self._tell(stream, self._lines[stream].feed(data))
 
+    def _called(self, calls: list[tuple[int, list[str]]]) -> None:
+        answered = self._commands.called(calls)
+        if self._entry:
+            self._entry.commands += answered
+
     def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
         ts = now()
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
@@ -175,7 +180,7 @@ class Execution:
             )
             result = result.exit_code
         elif self._machine.history and self._code is not None:
-            call = Call(self._code, self._commands, result, self._digest.value(), self._interrupted)
+            call = Call(self._code, self._table, result, self._digest.value(), self._interrupted)
             self._machine.history.add(call)
         self._tell("exit", [result])
         if not self._interrupting:  # else an interrupt is on its way, and must not hit the next exec

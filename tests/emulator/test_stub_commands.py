@@ -61,6 +61,9 @@ def test_a_command_is_answered_inside_a_script_whose_rest_runs(emulator: Emulato
     assert (result.stdout, result.stderr) == ("Collecting x\nDone\n3\n42", "it's a 'notice'")
     assert pip.calls == [["install", "a b", "x"]]
     assert pip.used == 1
+    (told,) = emulator.execs()
+    assert (told.commands, told.stub) == ((("pip", "install", "a b", "x"),), None)
+    assert repr(told).endswith(" ms, stubbed: pip)>")
 
 
 @pytest.mark.parametrize(
