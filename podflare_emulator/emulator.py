@@ -13,6 +13,7 @@ from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.faults import Faults
 from podflare_emulator.files import Files
 from podflare_emulator.functions import AnswerFunction, Functions, Match
+from podflare_emulator.inspection import Inspection
 from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
 from podflare_emulator.lineage import Tree
 from podflare_emulator.origins import Origin, Origins
@@ -293,7 +294,7 @@ class Emulator(Faults):
             language: Only in this language.
             code: Only those whose code contains this.
         """
-        wanted = id_of(sandbox)
+        wanted = None if sandbox is None else id_of(sandbox)
         return [
             one
             for one in map(read_exec, self._call("execs"))
@@ -312,7 +313,7 @@ class Emulator(Faults):
             call: Only these: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, ...
             status: Only those that were answered with it.
         """
-        wanted = id_of(sandbox)
+        wanted = None if sandbox is None else id_of(sandbox)
         return [
             one
             for one in (Request(**entry) for entry in self._call("requests"))
@@ -330,7 +331,7 @@ class Emulator(Faults):
         found = self.execs(sandbox=sandbox, language=language, code=code)
         if len(found) == 1:
             return found[0]
-        wanted = {"sandbox": id_of(sandbox), "language": language, "code": code}
+        wanted = {"sandbox": None if sandbox is None else id_of(sandbox), "language": language, "code": code}
         asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
         ran = _listed(found or self.execs())
         raise AssertionError(
@@ -347,6 +348,14 @@ class Emulator(Faults):
     def merges(self) -> list[Merge]:
         """Every merge since the last reset."""
         return [Merge(**entry) for entry in self._call("merges")]
+
+    def sandbox(self, sandbox: str | HasId) -> Inspection:
+        """What is in a sandbox, given as it is or by its id: files and names, without an exec in the journal.
+
+        assert emulator.sandbox(box).read("/root/report.csv").startswith(b"day,")
+        assert "model" in emulator.sandbox(box).globals()
+        """
+        return Inspection(id_of(sandbox), self._call)
 
     def tree(self) -> Tree:
         """The sandboxes since the last reset: who was forked from whom, and what became of each.

@@ -14,8 +14,8 @@ class HasId(Protocol):
     def id(self) -> str: ...
 
 
-def id_of(sandbox: str | HasId | None) -> str | None:
-    return sandbox if sandbox is None or isinstance(sandbox, str) else sandbox.id
+def id_of(sandbox: str | HasId) -> str:
+    return sandbox if isinstance(sandbox, str) else sandbox.id
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,19 @@ the handle of a server in another process.
 
 from __future__ import annotations
 
-import base64
+import posixpath
 import re
+from base64 import b64decode
 from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from podflare_emulator.answers import Answer, Output, check_seconds
 from podflare_emulator.domain.commands import BUILTINS, CommandStub
-from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.domain.errors import InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.fault_control import Door, FaultControl
 from podflare_emulator.domain.faults import Faults
+from podflare_emulator.domain.inspection import inspect
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.stubs import Stub
 from podflare_emulator.kept_log import LEVELS, KeptLog
@@ -87,6 +89,39 @@ class Control(FaultControl):
         tree = Tree.of(self._registry.lives())
         return {"text": str(tree), "mermaid": tree.mermaid()}
 
+    async def read_file(self, sandbox: str, path: str, offset: int = 0) -> dict[str, Any]:
+        """A piece of a file, from `offset` on: `base64`, and whether it is the `end`."""
+        if type(offset) is not int or offset < 0:
+            raise InvalidRequest(f"offset: expected 0 or more, got {offset!r}")
+        return await self._inspect(sandbox, about="read", path=_absolute(path), offset=offset)
+
+    async def write_file(self, sandbox: str, path: str, base64: str, append: bool = False) -> None:
+        """Writes a file, folders included; a large one in several calls, with `append` from the second on."""
+        try:
+            path = sandbox_path(path)
+            b64decode(base64, validate=True)
+        except (TypeError, ValueError) as error:  # a SettingsError is a ValueError
+            raise InvalidRequest(f"{path}: {error}") from None
+        await self._inspect(sandbox, about="write", path=path, base64=base64, append=bool(append))
+
+    async def list_files(self, sandbox: str, path: str = "/root") -> dict[str, Any]:
+        """`entries`: all below a folder, each with `path`, `type`, `size` and a link's `target`; `top`: the folder."""
+        top = _absolute(path)
+        found = await self._inspect(sandbox, about="list", path=top)
+        names = ("path", "type", "size", "target")
+        return {"top": top, "entries": [dict(zip(names, entry, strict=True)) for entry in found["entries"]]}
+
+    async def read_globals(self, sandbox: str) -> dict[str, dict[str, str]]:
+        """The names of a sandbox's REPL: of each the `type` and a short `repr`."""
+        found = await self._inspect(sandbox, about="globals")
+        return {name: {"type": kind, "repr": shown} for name, kind, shown in found["globals"]}
+
+    async def _inspect(self, sandbox: str, **question: Any) -> dict[str, Any]:
+        try:
+            return await inspect(self._registry.get(sandbox), question)
+        except SandboxNotFound:
+            raise SandboxNotFound(self._registry.ledger.absence(sandbox)) from None
+
     async def lasting_ids(self, lasting: bool) -> None:
         """While it is so, sandboxes are made that are to be kept at a reset, and take no ids from the tests'."""
         self._registry.ids.lasting = lasting
@@ -102,7 +137,7 @@ class Control(FaultControl):
                 (
                     sandbox_path(file["path"]),
                     int(file.get("mode", 0o644)),
-                    base64.b64decode(file["base64"], validate=True),
+                    b64decode(file["base64"], validate=True),
                 )
                 for file in files
             ]
@@ -227,6 +262,12 @@ class Control(FaultControl):
     async def command_calls(self) -> list[tuple[int, list[list[str]]]]:
         """The number of each command's stub, and the arguments of each call that it has answered."""
         return self._registry.commands.calls()
+
+
+def _absolute(path: str) -> str:
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InvalidRequest(f"path: expected an absolute one such as /root/x, got {path!r}")
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def _answer(stdout: Output, stderr: Output, exit_code: int, delay: float, times: int | None) -> Answer:

@@ -8,8 +8,8 @@ class SandboxError(Exception):
 class SandboxNotFound(SandboxError):
     """No such sandbox lives: it never was, it was destroyed, or it was merged away."""
 
-    def __init__(self) -> None:
-        super().__init__("sandbox not found")
+    def __init__(self, message: str = "sandbox not found") -> None:
+        super().__init__(message)
 
 
 class InvalidRequest(SandboxError):

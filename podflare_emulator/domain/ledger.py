@@ -124,6 +124,14 @@ class Ledger:
         life = self._life(sandbox)
         life.state, life.reason, life.ended = "died" if died else "closed", died, now()
 
+    def absence(self, sandbox: str) -> str:
+        """Why nothing can be asked of it."""
+        life = self._lives.get(sandbox)
+        if life is None:
+            return f"sandbox {sandbox} not found: there has been none of that id since the last reset"
+        became = f"was merged into {life.into}; use that one" if life.into else "was destroyed"
+        return f"sandbox {sandbox} not found: it {became}"
+
     def lives(self) -> list[dict[str, Any]]:
         """Of every sandbox that something has happened to, oldest first."""
         return [asdict(life) for life in self._lives.values()]

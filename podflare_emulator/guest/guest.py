@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from . import bash, environment, fork, limits, seeding
+from . import bash, environment, fork, inspection, limits, seeding
 from .commands import Commands
 from .hidden import hide
 from .jail import kernel
@@ -140,6 +140,8 @@ class Guest:
                     fork.show(self)
                 case "follow":
                     self.connection.send(fork.follow(self, message, descriptors[0]))
+                case "inspect":
+                    self.connection.send(inspection.answer(self, message))
                 case "write":
                     self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)

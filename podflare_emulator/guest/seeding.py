@@ -28,7 +28,7 @@ def write(root: str, files: Sequence[Message], descriptors: Sequence[int]) -> Me
 
 
 def _write(root: str, path: str, mode: int, source: int) -> None:
-    _make_directories(root, path)
+    make_directories(root, path)
     target = posix.open(root + path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, mode)
     try:
         posix.fchmod(target, mode)
@@ -41,7 +41,7 @@ def _write(root: str, path: str, mode: int, source: int) -> None:
         posix.close(target)
 
 
-def _make_directories(root: str, path: str) -> None:
+def make_directories(root: str, path: str) -> None:
     for end, character in enumerate(path):
         if character == "/" and end:
             with contextlib.suppress(FileExistsError):

@@ -223,6 +223,12 @@ class Guest:
                     os.close(number)
                 raise
 
+    async def inspect(self, question: Message) -> Message:
+        """Asks what is in the sandbox; raises HostingError when that cannot be told. Not while code runs."""
+        answer, _ = await self._ask({"op": "inspect", **question})
+        self.output.drain()  # handlers of the user's may have printed: that belongs to no exec
+        return answer
+
     async def end(self) -> None:
         """Kills the sandbox and all it has started; returns when nothing of it runs."""
         if self._closing:

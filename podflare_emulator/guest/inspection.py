@@ -1,0 +1,285 @@
+"""What the author of a test asks of a sandbox without running code in it: its files, and the names of its REPL.
+
+The calls go to `posix`: a backend may have replaced those of `os`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import errno
+import gc
+import posix
+import signal
+import stat
+from collections.abc import Sequence
+from itertools import islice
+from select import POLLIN, poll
+from typing import TYPE_CHECKING, Any
+
+from .contents import printable
+from .cursor import VANISHED, Cursor
+from .protocol import Message
+from .seeding import make_directories
+from .sibling import fork_siblings
+
+if TYPE_CHECKING:
+    from .guest import Guest
+
+_PIECE = 1 << 23  # bytes of a file in one message
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+_AT_ONCE = (
+    posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
+)  # opening a pipe must not wait for its other end
+
+_WIDTH = 80  # characters of an object's description
+_DEPTH = 3
+_PATIENCE = 1.0  # seconds that one object may take to describe itself
+_MOST_FAILURES = 5
+_NO_DESCRIPTION = "<its repr did not come back>"
+_NOT_ASKED = "<not asked: too many others did not come back>"
+_MOST = 30  # items of a container: more have no room
+_BRACKETS: dict[type, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    dict: ("{", "}"),
+}
+_name_of: Any = type.__dict__["__name__"].__get__  # without asking the user's metaclass
+
+
+def answer(guest: Guest, question: Message) -> Message:
+    """`failed` in it says why there is none."""
+    root = guest.jail.root.rstrip("/")
+    try:
+        match question["about"]:
+            case "read":
+                return _read(root + question["path"], question["offset"])
+            case "write":
+                return _write(root, question["path"], question["base64"], question["append"])
+            case "list":
+                return {"entries": _entries(root, question["path"], guest.jail.mounts)}
+            case _:
+                guest.flush()  # else a forked process would have it too
+                return {"globals": _globals(guest.repl.globals)}
+    except (OSError, ValueError) as error:  # a path with a NUL is the latter
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return {"failed": f"{question.get('path', 'globals')}: {reason}"}
+
+
+def _read(path: str, offset: int) -> Message:
+    descriptor = _open(path, posix.O_RDONLY)
+    try:
+        data = bytearray()
+        while len(data) < _PIECE and (
+            more := posix.pread(descriptor, _PIECE - len(data), offset + len(data))
+        ):
+            data += more
+    finally:
+        posix.close(descriptor)
+    return {"base64": binascii.b2a_base64(data, newline=False).decode(), "end": len(data) < _PIECE}
+
+
+def _write(root: str, path: str, base64: str, append: bool) -> Message:
+    """A file that is there keeps its mode."""
+    make_directories(root, path)
+    try:
+        descriptor = posix.open(root + path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | _AT_ONCE, 0o644)
+        posix.fchmod(descriptor, 0o644)  # whatever the user's umask is
+    except FileExistsError:
+        descriptor = _open(root + path, posix.O_WRONLY | (posix.O_APPEND if append else posix.O_TRUNC))
+    try:
+        left = memoryview(binascii.a2b_base64(base64))
+        while left:
+            left = left[posix.write(descriptor, left) :]
+    finally:
+        posix.close(descriptor)
+    return {"written": True}
+
+
+def _open(path: str, flags: int) -> int:
+    descriptor = posix.open(path, flags | _AT_ONCE)
+    mode = posix.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    posix.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory")
+    raise OSError(errno.EINVAL, "Not a regular file")
+
+
+def _entries(root: str, path: str, mounts: frozenset[str]) -> list[tuple[str, str, int, str | None]]:
+    """Path, type, size and target of all that is below `path` and not the system's; parents come before children."""
+    top = posix.open(root + path, _DIRECTORY)
+    entries = []
+    cursor = Cursor(top)
+    try:
+        levels = [_names(cursor)]
+        while levels:
+            if not levels[-1]:
+                levels.pop()
+                if levels:
+                    cursor.up()
+                continue
+            name = levels[-1].pop()
+            inner = f"{path.rstrip('/')}/{cursor.path(name)}"
+            if inner[1:] in mounts:
+                continue
+            try:
+                status = posix.stat(name, dir_fd=cursor.fd, follow_symlinks=False)
+                kind, target = _kind(status.st_mode), None
+                if kind == "link":
+                    target = printable(posix.readlink(name, dir_fd=cursor.fd).removeprefix(root))
+                size = status.st_size if kind == "file" else 0
+                entries.append((printable(inner), kind, size, target))
+                if kind == "directory":
+                    cursor.down(name)
+                    levels.append(_names(cursor))
+            except OSError as error:
+                if error.errno not in (*VANISHED, errno.EACCES):  # what may not be looked into is not told
+                    raise
+    finally:
+        cursor.close()
+        posix.close(top)
+    return entries
+
+
+def _names(cursor: Cursor) -> list[str]:
+    """The last is the first to be told."""
+    with posix.scandir(cursor.fd) as listing:
+        return sorted((entry.name for entry in listing), reverse=True)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "link" if stat.S_ISLNK(mode) else "other"
+
+
+def _globals(names: dict[str, object]) -> list[tuple[str, str, str]]:
+    """Name, type and description of what the user has there."""
+    user = [
+        (name, value)
+        for name, value in names.copy().items()
+        if type(name) is str and not (name.startswith("__") and name.endswith("__"))
+    ]
+    descriptions = _descriptions([value for _, value in user])
+    return [
+        (_sendable(name), _sendable(_name_of(type(value))), description)
+        for (name, value), description in zip(user, descriptions, strict=True)
+    ]
+
+
+def _descriptions(values: Sequence[object]) -> list[str]:
+    told: list[str] = []
+    failures = 0
+    while len(told) < len(values):
+        if failures == _MOST_FAILURES:
+            told.append(_NOT_ASKED)
+            continue
+        told += _told_elsewhere(values[len(told) :])
+        if len(told) < len(values):
+            told.append(_NO_DESCRIPTION)
+            failures += 1
+    return told
+
+
+def _told_elsewhere(values: Sequence[object]) -> list[str]:
+    """Descriptions, from the first on, until one does not come back.
+
+    `repr` runs the user's code. In a forked process it may print, hang, end the process or change what it likes.
+    """
+    reading, writing = posix.pipe()
+    try:
+        if fork_siblings(1) is not None:
+            try:
+                _tell(values, writing)
+            finally:
+                posix._exit(0)
+    except OSError:
+        posix.close(reading)
+        raise
+    finally:
+        posix.close(writing)
+    try:
+        pid, *lines = _lines(reading)
+        _await_end(int(pid))
+        return [line.decode() for line in lines]
+    finally:
+        posix.close(reading)
+
+
+def _tell(values: Sequence[object], writing: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel's own end of what takes too long
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    gc.disable()  # a collection would copy what the two processes share
+    posix.write(writing, b"%d\n" % posix.getpid())
+    null = posix.open("/dev/null", posix.O_RDWR)
+    for number in (0, 1, 2):
+        posix.dup2(null, number)
+    for value in values:
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        left = _description(value).encode() + b"\n"
+        while left:
+            left = left[posix.write(writing, left) :]
+
+
+def _lines(reading: int) -> list[bytes]:
+    """Until its writers are gone, or silent for longer than they may be."""
+    said = bytearray()
+    waiting = poll()
+    waiting.register(reading, POLLIN)
+    while waiting.poll(2000 * _PATIENCE) and (data := posix.read(reading, 1 << 16)):
+        said += data
+    return bytes(said).split(b"\n")[:-1] or [b"0"]
+
+
+def _await_end(pid: int) -> None:
+    """A fork that comes next would tell of a process that it leaves behind."""
+    with contextlib.suppress(OSError, AttributeError):  # it is gone; or this is no Linux
+        ending = posix.pidfd_open(pid)
+        try:
+            waiting = poll()
+            waiting.register(ending, POLLIN)
+            waiting.poll(1000 * _PATIENCE)
+        finally:
+            posix.close(ending)
+
+
+def _description(value: object) -> str:
+    """One line."""
+    try:
+        text = " ".join(str.split(_short(value, 0)))
+    except BaseException as error:
+        text = f"<its repr raised {_name_of(type(error))}>"
+    return _sendable(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...")
+
+
+def _short(value: Any, depth: int) -> str:
+    """As `repr`, without going through all of what is large: what comes later is cut off anyway."""
+    kind = type(value)
+    if kind in (str, bytes, bytearray):
+        return repr(value[:_WIDTH])
+    if kind not in _BRACKETS or not value:
+        return repr(value)
+    first, last = _BRACKETS[kind]
+    if depth == _DEPTH:
+        inner = "..."
+    elif kind is dict:
+        pairs = islice(value.items(), _MOST)
+        inner = ", ".join(f"{_short(key, depth + 1)}: {_short(item, depth + 1)}" for key, item in pairs)
+    else:
+        inner = ", ".join(_short(item, depth + 1) for item in islice(value, _MOST))
+        if kind is tuple and len(value) == 1:
+            inner += ","
+    return f"{first}{inner}{last}"
+
+
+def _sendable(text: str) -> str:
+    """Halves of characters, which no UTF-8 can carry, are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
