@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from podflare import Client, Sandbox
+from podflare import Client, PodflareError, Sandbox
 from podflare_emulator.emulator import Emulator
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -123,3 +123,16 @@ def test_the_control_apis_are_none_and_a_reset_forgets_all(emulator: Emulator) -
     assert ask(emulator, "POST", "/_emulator/requests").json()["result"][0]["call"] == "create"
     emulator.reset()
     assert emulator.requests() == []
+
+
+def test_one_that_a_test_lets_fail_is_there_as_its_client_saw_it(emulator: Emulator) -> None:
+    with Sandbox() as sandbox:
+        for fault in ({"status": 503, "error": "try later"}, {"connection": "reset"}, {"cut_after": 1}):
+            emulator.fault("exec", **fault)
+            with pytest.raises((PodflareError, httpx.TransportError)):
+                sandbox.run_code("print('said')")
+        refused, reset, cut = emulator.requests(call="exec")
+    assert (refused.status, refused.error, refused.broken) == (503, "try later", False)
+    assert (reset.status, reset.broken, reset.body["code"]) == (None, True, "print('said')")
+    assert (cut.status, cut.broken) == (200, True)
+    assert "(no answer, " in repr(reset)
