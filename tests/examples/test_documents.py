@@ -12,17 +12,42 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _DOCUMENTS = sorted([*_ROOT.glob("*.md"), *_ROOT.glob("docs/**/*.md"), *_ROOT.glob("podflare/*.md")])
-_BLOCK = re.compile(r"(?:<!-- (?P<file>\S+) -->\n)?```python\n(?P<code>.*?)```\n", re.DOTALL)
+_HOWTO = _ROOT / "docs" / "howto"
+_BLOCK = re.compile(r"(?:<!-- (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)```\n", re.DOTALL)
+_FILES = ("python", "yaml", "dockerfile")  # whose blocks are files; of other languages, those that name one
 _PROGRAMS = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_"))
 _SAYS = re.compile(r"print\(.*\)  # (.+)")
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: str(path.relative_to(_ROOT)))
-def test_every_python_block_is_an_example_that_runs(document: Path) -> None:
+def test_every_block_is_an_example_that_runs(document: Path) -> None:
     for block in _BLOCK.finditer(document.read_text(encoding="utf-8")):
-        assert block["file"], f"no '<!-- tests/examples/NAME.py -->' before this block:\n{block['code']}"
-        assert block["file"].startswith("tests/examples/")
-        assert block["code"] == (_ROOT / block["file"]).read_text(encoding="utf-8")
+        if block["language"] in _FILES or block["file"]:
+            assert block["file"], f"no '<!-- tests/examples/NAME -->' before this block:\n{block['code']}"
+            assert block["file"].startswith("tests/examples/")
+            assert block["code"] == (_ROOT / block["file"]).read_text(encoding="utf-8")
+
+
+def test_every_page_of_how_to_is_in_its_index() -> None:
+    pages = {path.name for path in _HOWTO.glob("*.md")} - {"README.md"}
+    index = (_HOWTO / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == pages
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: str(path.relative_to(_ROOT)))
+def test_every_link_to_a_page_leads_there(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+\.md)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["github-actions.yml", "gitlab-ci.yml"])
+def test_a_pipeline_is_yaml_that_runs_the_tests(name: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    text = (_ROOT / "tests" / "examples" / name).read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)
+    jobs = jobs.get("jobs", jobs)
+    assert set(jobs) == {"emulator", "real-api"}
+    assert all("pytest " in str(job) for job in jobs.values())
 
 
 @pytest.mark.parametrize("program", _PROGRAMS, ids=lambda path: path.name)
