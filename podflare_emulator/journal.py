@@ -177,7 +177,12 @@ def report(
     told += [
         (merge.number, f"merge of {_short(merge.winner)} into {_short(merge.parent)}") for merge in merges
     ]
-    told += [(one.number, _with(one.error, one)) for one in requests if one.refused]
+    failed = {(one.sandbox, one.error) for one in execs if one.error}  # told with its code
+    told += [
+        (one.number, _with(one.error, one))
+        for one in requests
+        if one.refused and (one.sandbox, one.error) not in failed
+    ]
     told += [
         (one.number, _with(one.stderr.rpartition("\n")[2] if one.exit_code else None, one)) for one in execs
     ]

@@ -62,7 +62,7 @@ def answer(guest: Guest, question: Message) -> Message:
                 return {"entries": _entries(root, question["path"], guest.jail.mounts)}
             case _:
                 guest.flush()  # else a forked process would have it too
-                return {"globals": _globals(guest.repl.globals)}
+                return {"globals": _globals(guest.repl.globals, root)}
     except (OSError, ValueError) as error:  # a path with a NUL is the latter
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"failed": f"{question.get('path', 'globals')}: {reason}"}
@@ -159,35 +159,35 @@ def _kind(mode: int) -> str:
     return "link" if stat.S_ISLNK(mode) else "other"
 
 
-def _globals(names: dict[str, object]) -> list[tuple[str, str, str]]:
-    """Name, type and description of what the user has there."""
+def _globals(names: dict[str, object], hidden: str) -> list[tuple[str, str, str]]:
+    """Name, type and description of what the user has there; `hidden` is taken out, as it is of output."""
     user = [
         (name, value)
         for name, value in names.copy().items()
         if type(name) is str and not (name.startswith("__") and name.endswith("__"))
     ]
-    descriptions = _descriptions([value for _, value in user])
+    descriptions = _descriptions([value for _, value in user], hidden)
     return [
         (_sendable(name), _sendable(_name_of(type(value))), description)
         for (name, value), description in zip(user, descriptions, strict=True)
     ]
 
 
-def _descriptions(values: Sequence[object]) -> list[str]:
+def _descriptions(values: Sequence[object], hidden: str) -> list[str]:
     told: list[str] = []
     failures = 0
     while len(told) < len(values):
         if failures == _MOST_FAILURES:
             told.append(_NOT_ASKED)
             continue
-        told += _told_elsewhere(values[len(told) :])
+        told += _told_elsewhere(values[len(told) :], hidden)
         if len(told) < len(values):
             told.append(_NO_DESCRIPTION)
             failures += 1
     return told
 
 
-def _told_elsewhere(values: Sequence[object]) -> list[str]:
+def _told_elsewhere(values: Sequence[object], hidden: str) -> list[str]:
     """Descriptions, from the first on, until one does not come back.
 
     `repr` runs the user's code. In a forked process it may print, hang, end the process or change what it likes.
@@ -196,7 +196,7 @@ def _told_elsewhere(values: Sequence[object]) -> list[str]:
     try:
         if fork_siblings(1) is not None:
             try:
-                _tell(values, writing)
+                _tell(values, hidden, writing)
             finally:
                 posix._exit(0)
     except OSError:
@@ -212,7 +212,7 @@ def _told_elsewhere(values: Sequence[object]) -> list[str]:
         posix.close(reading)
 
 
-def _tell(values: Sequence[object], writing: int) -> None:
+def _tell(values: Sequence[object], hidden: str, writing: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel's own end of what takes too long
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
@@ -224,7 +224,7 @@ def _tell(values: Sequence[object], writing: int) -> None:
         posix.dup2(null, number)
     for value in values:
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
-        left = _description(value).encode() + b"\n"
+        left = _description(value, hidden).encode() + b"\n"
         while left:
             left = left[posix.write(writing, left) :]
 
@@ -251,10 +251,11 @@ def _await_end(pid: int) -> None:
             posix.close(ending)
 
 
-def _description(value: object) -> str:
+def _description(value: object, hidden: str) -> str:
     """One line."""
     try:
         text = " ".join(str.split(_short(value, 0)))
+        text = text.replace(hidden, "") if hidden else text
     except BaseException as error:
         text = f"<its repr raised {_name_of(type(error))}>"
     return _sendable(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...")

@@ -152,14 +152,14 @@ def test_globals_are_the_users_with_their_types_and_short_reprs(emulator: Emulat
         class Point:
             def __repr__(self): return "a\\n  point"
         x, text, nothing, empty, one = 1, "t" * 1000, None, (), (1,)
-        point, cycle = Point(), {"self": []}
+        point, cycle, log = Point(), {"self": []}, open("/root/log", "w")
         cycle["self"].append(cycle)
         numbers = list(range(10_000_000))
         mixed = {"b": 2.5, "a": {1, 2}, b"c": frozenset([None])}
         """
     )
     found = emulator.sandbox(sandbox).globals()
-    assert " ".join(found) == "json double Point x text nothing empty one point cycle numbers mixed"
+    assert " ".join(found) == "json double Point x text nothing empty one point cycle log numbers mixed"
     assert {name: found[name].type for name in ("json", "double", "Point", "nothing")} == {
         "json": "module",
         "double": "function",
@@ -170,6 +170,7 @@ def test_globals_are_the_users_with_their_types_and_short_reprs(emulator: Emulat
     assert found["text"] == Global("str", "'" + "t" * 76 + "...")
     assert found["point"] == Global("Point", "a point")
     assert (found["empty"].repr, found["one"].repr) == ("()", "(1,)")
+    assert found["log"].repr.startswith("<_io.TextIOWrapper name='/root/log'")
     assert found["cycle"].repr == "{'self': [{'self': [...]}]}"
     assert found["numbers"].repr.startswith("[0, 1, 2, 3, ")
     assert (len(found["numbers"].repr), found["numbers"].repr[-3:]) == (80, "...")

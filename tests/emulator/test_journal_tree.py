@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from podflare import Sandbox
+from podflare import Sandbox, ServerError
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.lineage import Tree
 
@@ -139,6 +139,14 @@ def test_the_report_has_it_on_top_when_there_was_a_fork(emulator: Emulator) -> N
         assert error == "    ZeroDivisionError: division by zero"
         assert refused.startswith(f"<fork {short(parent)} (400, ")
         assert reason == "    n: expected 1 to 32, got 99"
+
+
+def test_an_exec_that_failed_is_told_once(emulator: Emulator) -> None:
+    emulator.stub("train", raises="out of GPUs")
+    with Sandbox() as sandbox, pytest.raises(ServerError):
+        sandbox.run_code("train()")
+    (line,) = emulator.report().splitlines()
+    assert "python: train() (stubbed, failed: out of GPUs" in line
 
 
 def test_the_one_exec_is_found_or_what_ran_is_told(emulator: Emulator) -> None:

@@ -62,3 +62,29 @@ def test_a_request_that_was_refused_is_in_the_report(pytester: pytest.Pytester) 
             "    template: 'nonesuch' is unknown; *",
         ]
     )
+
+
+def test_with_a_seed_a_test_sees_the_same_ids_whatever_ran_before(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from podflare import Sandbox
+        from pytest_podflare import prepared_sandbox
+
+        @prepared_sandbox
+        def prepared(sandbox): ...
+
+        def test_first(prepared, podflare_sandbox):
+            print("first:", podflare_sandbox.id, prepared.id)
+
+        def test_second(podflare_sandbox):
+            with Sandbox() as another:
+                print("second:", podflare_sandbox.id, another.id)
+        """
+    )
+    ids = []
+    for chosen in ("test", "second"):
+        result = pytester.runpytest_subprocess("-p", "no:randomly", "-s", "--podflare-seed=7", "-k", chosen)
+        result.assert_outcomes(passed=2 if chosen == "test" else 1)
+        ids.append(next(line for line in result.outlines if "second:" in line).split()[-2:])
+    assert ids[0] == ids[1]
+    assert len({*ids[0]}) == 2
