@@ -106,9 +106,7 @@ class Faults:
             "probability": probability,
         }
         number = self._call("add_fault", **fault_order(call, options))
-        fault = self._handle(_described("fault", call, options), number)
-        self._faults.append(fault)
-        return fault
+        return self._handle(_described("fault", call, options), number)
 
     def latency(
         self,
@@ -162,22 +160,27 @@ class Faults:
 
     @contextmanager
     def without_faults(self) -> Iterator[None]:
-        """Inside, faults and latencies meet no call and none counts: for what a test sets up, or looks at."""
-        self._call("suspend_faults", suspended=True)
+        """Inside, what was arranged meets no call, and none counts: for what a test sets up, or looks at."""
+        if not self._faults:
+            yield
+            return
+        self._call("suspend_faults")
         try:
             yield
         finally:
-            self._call("suspend_faults", suspended=False)
+            self._call("resume_faults")
 
     def assert_all_faults_used(self) -> None:
-        """Raises AssertionError, naming them, for faults that no call has met, and shows what was asked for."""
+        """Raises AssertionError, naming them, for faults and latencies that no call has met; shows what was asked."""
         unused = [fault.described for fault in self._faults if not fault.used]
         if unused:
             asked = "\n".join(f"  {one!r}" for one in self.requests()) or "  nothing"
-            raise AssertionError(f"no call met {', '.join(unused)}; what was asked for:\n{asked}")
+            raise AssertionError(f"no call met {', '.join(unused)}; what was asked:\n{asked}")
 
     def _handle(self, described: str, number: int) -> Fault:
-        return Fault(described, number, lambda: self._call("faults_used"))
+        fault = Fault(described, number, lambda: self._call("faults_used"))
+        self._faults.append(fault)
+        return fault
 
 
 def fault_order(call: Any, options: Mapping[str, Any]) -> dict[str, Any]:

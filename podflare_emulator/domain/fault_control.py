@@ -42,9 +42,13 @@ class FaultControl:
         """Until the next reset, calls take at least as long as on the service (`hosted`), or as they do (`local`)."""
         self._faults.use(profile)
 
-    async def suspend_faults(self, suspended: bool) -> None:
-        """As long as they are suspended, faults and latencies meet no call."""
-        self._faults.suspend(suspended)
+    async def suspend_faults(self) -> None:
+        """Faults and latencies meet no call, until as many of `resume_faults` have followed."""
+        self._faults.suspend()
+
+    async def resume_faults(self) -> None:
+        """Ends one `suspend_faults`."""
+        self._faults.resume()
 
     async def refuse_connections(self, seconds: float | None = None) -> None:
         """Who connects is refused, for so long or until `accept_connections`; open connections are reset."""

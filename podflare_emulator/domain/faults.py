@@ -103,7 +103,7 @@ class Faults:
         self._profile_at_start = profile
         self._numbers = itertools.count()  # never given twice, as those of stubs
         self._faults: dict[int, Fault] = {}
-        self._suspended = False
+        self._suspensions = 0
         self.clear()
 
     def add(self, fault: Fault) -> int:
@@ -120,9 +120,13 @@ class Faults:
         self._profile = profile
         self._look()
 
-    def suspend(self, suspended: bool) -> None:
-        """While suspended, nothing happens and nothing counts."""
-        self._suspended = suspended
+    def suspend(self) -> None:
+        """Nothing happens and nothing counts until as many calls of `resume` have followed."""
+        self._suspensions += 1
+        self._look()
+
+    def resume(self) -> None:
+        self._suspensions = max(0, self._suspensions - 1)
         self._look()
 
     def take(self, asked: Asked) -> Taken | None:
@@ -154,7 +158,7 @@ class Faults:
 
     def _look(self) -> None:
         # The one thing that a call of an emulator without faults has to ask.
-        self.arranged = not self._suspended and (bool(self._faults) or self._profile != "local")
+        self.arranged = not self._suspensions and (bool(self._faults) or self._profile != "local")
 
     def _source(self, name: object) -> random.Random:
         return random.Random(None if self._seed is None else f"{self._seed}:{name}")

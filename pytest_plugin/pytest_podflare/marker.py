@@ -11,13 +11,16 @@ from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
 DESCRIPTION = (
-    f"{NAME}(files=None, stubs=None, commands=None, egress=None, leaks=None, target=None, compare='results'): "
-    "arrange the Podflare emulator for a test. "
+    f"{NAME}(files=None, stubs=None, commands=None, faults=None, latency=None, egress=None, leaks=None, target=None, "
+    "compare='results'): arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
     "dict of Emulator.stub's arguments; "
     "commands: a dict from names of shell commands to what they print, or to a dict of Emulator.stub_command's "
     "arguments; "
+    "faults: a dict from calls of the API to the status that the next one gets, to a dict of Emulator.fault's "
+    "arguments, or to a list of these; "
+    "latency: a dict from calls to the seconds that they take, or to a pair of them; "
     "egress: whether its sandboxes may reach the network; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
     "target: emulator, real, or, under --podflare-url, both, one after the other; "
@@ -28,6 +31,8 @@ _EXAMPLES = {
     "files": "{'/data/x.csv': Path('x.csv')}",
     "stubs": "{'pip install': 'Done'}",
     "commands": "{'pip': 'Done'}",
+    "faults": "{'exec': 503}",
+    "latency": "{'exec': 0.5}",
 }
 _COMPARE = ("results", "outcome")
 
@@ -36,6 +41,8 @@ class Wishes(NamedTuple):
     files: Mapping[str, Any]
     stubs: Mapping[Any, Any]
     commands: Mapping[str, Any]
+    faults: Mapping[str, Any]
+    latency: Mapping[str, Any]
     egress: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
     target: Literal["emulator", "real", "both"] | None
@@ -57,14 +64,20 @@ def read(node: pytest.Item) -> Wishes:
     files: dict[str, Any] = {}
     stubs: dict[Any, Any] = {}
     commands: dict[str, Any] = {}
+    faults: dict[str, Any] = {}
+    latency: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers(NAME))):
         files |= mark.kwargs.get("files") or {}
         stubs |= mark.kwargs.get("stubs") or {}
         commands |= mark.kwargs.get("commands") or {}
+        faults |= mark.kwargs.get("faults") or {}
+        latency |= mark.kwargs.get("latency") or {}
     return Wishes(
         files,
         stubs,
         commands,
+        faults,
+        latency,
         _nearest(node, "egress"),
         _nearest(node, "leaks"),
         target(node),
@@ -105,4 +118,9 @@ def _mistake(mark: pytest.Mark) -> str | None:
         value = mark.kwargs.get(name)
         if not (value is None or value in choices):
             return f"{name}: expected {', '.join(map(str, choices))}, got {value!r}"
+    faults, latency = mark.kwargs.get("faults"), mark.kwargs.get("latency")
+    if faults or latency:
+        from pytest_podflare.faults import mistake
+
+        return mistake(faults or {}, latency or {})
     return None

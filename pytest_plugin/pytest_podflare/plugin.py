@@ -150,9 +150,11 @@ def podflare_emulator(_podflare_api: Target) -> Emulator:
 @pytest.fixture
 def podflare_sandbox(_podflare_api: Target) -> Iterator[Sandbox]:
     """A fresh sandbox of the installed SDK, closed when the test ends. Under `--podflare-url` it is made there."""
-    sandbox: Any = _podflare_api.create_sandbox()
+    with _podflare_api.without_faults():
+        sandbox: Any = _podflare_api.create_sandbox()
     yield sandbox
-    sandbox.close()
+    with _podflare_api.without_faults():
+        sandbox.close()
 
 
 @pytest.fixture
@@ -179,3 +181,5 @@ def podflare_sandboxes(_podflare_api: Target, podflare_client: Client) -> Iterat
             return sandbox
 
         yield make
+        with _podflare_api.without_faults():
+            made.close()

@@ -48,9 +48,11 @@ def _fixture(prepare: Prepare, scope: Scope, check: bool) -> Any:
 
     def fork(request: pytest.FixtureRequest, _podflare_api: Target) -> Iterator[Any]:
         shelf: Shelf = request.getfixturevalue(shelf_name(scope))
-        (child,) = shelf.get(_podflare_api, prepare, check).fork(1)
+        with _podflare_api.without_faults():
+            (child,) = shelf.get(_podflare_api, prepare, check).fork(1)
         yield child
-        child.close()
+        with _podflare_api.without_faults():
+            child.close()
 
     fork.__doc__ = prepare.__doc__
     return pytest.fixture(fork, name=prepare.__name__)

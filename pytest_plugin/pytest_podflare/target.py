@@ -50,6 +50,10 @@ class Target(Protocol):
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
         ...
 
+    def without_faults(self) -> AbstractContextManager[None]:
+        """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""
+        ...
+
     def only_default_stubs(self) -> AbstractContextManager[None]:
         """Inside, what the running test stubs for itself is not stubbed."""
         ...
@@ -149,6 +153,10 @@ class EmulatorTarget:
                 self.emulator.files.update(wishes.files)
             self._stub(stubs, commands, default=True)
             self._stub(wishes.stubs, wishes.commands, default=False)
+            if wishes.faults or wishes.latency:
+                from pytest_podflare.faults import arrange
+
+                arrange(self.emulator, wishes.faults, wishes.latency)
             with self.emulator.redirect_clients():
                 yield
         finally:
@@ -175,6 +183,9 @@ class EmulatorTarget:
     def create_lasting_sandbox(self) -> Any:
         with self.emulator.files.set_aside(), self.emulator.lasting_ids():
             return self.create_sandbox()
+
+    def without_faults(self) -> AbstractContextManager[None]:
+        return self.emulator.without_faults()
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return self.emulator.only_default_stubs()
@@ -221,6 +232,10 @@ class RemoteTarget:
     ) -> Iterator[None]:
         if wishes.files or wishes.stubs or wishes.commands:
             pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
+        if wishes.faults or wishes.latency:
+            pytest.skip(
+                f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
+            )
         if wishes.egress is False:
             pytest.skip(
                 f"only the emulator can keep all sandboxes off the network, and the tests run against {self._url}"
@@ -253,6 +268,9 @@ class RemoteTarget:
 
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()
+
+    def without_faults(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -164,6 +164,21 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
         ("colour='red'", "unknown name 'colour'; there are files, stubs,*"),
         ("'/data/x'", "takes names only, such as files={...}, got '/data/x'"),
         ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
+        ("faults={'exce': 503}", "faults: call: expected any, create, exec, *; did you mean exec?"),
+        (
+            "faults={'exec': 'x'}",
+            "faults: 'exec': expected a status such as 503, or a dict such as *, got 'x'",
+        ),
+        ("faults={'exec': {'stauts': 5}}", "faults: got an unexpected keyword argument 'stauts'"),
+        (
+            "faults={'fork': [503, {'cut_after': 2}]}",
+            "faults: cut_after: only an exec has a stream of events*",
+        ),
+        ("faults=503", "faults: expected a dict such as {'exec': 503}, got 503"),
+        (
+            "latency={'exec': 'slow'}",
+            "latency: seconds: expected a number such as 0.5, or (low, high), got 'slow'",
+        ),
         ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
         ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
         ("egress='no'", "egress: expected True, False, got 'no'"),
@@ -215,3 +230,62 @@ def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pyt
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files and stubs*"])
+
+
+def test_calls_fail_and_are_slow_in_the_test_and_not_in_its_fixtures(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import httpx
+        import pytest
+        from podflare import Client, Sandbox
+        from pytest_podflare import prepared_sandbox
+
+        @prepared_sandbox
+        def prepared(sandbox):
+            sandbox.run_code("x = 1")
+
+        @pytest.mark.podflare(faults={"any": {"status": 500, "times": None}})
+        def test_all(podflare_sandbox, prepared):
+            for sandbox in (podflare_sandbox, prepared):
+                with pytest.raises(httpx.HTTPStatusError):
+                    sandbox.run_code("1")
+
+        @pytest.mark.podflare(faults={"exec": [429, {"status": 503, "error": "draining"}], "fork": 500})
+        def test_in_order(podflare_emulator, podflare_sandboxes):
+            sandbox = podflare_sandboxes()
+            for message in ("429", "draining"):
+                with pytest.raises(httpx.HTTPStatusError, match=message):
+                    sandbox.run_code("1")
+            assert sandbox.run_code("print(1)").stdout == "1"
+            with pytest.raises(AssertionError, match="fork"):
+                podflare_emulator.assert_all_faults_used()
+
+        @pytest.mark.podflare(latency={"create": 600, "exec": (0, 0.001)})
+        def test_slow(podflare_sandbox, podflare_emulator):
+            assert podflare_sandbox.run_code("print(1)").stdout == "1"
+            with pytest.raises(httpx.ReadTimeout), Client(timeout=0.1) as client:
+                Sandbox(client=client)
+
+        def test_none(podflare_sandbox):
+            assert podflare_sandbox.run_code("print(1)").stdout == "1"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly", "-W", "ignore").assert_outcomes(passed=4)
+
+
+def test_faults_cannot_be_arranged_on_another_server(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.podflare(faults={"exec": 503})
+        def test_faults(podflare_sandbox): ...
+
+        @pytest.mark.podflare(latency={"exec": 1})
+        def test_latency(podflare_sandbox): ...
+        """
+    )
+    with Emulator(isolation="portable") as server:
+        result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["SKIPPED*only the emulator fails and is slow on demand*"])

@@ -1,0 +1,48 @@
+"""What a marker says of faults and latencies. Loaded only for a test that has any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from podflare_emulator.errors import EmulatorError
+from podflare_emulator.faults import fault_order, latency_order
+
+if TYPE_CHECKING:
+    from podflare_emulator.emulator import Emulator
+
+
+def mistake(faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> str | None:
+    """Of what cannot be meant, the first, in one line."""
+    try:
+        for call, options in _each(faults):
+            fault_order(call, options)
+    except EmulatorError as error:
+        return f"faults: {error}"
+    try:
+        for call, seconds in latency.items():
+            latency_order(call, seconds, {})
+    except EmulatorError as error:
+        return f"latency: {error}"
+    return None
+
+
+def arrange(emulator: Emulator, faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> None:
+    # The newest happens first: backwards, so that several of one call happen in the order in which they are written.
+    for call, options in reversed([*_each(faults)]):
+        emulator.fault(call, **options)
+    for call, seconds in latency.items():
+        emulator.latency(call, seconds)
+
+
+def _each(faults: Mapping[Any, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    for call, given in faults.items():
+        for one in given if isinstance(given, (list, tuple)) else [given]:
+            if isinstance(one, Mapping):
+                yield call, dict(one)
+            elif type(one) is int:
+                yield call, {"status": one}
+            else:
+                raise EmulatorError(
+                    f"{call!r}: expected a status such as 503, or a dict such as {{'cut_after': 2}}, got {one!r}"
+                )
