@@ -134,7 +134,7 @@ def _calls(directory: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _remove(directory: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # the user's code may have been there
         for name in posix.listdir(directory):
             posix.unlink(f"{directory}/{name}")
         posix.rmdir(directory)

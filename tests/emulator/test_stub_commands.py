@@ -181,6 +181,17 @@ def test_code_that_removes_them_gets_the_real_ones(emulator: Emulator, sandbox: 
     assert aws.used == 0
 
 
+def test_where_they_cannot_be_put_nothing_runs_in_their_place(emulator: Emulator, sandbox: Sandbox) -> None:
+    bash(sandbox, "touch /.venv/stubs")
+    emulator.stub_command("aws")
+    for _ in range(2):
+        result = sandbox.run_code("touch /root/ran", "bash")
+        assert result.exit_code == 1
+        assert "podflare: the test's commands cannot be put on the PATH: " in result.stderr
+    emulator.reset(keep=[sandbox.id])
+    assert bash(sandbox, "rm /.venv/stubs; ls /root") == ""
+
+
 def test_one_that_was_not_called_is_named(any_emulator: Emulator) -> None:
     any_emulator.stub_command("pip", match="install")
     with Sandbox() as sandbox:
