@@ -58,6 +58,8 @@ def test_a_file_is_read_and_written(emulator: Emulator, sandbox: Sandbox) -> Non
     inside.write(PurePosixPath("/root/x"), b"")
     assert sandbox.run_code("cat /data/deep/er/text; wc -c < /root/x", "bash").stdout == "é\n0"
     assert inside.read("/root/../data/deep/er/text") == "é\n".encode()
+    with sandbox.fork(1)[0] as child:
+        assert child.run_code("cat /data/deep/er/text", "bash").stdout == "é"
 
 
 def test_a_large_file_travels_both_ways(emulator: Emulator, sandbox: Sandbox) -> None:
