@@ -352,15 +352,17 @@ class Emulator(Faults):
     def sandbox(self, sandbox: str | HasId) -> Inspection:
         """What is in a sandbox, given as it is or by its id: files and names, without an exec in the journal.
 
-        assert emulator.sandbox(box).read("/root/report.csv").startswith(b"day,")
-        assert "model" in emulator.sandbox(box).globals()
+            assert emulator.sandbox(box).read("/root/report.csv").startswith(b"day,")
+            assert "model" in emulator.sandbox(box).globals()
+
+        Code that runs is waited for; see `Inspection`.
         """
         return Inspection(id_of(sandbox), self._call)
 
     def tree(self) -> Tree:
         """The sandboxes since the last reset: who was forked from whom, and what became of each.
 
-        print(emulator.tree()) draws it in text; `emulator.tree().mermaid()` for a Markdown page.
+        `print(emulator.tree())` draws it in text; `emulator.tree().mermaid()` is for a Markdown page.
         """
         return Tree.of(self._call("sandboxes"))
 

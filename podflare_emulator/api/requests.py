@@ -105,16 +105,16 @@ def of(scope: Scope) -> Request:
 
 def _named(method: str, path: str) -> tuple[str | None, str | None]:
     """The call by its name, and the sandbox that it is about. Not from the route: a request may be refused before."""
-    match path.strip("/").split("/"):
-        case ["v1", "sandboxes"]:
+    match [method, *path.strip("/").split("/")]:
+        case ["POST", "v1", "sandboxes"]:
             return "create", None
-        case ["v1", "sandboxes", sandbox]:
+        case ["DELETE", "v1", "sandboxes", sandbox]:
             return "destroy", sandbox
-        case ["v1", "sandboxes", sandbox, *words]:
-            return "_".join(words[::2]), sandbox  # what is between them are ids
-        case ["v1", "spaces", _]:
+        case ["DELETE", "v1", "spaces", _]:
             return "destroy_space", None
-        case ["v1", *_, word]:
+        case [_, "v1", "sandboxes", sandbox, *words]:
+            return "_".join(words[::2]) or None, sandbox  # what is between them are ids
+        case [_, "v1", "spaces", _, word] | [_, "v1", "healthz" as word]:
             return word, None
     return None, None
 

@@ -98,7 +98,7 @@ class Control(FaultControl):
     async def write_file(self, sandbox: str, path: str, base64: str, append: bool = False) -> None:
         """Writes a file, folders included; a large one in several calls, with `append` from the second on."""
         try:
-            path = sandbox_path(path)
+            path = sandbox_path(_absolute(path))
             b64decode(base64, validate=True)
         except (TypeError, ValueError) as error:  # a SettingsError is a ValueError
             raise InvalidRequest(f"{path}: {error}") from None

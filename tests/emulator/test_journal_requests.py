@@ -68,12 +68,16 @@ def test_one_that_never_reached_a_sandbox_is_there(emulator: Emulator) -> None:
     ask(emulator, "POST", "/v1/sandboxes/sbx_none/exec", key="pk_wrong", json={"code": "1"})
     ask(emulator, "POST", "/v1/sandboxes/sbx_none/exec", json={"code": "1"})
     ask(emulator, "PATCH", "/v1/nothing")
+    ask(emulator, "GET", "/v1/sandboxes")
+    ask(emulator, "GET", "/v1/healthz")
     ask(emulator, "GET", "/elsewhere")
     told = [(one.call, one.sandbox, one.status, one.error) for one in emulator.requests()]
     assert told == [
         ("exec", "sbx_none", 401, "invalid api key"),
         ("exec", "sbx_none", 404, "sandbox not found"),
-        ("nothing", None, 404, "not found: PATCH /v1/nothing"),
+        (None, None, 404, "not found: PATCH /v1/nothing"),
+        (None, None, 405, "method not allowed: GET /v1/sandboxes"),
+        ("healthz", None, 200, None),
         (None, None, 404, "not found: GET /elsewhere"),
     ]
 
