@@ -162,6 +162,11 @@ def _parser() -> _Parser:
         help="make sandboxes without egress even where nothing keeps them off the network",
     )
     add(
+        "--files-on-disk",
+        action="store_true",
+        help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
+    )
+    add(
         "--profile",
         metavar="local|hosted",
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",

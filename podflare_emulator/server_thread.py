@@ -106,6 +106,7 @@ class ServerThread:
                 seeds,
                 egress=self._settings.egress,
                 egress_unenforced=self._settings.egress_unenforced,
+                files_on_disk=self._settings.files_on_disk,
             )
         except HostingError as error:
             raise EmulatorError(str(error)) from error

@@ -118,6 +118,8 @@ class Settings:
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
+            in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
             publishes.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
@@ -139,6 +141,7 @@ class Settings:
     pool_size: int = 4
     egress: bool = True
     egress_unenforced: bool = False
+    files_on_disk: bool = False
     profile: Profile = "local"
     seed: int | None = None
 

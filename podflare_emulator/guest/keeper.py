@@ -73,7 +73,10 @@ class Keeper:
             os.close(number)
 
     def _remove(self, name: str) -> None:
-        """In a process of its own: a large tree must not keep the next jail waiting."""
+        """In a process of its own, unless there is little: a large tree must not keep the next jail waiting."""
+        if self._keep.is_small(name):
+            removal.remove(self._jails, name)
+            return
         if os.fork():
             return
         try:

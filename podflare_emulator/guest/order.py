@@ -28,12 +28,17 @@ class Seed:
 
 @dataclass(frozen=True)
 class Order:
-    """Everything the warden must know. `state` is the one directory that may be written."""
+    """Everything the warden must know.
+
+    `state` is the one directory that may be written; unless `on_disk`, what is written in sandboxes is kept in memory
+    where the backend can.
+    """
 
     state: str
     isolation: str  # "namespace" or "portable"
     python: Python
     seeds: tuple[Seed, ...]
+    on_disk: bool
 
     def message(self) -> Message:
         return asdict(self)
@@ -46,4 +51,5 @@ class Order:
             isolation=message["isolation"],
             python=Python(**{**python, "path": tuple(python["path"])}),
             seeds=tuple(Seed(**seed) for seed in message["seeds"]),
+            on_disk=message["on_disk"],
         )

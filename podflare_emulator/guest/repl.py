@@ -39,7 +39,7 @@ class Repl:
         source = _dedent(source)
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         linecache.cache.pop(f"<exec-{self._runs - _SOURCES_KEPT}>", None)
-        invalidate_caches()  # bash, or another process, may have written modules
+        _forget_directories()
         try:
             code = compile(source, name, "exec", dont_inherit=True)
             self._running = True
@@ -118,6 +118,21 @@ class Repl:
             for attribute in (name, f"__{name}__"):
                 if not only_closed or getattr(getattr(sys, attribute), "closed", False):
                     setattr(sys, attribute, _stream(number, mode, errors))
+
+
+def _forget_directories() -> None:
+    """What the import system remembers of them: bash, or another process, may have written modules.
+
+    Since 3.13 `invalidate_caches` loads importlib.metadata and all that it needs, 6 MB: only where it is there already.
+    """
+    if "importlib.metadata" in sys.modules:
+        invalidate_caches()
+        return
+    for place, finder in [*sys.path_importer_cache.items()]:
+        if finder is None or not os.path.isabs(place):
+            del sys.path_importer_cache[place]
+        elif hasattr(finder, "invalidate_caches"):
+            finder.invalidate_caches()
 
 
 def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:

@@ -44,18 +44,20 @@ async def launch(
     *,
     egress: bool = True,
     egress_unenforced: bool = False,
+    files_on_disk: bool = False,
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
 
     Args:
         egress: whether that guest reaches the network.
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
+        files_on_disk: whether sandboxes' files are kept out of memory.
     """
-    network = {"egress": egress, "egress_unenforced": egress_unenforced}
+    wishes = {"egress": egress, "egress_unenforced": egress_unenforced, "files_on_disk": files_on_disk}
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
         declined = decline(backend) if isolation == "auto" else None
-        outcome = declined or await attempt(backend, python, seeds, **network)
+        outcome = declined or await attempt(backend, python, seeds, **wishes)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
         else:
@@ -82,6 +84,7 @@ async def attempt(
     *,
     egress: bool = True,
     egress_unenforced: bool = False,
+    files_on_disk: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
@@ -91,7 +94,9 @@ async def attempt(
             preload.library()  # the warden would say so too, after it has been started for nothing
         except OSError as error:
             return Refusal(backend, str(error))
-    launcher = Launcher(backend, python, seeds, egress_unenforced=egress_unenforced)
+    launcher = Launcher(
+        backend, python, seeds, egress_unenforced=egress_unenforced, files_on_disk=files_on_disk
+    )
     try:
         await launcher.start()
     except (HostingError, OSError) as error:

@@ -34,10 +34,17 @@ class Launcher:
     """One state directory, one warden and keeper, and a zygote a template."""
 
     def __init__(
-        self, isolation: str, python: Python, seeds: tuple[Seed, ...], *, egress_unenforced: bool = False
+        self,
+        isolation: str,
+        python: Python,
+        seeds: tuple[Seed, ...],
+        *,
+        egress_unenforced: bool = False,
+        files_on_disk: bool = False,
     ) -> None:
         self._isolation = isolation
         self._egress_unenforced = egress_unenforced
+        self._files_on_disk = files_on_disk
         self._python = python
         self._seeds = seeds
         self._zygotes: dict[str, Zygote] = {}
@@ -77,7 +84,8 @@ class Launcher:
         self._kept: asyncio.Future[Message] = self._loop.create_future()
         self.keeper = Init(ours, self._received)
         self.keeper.gone.add_done_callback(self._lost)
-        self.keeper.channel.send(Order(self.state, self._isolation, self._python, self._seeds).message())
+        order = Order(self.state, self._isolation, self._python, self._seeds, self._files_on_disk)
+        self.keeper.channel.send(order.message())
         answer = await self._kept
         if "failed" in answer:
             await self.stop()

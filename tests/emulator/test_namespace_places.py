@@ -16,10 +16,12 @@ from podflare_emulator.emulator import Emulator
 
 # What every place must give: files, forks that take them along, a root that is the sandbox's own, and its limits.
 PROGRAM = """
+import sys
 from podflare import Sandbox
 from podflare_emulator.emulator import Emulator
 
-with Emulator(isolation="namespace", pool_size=1) as emulator, Sandbox(host=emulator.url) as parent:
+emulator = Emulator(isolation="namespace", pool_size=1, files_on_disk=sys.argv[1] == "disk")
+with emulator, Sandbox(host=emulator.url) as parent:
     parent.run_code("import os; open('/root/a', 'w').write('1'); os.rmdir('/srv'); x = [1]")
     left, right = parent.fork(2)
     with left, right:
@@ -48,20 +50,24 @@ _ROOTLESS = ("--user", "--map-root-user")
 
 @pytest.fixture
 def run(namespace_emulator: Emulator) -> Callable[..., bool]:
-    """`run(words_before=(), temporary=None, user=None)`: checks what PROGRAM prints.
+    """`run(words_before=(), temporary=None, user=None, files="memory")`: checks what PROGRAM prints.
 
     Returns whether jails were layers over the base tree; else they were copies of it.
     """
 
     def run(
-        words_before: Sequence[str] = (), *, temporary: Path | None = None, user: int | None = None
+        words_before: Sequence[str] = (),
+        *,
+        temporary: Path | None = None,
+        user: int | None = None,
+        files: str = "memory",
     ) -> bool:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_imports())}
         if temporary is not None:
             environment["TMPDIR"] = str(temporary)
         python = sys.executable if user is None else _python_for(user, environment)
         done = subprocess.run(
-            [*words_before, python, "-c", PROGRAM],
+            [*words_before, python, "-c", PROGRAM, files],
             env=environment,
             cwd="/",
             user=user,
@@ -93,8 +99,9 @@ def test_as_root(run: Callable[..., bool]) -> None:
     run()
 
 
-def test_as_an_ordinary_user(run: Callable[..., bool], directory: Path) -> None:
-    run(temporary=directory, user=USER if os.getuid() == 0 else None)
+@pytest.mark.parametrize("files", ["memory", "disk"])
+def test_as_an_ordinary_user(run: Callable[..., bool], directory: Path, files: str) -> None:
+    run(temporary=directory, user=USER if os.getuid() == 0 else None, files=files)
 
 
 def test_as_root_of_a_user_namespace(run: Callable[..., bool]) -> None:
@@ -107,13 +114,13 @@ def test_with_the_temp_directory_on_a_tmpfs(run: Callable[..., bool], directory:
 
 
 def test_with_the_temp_directory_on_an_overlay(run: Callable[..., bool], directory: Path) -> None:
-    """As in a container, whose root is one: overlays do not lie over overlays, so jails are copies."""
+    """As in a container, whose root is one: overlays do not lie over overlays, so jails on disk are copies."""
     options = ",".join(f"{layer}={directory}/{layer}" for layer in ("lowerdir", "upperdir", "workdir"))
     for layer in ("lowerdir", "upperdir", "workdir", "merged"):
         (directory / layer).mkdir()
-    assert not run(
-        _mounted(f"-t overlay overlay -o {options}", directory / "merged"), temporary=directory / "merged"
-    )
+    merged = directory / "merged"
+    run(_mounted(f"-t overlay overlay -o {options}", merged), temporary=merged)
+    assert not run(_mounted(f"-t overlay overlay -o {options}", merged), temporary=merged, files="disk")
 
 
 def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:

@@ -190,14 +190,33 @@ def test_the_repl_has_no_descriptor_of_the_emulators_below_a_thousand(sandbox: S
     child.close()
 
 
-def test_the_hidden_descriptors_are_its_own_three(sandbox: Sandbox) -> None:
+def test_the_hidden_descriptors_are_its_own(sandbox: Sandbox) -> None:
     code = """
 names = {int(n): os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if int(n) >= 1000}
 hidden = list(names.values())
-print(len(hidden), hidden.count(os.readlink("/proc/self/fd/1")), hidden.count(os.readlink("/proc/self/fd/2")))
-print({os.get_inheritable(number) for number in names})
+print([hidden.count(os.readlink(f"/proc/self/fd/{number}")) for number in (1, 2)])
+others = {n for n in names if names[n] not in [os.readlink(f"/proc/self/fd/{number}") for number in (1, 2)]}
+layers = {n for n in others if names[n].startswith("/")}
+print(len(others - layers), len(layers) <= 1, {os.get_inheritable(number) for number in names})
 """
-    assert sandbox.run_code(code).stdout == "3 1 1\n{False}"
+    assert sandbox.run_code(code).stdout == "[1, 1]\n1 True {False}"
+
+
+def test_the_layer_that_is_among_them_leads_nowhere_and_cannot_be_written(sandbox: Sandbox) -> None:
+    code = """
+hidden = [n for n in os.listdir("/proc/self/fd") if int(n) >= 1000]
+for layer in (int(n) for n in hidden if os.readlink(f"/proc/self/fd/{n}").startswith("/")):
+    up = os.open("..", os.O_RDONLY, dir_fd=layer)
+    assert os.path.sameopenfile(up, os.open(".", os.O_RDONLY, dir_fd=layer)), os.listdir(up)
+    try:
+        os.open("new", os.O_CREAT | os.O_WRONLY, dir_fd=layer)
+    except OSError as error:
+        assert error.errno == 30, error  # a read-only file system
+    else:
+        raise AssertionError
+"""
+    result = sandbox.run_code(code)
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.mark.parametrize("language", ["bash", "python"])

@@ -48,10 +48,21 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def synchronize(
-    source: Path, target: Path, *, skip: tuple[str, ...] = (), untouched_since: int | None = None
+    source: Path,
+    target: Path,
+    *,
+    skip: tuple[str, ...] = (),
+    untouched_since: int | None = None,
+    changes: Path | None = None,
 ) -> list[str]:
-    with opened(source) as here, opened(target) as there:
-        return tree.synchronize(here, there, skip=skip, untouched_since=untouched_since)
+    with opened(source) as here, opened(target) as there, opened(changes or source) as changed:
+        return tree.synchronize(
+            here,
+            there,
+            skip=skip,
+            untouched_since=untouched_since,
+            changes=changed if changes else None,
+        )
 
 
 def described(root: Path) -> dict[bytes, tuple[object, ...]]:
@@ -550,3 +561,34 @@ def test_descriptors_may_be_bare_paths(source: Path, target: Path) -> None:
     os.close(here)
     os.close(there)
     assert described(target) == described(source)
+
+
+def test_only_what_has_an_entry_among_the_changes_is_looked_at(
+    source: Path, target: Path, tmp_path: Path
+) -> None:
+    for name in ("kept/deep", "changed/deep", "emptied"):
+        (source / name).mkdir(parents=True)
+        (source / name / "file").write_text("before")
+    assert synchronize(source, target) == []
+    changes = tmp_path / "changes"
+    (changes / "changed/deep").mkdir(parents=True)
+    for entry in ("changed/deep/file", "changed/deep/new", "emptied"):  # of whatever kind
+        (changes / entry).touch()
+    for name in ("kept/deep", "changed/deep"):
+        (source / name / "file").write_text("after")
+    (source / "changed/deep/new").write_text("new")
+    (source / "emptied/file").unlink()
+    assert synchronize(source, target, untouched_since=tree.now(), changes=changes) == []
+    assert (target / "kept/deep/file").read_text() == "before"
+    assert [(target / "changed/deep" / name).read_text() for name in ("file", "new")] == ["after", "new"]
+    assert list((target / "emptied").iterdir()) == []
+
+
+def test_without_changes_nothing_is_looked_at(source: Path, target: Path, tmp_path: Path) -> None:
+    (source / "file").touch()
+    (tmp_path / "changes").mkdir()
+    assert synchronize(source, target, changes=tmp_path / "changes") == []
+    assert list(target.iterdir()) == []
+    source.chmod(0o710)
+    assert synchronize(source, target, changes=tmp_path / "changes") == []
+    assert stat.S_IMODE(target.stat().st_mode) == 0o710

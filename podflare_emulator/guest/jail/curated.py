@@ -43,7 +43,7 @@ class Keep:
         socket.sethostname(HOSTNAME)
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
-        self._stacks = self._can_stack()
+        self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
         self._baseline = tree.now()
 
     def _build_root(self) -> None:
@@ -138,6 +138,13 @@ class Keep:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
         return entrance, baseline
 
+    def is_small(self, name: str) -> bool:
+        """Whether the jail's directory takes no longer to remove than a process to start."""
+        try:
+            return not os.listdir(f"{self.state}/jails/{name}/upper")
+        except FileNotFoundError:
+            return False
+
     def _fill_disk(self, directory: str, disk_gb: int) -> None:
         """A file system of that size over the directory, with a copy of the base tree."""
         kernel.mount(
@@ -163,9 +170,18 @@ class Keep:
             os.mkdir(f"{place}/{name}")
         return mounts
 
+    def _can_stack_in_memory(self) -> bool:
+        """The same with the layers in memory (Linux 6.6), where making and removing them takes a tenth of the time."""
+        jails = f"{self.state}/jails"
+        kernel.mount("podflare", jails, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=50%")
+        if self._can_stack():
+            return True
+        kernel.unmount(jails)
+        return False
+
     def _can_stack(self) -> bool:
         """Whether this kernel and this file system let a jail be a layer over the base tree (Linux 5.11)."""
-        directory = f"{self.state}/{_PROBE}"
+        directory = f"{self.state}/jails/{_PROBE}"
         _make_layers(directory)
         try:
             self._stack(directory)

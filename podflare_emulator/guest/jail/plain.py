@@ -65,6 +65,10 @@ class Keep:
         tree.copy(f"{self.state}/base", f"{self.state}/jails/{name}")
         return [], tree.now()
 
+    def is_small(self, name: str) -> bool:
+        """It holds a copy of the base tree at least."""
+        return False
+
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
         """By session, name, environment or working directory; what has changed all four is not found."""
