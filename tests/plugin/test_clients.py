@@ -214,6 +214,24 @@ def test_it_uses_it_again(podflare_sandbox, podflare_emulator):
         left_open.run_code("1")
     assert raised.value.response.status_code == 404
 
+def test_it_meets_faults(podflare_sandbox, podflare_emulator):
+    for fault, error in (
+        ({"status": 429, "retry_after": 2}, httpx.HTTPStatusError),
+        ({"connection": "reset"}, httpx.ReadError),
+        ({"cut_after": 0}, httpx.RemoteProtocolError),
+        ({"cut_after": 1}, httpx.RemoteProtocolError),
+    ):
+        podflare_emulator.fault("exec", **fault)
+        with pytest.raises(error) as raised:
+            podflare_sandbox.run_code("print(1)")
+        if error is httpx.HTTPStatusError:
+            assert raised.value.response.headers["Retry-After"] == "2"
+    with podflare_emulator.refusing_connections(), pytest.raises(httpx.ConnectError):
+        podflare_sandbox.run_code("print(1)")
+    podflare_emulator.fault("exec", dies_after=1)
+    result = podflare_sandbox.run_code("print(1); print(2)")
+    assert (result.stdout, result.exit_code) == ("1", 137)
+
 @prepared_sandbox()
 def prepared(sandbox):
     sandbox.run_code("x = 1")
@@ -250,4 +268,4 @@ def test_the_published_client(
     run = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:randomly"], cwd=pytester.path, capture_output=True, text=True
     )
-    assert "6 passed" in run.stdout, run.stdout + run.stderr
+    assert "7 passed" in run.stdout, run.stdout + run.stderr
