@@ -256,16 +256,68 @@ sys.addaudithook(watch)
 def test_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, imports: str
 ) -> None:
-    python = _published_python()
-    for name in list(os.environ):
-        if name.startswith("PODFLARE_"):
-            monkeypatch.delenv(name)
     cache = Path(os.environ["HOME"], ".podflare", "region-cache.json")
     cache.parent.mkdir()
     remembered = {"url": "https://remembered.podflare.ai", "ts": time.time()}
     cache.write_text(json.dumps(remembered), encoding="utf-8")
-    pytester.makepyfile(test_it=_WITH_THE_PUBLISHED_CLIENT.replace("{imports}", imports))
+    program = _WITH_THE_PUBLISHED_CLIENT.replace("{imports}", imports)
+    assert "7 passed" in _run_with_the_published_client(pytester, monkeypatch, program)
+
+
+_ODD_CHARACTERS = r"""
+import pytest
+
+ONE_BY_ONE = [
+    b"\r", b"\xe2\x80\xa8", b"\xe2\x80\xa9", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\0",
+]
+NOT_UTF_8 = {
+    b"\xff": "\ufffd",
+    b"\xc3": "\ufffd",  # a character cut short
+    b"\xed\xa0\x80": "\ufffd\ufffd\ufffd",  # half of a surrogate pair
+}
+PRINTED = (
+    {odd: odd.decode() for odd in ONE_BY_ONE}
+    | {b"a" + odd + b"b": f"a{odd.decode()}b" for odd in ONE_BY_ONE}
+    | {b"a" + odd + b"b": f"a{text}b" for odd, text in NOT_UTF_8.items()}
+)
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("odd", PRINTED, ids=ascii)
+def test_odd(podflare_sandbox, odd, stream):
+    code = f"import sys; sys.{stream}.buffer.write({odd!r} + b'\\nlast')"
+    check(podflare_sandbox, code, stream, PRINTED[odd])
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_megabyte_on_one_line(podflare_sandbox, stream):
+    code = f"import sys; print('x' * 2**20, file=sys.{stream}); print('last', end='', file=sys.{stream})"
+    check(podflare_sandbox, code, stream, "x" * 2**20)
+
+def check(sandbox, code, stream, line):
+    result = sandbox.run_code(code)
+    other = "stderr" if stream == "stdout" else "stdout"
+    assert (getattr(result, stream), getattr(result, other), result.exit_code) == (f"{line}\nlast", "", 0)
+    events = [(event.type, event.data) for event in sandbox.run_code_stream(code)]
+    assert events == [(stream, line), (stream, "last"), ("exit", 0)]
+"""
+
+
+def test_odd_characters_come_through_the_published_client(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "48 passed" in _run_with_the_published_client(pytester, monkeypatch, _ODD_CHARACTERS)
+
+
+def _run_with_the_published_client(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, program: str
+) -> str:
+    """What pytest says of this file."""
+    python = _published_python()
+    for name in list(os.environ):
+        if name.startswith("PODFLARE_"):
+            monkeypatch.delenv(name)
+    pytester.makepyfile(test_it=program)
     run = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:randomly"], cwd=pytester.path, capture_output=True, text=True
     )
-    assert "7 passed" in run.stdout, run.stdout + run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
