@@ -40,8 +40,8 @@ class Connections:
         for connection in self._bearing(request):
             connection.transport.close()
 
-    def refuse(self, seconds: float | None) -> None:
-        """From now on nobody is let in, for so long or until `accept`; who is in is thrown out.
+    async def refuse(self, seconds: float | None) -> None:
+        """From now on nobody is let in, for so long or until `accept`; who was in is out when this returns.
 
         The port stays this server's: the socket goes on being bound to it, and does not listen.
         """
@@ -58,11 +58,14 @@ class Connections:
         # As long as it does not listen, whoever reuses addresses could take this one from whoever does so too.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         port = self._listener.getsockname()[1]
-        for connection in self._connections():
-            if _end(connection, "sockname")[1:] == (port,) and not _asks_the_emulator(connection):
-                _reset(connection)
         if seconds is not None:
             self._opening = asyncio.get_running_loop().call_later(seconds, self._open)
+        inside = [one for one in self._connections() if _end(one, "sockname")[1:] == (port,)]
+        leaving = {one for one in inside if not _asks_the_emulator(one)}
+        for connection in leaving:
+            _reset(connection)
+        while leaving & self.serving.server_state.connections:
+            await asyncio.sleep(0)
 
     async def accept(self) -> None:
         """Lets clients in again, if they were not."""
@@ -93,12 +96,13 @@ class Connections:
                 yield connection
 
     def _connections(self) -> list[Any]:
-        return [*self.serving.server_state.connections]
+        connections: list[Any] = [*self.serving.server_state.connections]
+        return [one for one in connections if not one.transport.is_closing()]
 
 
 def _end(connection: Any, which: Literal["peername", "sockname"]) -> tuple[str, int] | tuple[()]:
     address = connection.transport.get_extra_info(which)
-    return (str(address[0]), int(address[1])) if address else ()  # nothing: it is closing
+    return (str(address[0]), int(address[1])) if address else ()
 
 
 def _reset(connection: Any) -> None:

@@ -1,7 +1,6 @@
 """What a test has arranged for a call, as its client sees it: another answer, a late one, part of one, or none."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -59,7 +58,7 @@ class Disturbed:
         body = await whole(receive)
         requests.of(scope).take(body)
         asked = _asked(self._call, scope, body)
-        hold = _Hold(arrived + self._faults.delay(asked), receive)
+        hold = _Hold(arrived + self._faults.delay(asked), self._faults.forgotten, receive)
         receive, send = _again(body, receive), hold.before(send)
         taken = self._faults.take(asked)
         if taken is None:
@@ -97,17 +96,23 @@ class Disturbed:
 
 
 class _Hold:
-    """Keeps an answer back until it is time, by the loop's clock, or nobody waits for it any more."""
+    """Keeps an answer back until it is time, by the loop's clock, or nobody wants that, or waits for it, any more."""
 
-    def __init__(self, until: float, receive: Receive) -> None:
+    def __init__(self, until: float, forgotten: asyncio.Event, receive: Receive) -> None:
         self._until = until
+        self._forgotten = forgotten
         self._receive = receive
 
     async def over(self) -> None:
         left = self._until - asyncio.get_running_loop().time()
-        if left > 0:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(_gone(self._receive), left)
+        if left <= 0:
+            return
+        ends = [asyncio.ensure_future(_gone(self._receive)), asyncio.ensure_future(self._forgotten.wait())]
+        try:
+            await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
     def before(self, send: Send) -> Send:
         async def held(message: Message) -> None:

@@ -46,6 +46,7 @@ class Control(FaultControl):
     def close(self) -> None:
         """The server ends: what belongs to the whole process is as it was."""
         self._kept_log.drop()
+        self._faults.clear()
 
     async def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.

@@ -13,7 +13,7 @@ from podflare_emulator.domain.faults import Fault, Faults, read_fault, read_late
 class Door(Protocol):
     """Where clients come in."""
 
-    def refuse(self, seconds: float | None) -> None: ...
+    async def refuse(self, seconds: float | None) -> None: ...
 
     async def accept(self) -> None: ...
 
@@ -54,7 +54,7 @@ class FaultControl:
         """Who connects is refused, for so long or until `accept_connections`; open connections are reset."""
         if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < float("inf")):
             raise InvalidRequest(f"seconds: expected more than 0, got {seconds!r}")
-        self._door.refuse(seconds)
+        await self._door.refuse(seconds)
 
     async def accept_connections(self) -> None:
         """Ends a refusal of connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from dataclasses import dataclass, field
@@ -104,6 +105,7 @@ class Faults:
         self._numbers = itertools.count()  # never given twice, as those of stubs
         self._faults: dict[int, Fault] = {}
         self._suspensions = 0
+        self.forgotten = asyncio.Event()  # once what is arranged now is not any more
         self.clear()
 
     def add(self, fault: Fault) -> int:
@@ -151,6 +153,9 @@ class Faults:
         return [(number, fault.used) for number, fault in self._faults.items()]
 
     def clear(self) -> None:
+        """What waits for its time, waits no longer."""
+        self.forgotten.set()
+        self.forgotten = asyncio.Event()
         self._faults.clear()
         self._profile = self._profile_at_start
         self._profile_draws = self._source("profile")

@@ -7,6 +7,7 @@ import json
 import re
 import select
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -162,3 +163,14 @@ def test_a_latency_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(EmulatorError, match=re.escape(message)):
         emulator.latency("fork", seconds, **options)
+
+
+@pytest.mark.parametrize("end", ["reset", "stop"])
+def test_who_waits_when_the_test_ends_waits_no_longer(end: str) -> None:
+    with Emulator(isolation="portable") as emulator, ThreadPoolExecutor(1) as threads:
+        emulator.latency("healthz", LONG)
+        waiting = threads.submit(httpx.get, f"{emulator.url}/v1/healthz", timeout=60)
+        while not emulator.requests(call="healthz"):
+            pass
+        emulator.reset() if end == "reset" else emulator.stop()
+        assert waiting.result().text == "ok"
