@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,9 @@ class Bench:
     def isolation(self) -> str:
         return self._server.isolation
 
-    def repeat(self, name: str, point: Point | None = None, most: int | None = None) -> Iterator[Stopwatch]:
+    def repeat(
+        self, name: str, point: Point | None = None, most: int | None = None, floor: float | None = None
+    ) -> Iterator[Stopwatch]:
         """A stopwatch a repetition, `most` of them at most; together they are one measurement.
 
         for stopwatch in bench.repeat("create"):
@@ -54,15 +57,23 @@ class Bench:
                 effort.name, min(most, effort.repetitions), min(1, effort.warm_up), effort.seconds
             )
         yield from repeat(effort, values)
-        self.record(name, "ms", values, point)
+        self.record(name, "ms", values, point, floor)
 
-    def record(self, name: str, unit: Unit, values: Sequence[float], point: Point | None = None) -> None:
-        self.measurements.append(Measurement(name, unit, values, point))
+    def record(
+        self,
+        name: str,
+        unit: Unit,
+        values: Sequence[float],
+        point: Point | None = None,
+        floor: float | None = None,
+    ) -> None:
+        self.measurements.append(Measurement(name, unit, values, point, floor))
 
-    def floor(self) -> list[float]:
-        """The floor at this moment, in ms."""
+    def floor(self, rest: float = 0) -> list[float]:
+        """The floor at this moment, in ms; with a rest, in seconds, before each call."""
         values: list[float] = []
         for stopwatch in repeat(self.effort, values):
+            time.sleep(rest)
             with stopwatch:
                 floor.call(self.client)
         return values

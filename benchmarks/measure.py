@@ -17,12 +17,16 @@ Point = tuple[str, int]
 
 @dataclass(frozen=True)
 class Measurement:
-    """`values`: one a repetition, in `unit`, in the order they were taken."""
+    """`values`: one a repetition, in `unit`, in the order they were taken.
+
+    `floor`: in ms, what it is to be compared to if that is not the floor of its case.
+    """
 
     name: str
     unit: Unit
     values: Sequence[float]
     point: Point | None = None
+    floor: float | None = None
 
     @property
     def median(self) -> float:

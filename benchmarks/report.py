@@ -33,8 +33,8 @@ class Report:
                 yield outcome, measurement
 
     def ratio(self, outcome: Outcome, measurement: Measurement) -> float | None:
-        """Of the median to the floor: the floor at that moment, or that of the run for what has none of its own."""
-        floor = outcome.floor_ms or self.floor_ms
+        """Of the median to the floor: its own, that at the moment, or that of the run for what has neither."""
+        floor = measurement.floor or outcome.floor_ms or self.floor_ms
         return measurement.median / floor if floor and measurement.unit == "ms" else None
 
     def data(self) -> dict[str, Any]:

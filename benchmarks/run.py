@@ -88,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print(outcome: Outcome) -> None:
-    floor = outcome.floor_ms
     for measurement in outcome.measurements:
+        floor = measurement.floor or outcome.floor_ms
         median, p99, least = figures(measurement)
         ratio = f"{measurement.median / floor:8.2f} × floor" if floor and measurement.unit == "ms" else ""
         print(f"{measurement.name:55} {median:>12}  p99 {p99:>12}  least {least:>12} {ratio}".rstrip())

@@ -8,6 +8,7 @@ from cases import files as files
 from cases import end as end
 from cases import start as start
 from cases import suite as suite
+from cases import workers as workers
 from cases import memory as memory
 from cases import fork_memory as fork_memory
 from cases import throughput as throughput
