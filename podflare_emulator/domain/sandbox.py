@@ -150,13 +150,15 @@ class Execution:
             self._entry.commands += answered
 
     def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
+        if not items:
+            return
         ts = now()
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
         self._seq += len(events)
         if self._entry:
             self._machine.journal.add(events)
             self._entry.add(events)
-        if self._abandoned or not events:
+        if self._abandoned:
             return
         self._unread += events
         self._unread_characters += weight(events)
