@@ -1,6 +1,21 @@
 """The pytest plugin: fixtures `podflare_emulator`, `podflare_sandbox`, ..., and `prepared_sandbox` to make more."""
 
-from pytest_podflare.leaks import SandboxLeakWarning
-from pytest_podflare.prepared import prepared_sandbox
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_podflare.leaks import SandboxLeakWarning
+    from pytest_podflare.prepared import prepared_sandbox
 
 __all__ = ["SandboxLeakWarning", "prepared_sandbox"]
+
+_MODULES = {"SandboxLeakWarning": "leaks", "prepared_sandbox": "prepared"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports them when they are asked for: every run of pytest loads this package, and few need them."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

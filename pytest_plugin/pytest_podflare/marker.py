@@ -1,7 +1,5 @@
 """The marker: what one test, class or module wishes of the emulator."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 

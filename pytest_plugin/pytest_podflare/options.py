@@ -3,8 +3,6 @@
 Every test run loads this, with Podflare or without, so it imports nothing that pytest has not imported already.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_podflare import marker, options, prepared
+from pytest_podflare import marker, options
 
 if TYPE_CHECKING:
     from podflare import Client, Sandbox
     from podflare_emulator.emulator import Emulator
+    from pytest_podflare.prepared import Scope, Shelf
     from pytest_podflare.target import Target, Targets
 
 _OPTIONS = pytest.StashKey[options.Options]()
@@ -122,10 +123,17 @@ def _podflare_api(
         yield target
 
 
-def _shelf(scope: prepared.Scope) -> Any:
-    @pytest.fixture(scope=scope, name=prepared.shelf_name(scope))
-    def shelf(request: pytest.FixtureRequest, _podflare_targets: Targets) -> Iterator[prepared.Shelf]:
-        shelf = prepared.Shelf(request)
+def shelf_name(scope: Scope) -> str:
+    """Of the fixture that keeps what is prepared for this scope."""
+    return f"_podflare_prepared_{scope}"
+
+
+def _shelf(scope: Scope) -> Any:
+    @pytest.fixture(scope=scope, name=shelf_name(scope))
+    def shelf(request: pytest.FixtureRequest, _podflare_targets: Targets) -> Iterator[Shelf]:
+        from pytest_podflare.prepared import Shelf
+
+        shelf = Shelf(request)
         yield shelf
         shelf.close()
 

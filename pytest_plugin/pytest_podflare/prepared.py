@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pytest
 
+from pytest_podflare.plugin import shelf_name
+
 if TYPE_CHECKING:
     from pytest_podflare.target import Target
 
@@ -56,10 +58,6 @@ def _fixture(prepare: Prepare, scope: Scope, check: bool) -> Any:
 
     fork.__doc__ = prepare.__doc__
     return pytest.fixture(fork, name=prepare.__name__)
-
-
-def shelf_name(scope: Scope) -> str:
-    return f"_podflare_prepared_{scope}"
 
 
 _Kind = tuple[Prepare, "Target", bool]

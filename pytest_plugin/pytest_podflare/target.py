@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -212,6 +213,7 @@ class RemoteTarget:
         assert options.url is not None
         self.kept = set[str]()
         self.egress = True
+        self._default_egress = options.egress
         self._url = options.url
         self._api_key = options.api_key
         self._leaks = options.leaks
@@ -236,15 +238,14 @@ class RemoteTarget:
             pytest.skip(
                 f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
             )
-        if wishes.egress is False:
-            pytest.skip(
-                f"only the emulator can keep all sandboxes off the network, and the tests run against {self._url}"
-            )
+        self.egress = self._default_egress if wishes.egress is None else wishes.egress
         origins, sdk = Origins(), import_sdk()
-        with (
-            redirect_clients(self._url, self._api_key),
-            origins.recording(sdk.Sandbox) if sdk else nullcontext(),
-        ):
+        with ExitStack() as inside:
+            inside.enter_context(redirect_clients(self._url, self._api_key))
+            if sdk and not self.egress:
+                inside.enter_context(_without_egress(sdk.Sandbox))
+            if sdk:
+                inside.enter_context(origins.recording(sdk.Sandbox))
             yield
         left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
         leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
@@ -299,6 +300,22 @@ def _entries(fixture: str, stubs: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapp
             yield stubbed, answer
         else:
             yield stubbed, {"answer" if callable(answer) else "stdout": answer}
+
+
+@contextmanager
+def _without_egress(sandbox: type[Any]) -> Iterator[None]:
+    """Inside, what is made by this SDK's class has none, whatever is asked for."""
+    create = sandbox.__init__
+
+    @functools.wraps(create)
+    def creating(self: Any, *args: Any, **settings: Any) -> None:
+        create(self, *args, **{**settings, "egress": False})
+
+    sandbox.__init__ = creating
+    try:
+        yield
+    finally:
+        sandbox.__init__ = create
 
 
 def _create_sandbox(url: str, api_key: str | None, settings: dict[str, Any]) -> Any:

@@ -121,6 +121,26 @@ def test_a_test_without_egress_has_no_sandbox_that_reaches_the_network(
     result.assert_outcomes(passed=3)
 
 
+def test_on_a_real_api_sandboxes_are_asked_for_without_egress(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.mark.podflare(egress=False)
+        def test_without(podflare_sandbox):
+            Sandbox(egress=True).close()
+
+        def test_other(podflare_sandbox): ...
+        """
+    )
+    with Emulator(isolation="portable", egress_unenforced=True) as server:
+        result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-p", "no:randomly")
+        asked = [create.body.get("egress") for create in server.requests(call="create")]
+    result.assert_outcomes(passed=2)
+    assert asked == [False, False, None]
+
+
 def test_where_egress_cannot_be_denied_the_test_fails_with_the_reason(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
