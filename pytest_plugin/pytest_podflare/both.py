@@ -52,7 +52,8 @@ class Both:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            if marker.target(item) == "both" and _where(item) is None:
+            uses = "_podflare_api" in getattr(item, "fixturenames", ())
+            if uses and marker.target(item) == "both" and _where(item) is None:
                 raise pytest.UsageError(
                     f"{item.nodeid}: @pytest.mark.{marker.NAME}: target='both' needs a test function, "
                     "which can run twice; a method of unittest.TestCase cannot"
@@ -75,7 +76,7 @@ class Both:
     @pytest.hookimpl(hookwrapper=True)  # before whoever counts and prints
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         told = getattr(report, "podflare_observed", None)
-        if told and self._compares and report.outcome != "skipped":
+        if told and self._compares and report.outcome in ("passed", "failed"):
             other = self._waiting.pop(told["pair"], None)
             if other is None:
                 self._waiting[told["pair"]] = report
