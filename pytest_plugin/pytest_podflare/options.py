@@ -54,6 +54,12 @@ SETTINGS = (
         "whether sandboxes reach the network, where no marker says so (default yes)",
         ("yes", "no"),
     ),
+    Setting(
+        "profile",
+        "local|hosted",
+        "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+        ("local", "hosted"),
+    ),
     Setting("seed", "N", "draw ids, and whatever else the emulator leaves to chance, from this number"),
     Setting(
         "log",
@@ -88,6 +94,7 @@ class Options(NamedTuple):
     fork: Literal["live", "replay"]
     python: str | None
     egress: bool
+    profile: Literal["local", "hosted"]
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
     leaks: Literal["ignore", "warn", "error"]
@@ -124,6 +131,7 @@ def read(config: pytest.Config) -> Options:
         fork=cast(Any, given.get("fork", "live")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
+        profile=cast(Any, given.get("profile", "local")),
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),
         leaks=cast(Any, given.get("leaks", "warn")),

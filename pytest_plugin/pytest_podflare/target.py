@@ -118,6 +118,7 @@ class EmulatorTarget:
             isolation=options.isolation,
             fork_engine=options.fork,
             python=options.python,
+            profile=options.profile,
             seed=options.seed,
         )
 

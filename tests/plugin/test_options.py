@@ -63,6 +63,12 @@ def test_the_seed_can_be_given(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+def test_the_profile_can_be_given(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test(podflare_emulator): assert podflare_emulator.settings.profile == 'hosted'")
+    result = pytester.runpytest_subprocess("--podflare-profile=hosted", "--podflare-isolation=portable")
+    result.assert_outcomes(passed=1)
+
+
 def test_command_line_wins_over_environment_and_environment_over_ini_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +91,7 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
         (["--podflare-python="], "*--podflare-python: expected PATH, got ''*"),
         (["--podflare-fork=copy"], "*--podflare-fork: expected live or replay, got 'copy'*"),
         (["--podflare-egress=never"], "*--podflare-egress: expected yes or no, got 'never'*"),
+        (["--podflare-profile=cloud"], "*--podflare-profile: expected local or hosted, got 'cloud'*"),
         (["--podflare-seed=one"], "*--podflare-seed: *expected a whole number from 0, such as 7, got 'one'*"),
         (["--podflare-seed=-1"], "*--podflare-seed: *expected a whole number from 0, such as 7, got '-1'*"),
         (["--podflare-log=all"], "*--podflare-log: expected off, error, warning or info, got 'all'*"),
