@@ -118,6 +118,7 @@ class ServerThread:
         from podflare_emulator.api.app import build_app
         from podflare_emulator.api.faults import Disturbed
         from podflare_emulator.api.requests import Requests
+        from podflare_emulator.api.server import Server
         from podflare_emulator.connections import Connections
         from podflare_emulator.domain.control import Control
         from podflare_emulator.domain.faults import Faults
@@ -146,7 +147,7 @@ class ServerThread:
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
         )
-        server = connections.serving = uvicorn.Server(config)
+        server = connections.serving = Server(config)
         sockets = [listener.dup(), *([self._side] if self._side else [])]
         serving = asyncio.create_task(server.serve(sockets=sockets))
         try:
@@ -159,10 +160,9 @@ class ServerThread:
         finally:
             await registry.close()
             self._control.close()
-            server.should_exit = True
+            server.end()
             connections.end()
-            await serving
-            await launched.launcher.stop()
+            await asyncio.gather(serving, launched.launcher.stop())
 
 
 def _import_server() -> None:
@@ -170,7 +170,8 @@ def _import_server() -> None:
     import uvicorn.loops.auto
     import uvicorn.protocols.http.auto  # noqa: F401
 
-    import podflare_emulator.api.app  # noqa: F401
+    import podflare_emulator.api.app
+    import podflare_emulator.api.server  # noqa: F401
 
 
 def _listen(host: str, port: int) -> socket.socket:

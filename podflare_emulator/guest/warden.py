@@ -92,10 +92,10 @@ def _outlive() -> None:
         os.wait()
     with contextlib.suppress(ChildProcessError):
         while True:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
             for pid in processes():
                 if parent_of(pid) == os.getpid():
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(pid, signal.SIGKILL)
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
             time.sleep(0.001)

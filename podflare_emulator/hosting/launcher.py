@@ -15,6 +15,7 @@ from pathlib import Path
 import podflare_emulator.guest
 from podflare_emulator.guest.order import Order, Python, Seed
 from podflare_emulator.guest.protocol import Message
+from podflare_emulator.hosting.bytecode import compile_directory
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
@@ -54,6 +55,7 @@ class Launcher:
     async def start(self) -> None:
         """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
         self._loop = asyncio.get_running_loop()
+        compile_directory(_GUEST_CODE)
         self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
         ours, theirs = socket.socketpair()
         complaints, complain = os.pipe()
