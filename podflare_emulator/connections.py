@@ -52,16 +52,18 @@ class Connections:
             )
         if self._refuses:
             raise InvalidRequest("connections are refused already")
+        port = self._listener.getsockname()[1]
+        inside = [one for one in self._connections() if _end(one, "sockname")[1:] == (port,)]
+        leaving = {one for one in inside if not _asks_the_emulator(one)}
+        if seconds is None and len(leaving) < len(inside):
+            raise InvalidRequest("seconds: for how long? Whoever asks by this port could not ask for the end")
         self._refuses = True
         self.serving.servers[0].close()
         self._listener.shutdown(socket.SHUT_RDWR)
         # As long as it does not listen, whoever reuses addresses could take this one from whoever does so too.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        port = self._listener.getsockname()[1]
         if seconds is not None:
             self._opening = asyncio.get_running_loop().call_later(seconds, self._open)
-        inside = [one for one in self._connections() if _end(one, "sockname")[1:] == (port,)]
-        leaving = {one for one in inside if not _asks_the_emulator(one)}
         for connection in leaving:
             _reset(connection)
         while leaving & self.serving.server_state.connections:

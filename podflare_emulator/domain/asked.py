@@ -63,9 +63,11 @@ def read_match(call: Any, sandbox: Any, pattern: Any, flags: Any, language: Any)
         check_name("language", language, ("python", "bash"))
     if pattern is None:
         return Match(call, sandbox, None, language)
+    if not isinstance(pattern, str):
+        raise InvalidRequest(f"code: expected text, or a regular expression of text, got {pattern!r}")
     try:
         return Match(call, sandbox, re.compile(pattern, flags), language)
-    except (re.error, TypeError, ValueError) as error:
+    except (re.error, TypeError, ValueError) as error:  # the last two are those of the flags
         raise InvalidRequest(f"code: no regular expression: {error}") from None
 
 

@@ -313,6 +313,8 @@ def test_other_languages_arrange_faults_by_http(emulator: Emulator, sandbox: San
         ("create", {"status": 500, "sandbox": "sbx_0"}, "sandbox: a create names none"),
         ("exec", {"status": 500, "sandbox": 5}, "sandbox: expected a sandbox or its id, got 5"),
         ("fork", {"status": 500, "code": "x"}, "code: only an exec has any: write 'exec' instead of 'fork'"),
+        ("exec", {"status": 500, "code": re.compile(b"x")}, "code: expected text, or a regular expression of text"),
+        ("exec", {"status": 500, "code": 5}, "code: expected text, or a regular expression of text, got 5"),
         ("any", {"status": 500, "language": "bash"}, "language: only an exec has any"),
         ("exec", {"status": 500, "language": "perl"}, "language: expected python or bash, got 'perl'"),
         ("exec", {"status": 500, "times": 0}, "times: expected 1 or more, or None for any number, got 0"),

@@ -100,6 +100,9 @@ def test_an_emulator_ends_while_it_refuses(seconds: float | None) -> None:
 
 def test_whoever_asks_for_it_by_http_is_answered(emulator: Emulator) -> None:
     with httpx.Client(base_url=emulator.url) as http:
+        endless = http.post("/_emulator/refuse_connections", json={})
+        assert endless.status_code == 400
+        assert endless.json()["error"].startswith("seconds: for how long?")
         assert http.post("/_emulator/refuse_connections", json={"seconds": 600}).status_code == 200
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{emulator.url}/v1/healthz")
