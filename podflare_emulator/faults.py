@@ -54,6 +54,7 @@ class Faults:
         headers: Mapping[str, str] | None = None,
         connection: Literal["reset", "reset_after"] | None = None,
         cut_after: int | None = None,
+        ends_after: int | None = None,
         dies_after: int | None = None,
         sandbox: str | HasId | None = None,
         code: str | re.Pattern[str] | None = None,
@@ -78,6 +79,7 @@ class Faults:
                 when all is done, so that only the answer is lost.
             cut_after: An exec's stream breaks off after that many events, if it has more. The code is interrupted, as
                 when a client goes away.
+            ends_after: As `cut_after`, but the answer ends properly, as if that were all: there is no exit event.
             dies_after: The sandbox's interpreter is killed (SIGKILL) when the exec has printed that many lines, if it
                 does; 0: before it runs anything. The exec ends with exit code 137, later ones are 500.
 
@@ -98,6 +100,7 @@ class Faults:
             "headers": headers,
             "connection": connection,
             "cut_after": cut_after,
+            "ends_after": ends_after,
             "dies_after": dies_after,
             "sandbox": sandbox,
             "code": code,

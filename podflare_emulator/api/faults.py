@@ -82,11 +82,14 @@ class Disturbed:
                 await hold.over()
                 self._connections.reset(scope)
                 await _gone(receive)
-            case Cut(after):
+            case Cut(after, ends):
 
                 async def cut() -> None:
                     taken.happens()
-                    self._connections.close(scope)
+                    if ends:
+                        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    else:
+                        self._connections.close(scope)
                     await _gone(receive)
 
                 await self._app(scope, receive, _Shortened(send, after, cut))

@@ -31,9 +31,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An exec's stream breaks off after that many events, if it has more."""
+    """An exec's stream breaks off after that many events, if it has more; or it `ends`, as if they were all."""
 
     after: int
+    ends: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ def read_fault(
     headers: Any = None,
     connection: Any = None,
     cut_after: Any = None,
+    ends_after: Any = None,
     dies_after: Any = None,
     sandbox: Any = None,
     pattern: Any = None,
@@ -188,7 +190,8 @@ def read_fault(
 ) -> Fault:
     """From what JSON can carry. Raises InvalidRequest, in one line, for what cannot be meant."""
     match = read_match(call, sandbox, pattern, flags, language)
-    kinds = {"status": status, "connection": connection, "cut_after": cut_after, "dies_after": dies_after}
+    streams = {"cut_after": cut_after, "ends_after": ends_after, "dies_after": dies_after}
+    kinds = {"status": status, "connection": connection, **streams}
     given = [name for name, value in kinds.items() if value is not None]
     if len(given) != 1:
         raise InvalidRequest(
@@ -205,12 +208,8 @@ def read_fault(
     elif connection is not None:
         effect = _read_reset(connection)
     else:
-        name, after = ("cut_after", cut_after) if dies_after is None else ("dies_after", dies_after)
-        if call != "exec":
-            raise InvalidRequest(f"{name}: only an exec has a stream of events: write 'exec', not {call!r}")
-        if type(after) is not int or after < 0:
-            raise InvalidRequest(f"{name}: expected a number of events from 0, got {after!r}")
-        effect = Cut(after) if dies_after is None else Death(after)
+        (name,) = given
+        effect = _read_stream(call, name, streams[name])
     return Fault(match, effect, _read_times(times), _read_probability(probability))
 
 
@@ -251,6 +250,14 @@ def _read_refusal(status: Any, error: Any, retry_after: Any, headers: Any) -> Re
 
 def _travels(text: Any) -> bool:
     return isinstance(text, str) and text.isascii() and text.isprintable()
+
+
+def _read_stream(call: Any, name: str, after: Any) -> Cut | Death:
+    if call != "exec":
+        raise InvalidRequest(f"{name}: only an exec has a stream of events: write 'exec', not {call!r}")
+    if type(after) is not int or after < 0:
+        raise InvalidRequest(f"{name}: expected a number of events from 0, got {after!r}")
+    return Death(after) if name == "dies_after" else Cut(after, ends=name == "ends_after")
 
 
 def _read_reset(connection: Any) -> Reset:

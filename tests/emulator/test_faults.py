@@ -198,6 +198,17 @@ def test_a_cut_stream_gives_its_first_events_and_an_error(
     assert sandbox.run_code("print('next')").stdout == "next"
 
 
+@pytest.mark.parametrize("events", [0, 2, 3])
+def test_a_stream_that_ends_without_an_exit_event_is_no_success(
+    emulator: Emulator, sandbox: Sandbox, events: int
+) -> None:
+    fault = emulator.fault("exec", ends_after=events)
+    with pytest.raises(APIConnectionError, match="the stream ended without an exit event"):
+        sandbox.run_code(COUNT)
+    assert fault.used == 1
+    assert sandbox.run_code("print('next')").stdout == "next"
+
+
 def test_what_a_cut_stream_leaves_running_is_interrupted(emulator: Emulator, sandbox: Sandbox) -> None:
     emulator.fault("exec", cut_after=1)
     with pytest.raises(APIConnectionError):
@@ -296,7 +307,7 @@ def test_other_languages_arrange_faults_by_http(emulator: Emulator, sandbox: San
     [
         ("exce", {"status": 500}, "call: expected any, create, exec, fork, merge_into, destroy, replay or healthz, "
             "got 'exce'; did you mean exec?"),
-        ("exec", {}, "what happens? Give one of status=, connection=, cut_after=, dies_after="),
+        ("exec", {}, "what happens? Give one of status=, connection=, cut_after=, ends_after=, dies_after="),
         ("exec", {"status": 500, "cut_after": 1}, "status and cut_after cannot both happen to one call"),
         ("exec", {"status": 200}, "status: expected 400 to 599, got 200"),
         ("exec", {"status": "500"}, "status: expected 400 to 599, got '500'"),
@@ -307,6 +318,7 @@ def test_other_languages_arrange_faults_by_http(emulator: Emulator, sandbox: San
         ("exec", {"connection": "refuse"}, "use `with emulator.refusing_connections():`"),
         ("exec", {"connection": "rest"}, "connection: expected reset or reset_after, got 'rest'; did you mean reset?"),
         ("fork", {"cut_after": 1}, "cut_after: only an exec has a stream of events: write 'exec', not 'fork'"),
+        ("fork", {"ends_after": 1}, "ends_after: only an exec has a stream of events: write 'exec', not 'fork'"),
         ("any", {"dies_after": 1}, "dies_after: only an exec has a stream of events: write 'exec', not 'any'"),
         ("exec", {"cut_after": -1}, "cut_after: expected a number of events from 0, got -1"),
         ("exec", {"dies_after": True}, "dies_after: expected a number of events from 0, got True"),

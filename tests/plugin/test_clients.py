@@ -226,6 +226,8 @@ def test_it_meets_faults(podflare_sandbox, podflare_emulator):
             podflare_sandbox.run_code("print(1)")
         if error is httpx.HTTPStatusError:
             assert raised.value.response.headers["Retry-After"] == "2"
+    podflare_emulator.fault("exec", ends_after=1)
+    assert podflare_sandbox.run_code("print(1)").exit_code == -1
     with podflare_emulator.refusing_connections(), pytest.raises(httpx.ConnectError):
         podflare_sandbox.run_code("print(1)")
     podflare_emulator.fault("exec", dies_after=1)
