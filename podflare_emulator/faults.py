@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from podflare_emulator.errors import EmulatorError
-from podflare_emulator.journal import HasId, Request
+from podflare_emulator.journal import HasId
+from podflare_emulator.record import Record
 
 Call = Literal["any", "create", "exec", "fork", "merge_into", "destroy", "replay", "healthz"]
 
@@ -32,16 +33,11 @@ class Fault:
         return counts[self._number]
 
 
-class Faults:
+class Faults(Record):
     """A base of `Emulator`. All of it holds until the next reset, or as long as a with block."""
 
-    if TYPE_CHECKING:
-
-        def _call(self, name: str, **arguments: Any) -> Any: ...
-
-        def requests(self) -> list[Request]: ...
-
     def __init__(self) -> None:
+        super().__init__()
         self._faults: list[Fault] = []
 
     def fault(

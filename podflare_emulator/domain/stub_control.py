@@ -1,0 +1,132 @@
+"""What the author of a test may have answered instead of run: the part of `Control` that is about stubs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+from podflare_emulator.answers import Answer, Output, check_seconds
+from podflare_emulator.domain.commands import BUILTINS, Commands, CommandStub
+from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.domain.stubs import Stub, Stubs
+
+_COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+class StubControl:
+    def __init__(self, stubs: Stubs, commands: Commands) -> None:
+        self._stubs = stubs
+        self._commands = commands
+
+    async def add_stub(
+        self,
+        pattern: str | None = None,
+        flags: int = 0,
+        language: str | None = None,
+        stdout: Output = "",
+        stderr: Output = "",
+        exit_code: int = 0,
+        delay: float = 0,
+        raises: str | None = None,
+        asks: bool = False,
+        times: int | None = None,
+        default: bool = False,
+        label: str | None = None,
+    ) -> int:
+        """Execs in whose code the regular expression `pattern` is found are answered with this; returns its number.
+
+        Without a pattern, whoever takes `next_question` is asked which execs match. `asks`: it is asked for the answer
+        too. `raises`: what the exec fails with instead. `label`: what the journal calls it.
+        """
+        if language not in (None, "python", "bash"):
+            raise InvalidRequest(f"language: expected python or bash, got {language!r}")
+        answer = _answer(stdout, stderr, exit_code, delay, times)
+        if (raises is not None or asks) and (answer != Answer() or (asks and raises is not None)):
+            given = "answer" if asks else "raises"
+            raise InvalidRequest(f"{given}: give it alone, instead of stdout, stderr and exit_code")
+        try:
+            compiled = None if pattern is None else re.compile(pattern, flags)
+        except (re.error, TypeError, ValueError) as error:
+            raise InvalidRequest(f"pattern: no regular expression: {error}") from None
+        stub = Stub(
+            label or str(pattern),
+            compiled,
+            language,
+            None if asks or raises is not None else answer,
+            raises,
+            delay,
+            times,
+            default,
+        )
+        return self._stubs.add(stub)
+
+    async def stubs_used(self) -> list[tuple[int, int]]:
+        """The number of each stub, and how often it has answered."""
+        return self._stubs.used()
+
+    async def leave_only_default_stubs(self, only: bool) -> None:
+        """True: none answers that is no default, of execs and of commands, until this is called with false."""
+        self._stubs.only_defaults = only
+        self._commands.leave_only_defaults(only)
+
+    async def next_question(self, stub: int) -> dict[str, Any] | None:
+        """Waits until an exec is to be decided by this stub's functions; None when the stub is gone.
+
+        `question` is its number, `asks` is "match" or "answer", `code`, `language` and `sandbox` are the exec's.
+        """
+        return await self._stubs.questions.next(stub)
+
+    async def reply(self, question: int, result: Any = None, error: str | None = None) -> None:
+        """To `asks: match` true or false, to `asks: answer` an object of stdout, stderr and exit_code.
+
+        With an `error`, the exec fails.
+        """
+        self._stubs.questions.reply(question, result, error)
+
+    async def run_real(self, question: int, code: str | None = None) -> dict[str, Any]:
+        """Runs the code that a question is about, or this, in its sandbox; returns stdout, stderr and exit_code."""
+        return asdict(await self._stubs.questions.run_real(question, code))
+
+    async def add_command_stub(
+        self,
+        command: str,
+        match: str = "",
+        stdout: Output = "",
+        stderr: Output = "",
+        exit_code: int = 0,
+        delay: float = 0,
+        times: int | None = None,
+        default: bool = False,
+    ) -> int:
+        """Calls of a command, found on the PATH, in whose arguments `match` is found, say this; returns its number."""
+        if not isinstance(command, str) or not _COMMAND.fullmatch(command):
+            raise InvalidRequest(
+                f"command: expected a program's name such as pip, without a path, got {command!r}"
+            )
+        if command in BUILTINS:
+            raise InvalidRequest(
+                f"command: {command} is bash's own and not looked up on the PATH; stub the code that calls it"
+            )
+        if not isinstance(match, str):
+            raise InvalidRequest(f"match: expected a part of the command's arguments, got {match!r}")
+        answer = _answer(stdout, stderr, exit_code, delay, times)
+        if "\0" in f"{match}{stdout}{stderr}":
+            raise InvalidRequest("a command's arguments and output cannot hold a NUL character")
+        return self._commands.add(CommandStub(command, match, answer, delay, times, default))
+
+    async def command_calls(self) -> list[tuple[int, list[list[str]]]]:
+        """The number of each command's stub, and the arguments of each call that it has answered."""
+        return self._commands.calls()
+
+
+def _answer(stdout: Output, stderr: Output, exit_code: int, delay: float, times: int | None) -> Answer:
+    answer = Answer(stdout, stderr, exit_code)
+    try:
+        answer.check()
+        check_seconds("delay", delay)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    if times is not None and not (type(times) is int and times >= 1):
+        raise InvalidRequest(f"times: expected 1 or more, got {times!r}")
+    return answer

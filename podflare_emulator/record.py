@@ -1,0 +1,117 @@
+"""What has happened, and what is in a sandbox: the part of `Emulator` that looks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+from podflare_emulator.inspection import Inspection
+from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
+from podflare_emulator.lineage import Tree
+
+
+class Record(ABC):
+    """A base of `Emulator`, which makes the calls."""
+
+    @abstractmethod
+    def _call(self, name: str, **arguments: Any) -> Any:
+        """A call of the control API, and its result. Raises EmulatorError."""
+
+    def execs(
+        self,
+        *,
+        sandbox: str | HasId | None = None,
+        language: Literal["python", "bash"] | None = None,
+        code: str | None = None,
+    ) -> list[Exec]:
+        """Every exec since the last reset, in the order in which they started.
+
+        Uploads, downloads and diffs are execs too: that is how they travel.
+
+        Args:
+            sandbox: Only in this one, given as it is or by its id.
+            language: Only in this language.
+            code: Only those whose code contains this.
+        """
+        wanted = None if sandbox is None else id_of(sandbox)
+        return [
+            one
+            for one in map(read_exec, self._call("execs"))
+            if wanted in (None, one.sandbox)
+            and language in (None, one.language)
+            and (code is None or code in one.code)
+        ]
+
+    def requests(
+        self, *, sandbox: str | HasId | None = None, call: str | None = None, status: int | None = None
+    ) -> list[Request]:
+        """Every request to the service since the last reset, in the order in which they came; the refused ones too.
+
+        Args:
+            sandbox: Only those about this one, given as it is or by its id; its create is one of them.
+            call: Only these: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, ...
+            status: Only those that were answered with it.
+        """
+        wanted = None if sandbox is None else id_of(sandbox)
+        return [
+            one
+            for one in (Request(**entry) for entry in self._call("requests"))
+            if wanted in (None, one.sandbox) and call in (None, one.call) and status in (None, one.status)
+        ]
+
+    def the_exec(
+        self,
+        *,
+        sandbox: str | HasId | None = None,
+        language: Literal["python", "bash"] | None = None,
+        code: str | None = None,
+    ) -> Exec:
+        """The one exec that `execs` finds. Raises AssertionError, which shows what did run, for none or several."""
+        found = self.execs(sandbox=sandbox, language=language, code=code)
+        if len(found) == 1:
+            return found[0]
+        wanted = {"sandbox": None if sandbox is None else id_of(sandbox), "language": language, "code": code}
+        asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
+        ran = listed(found or self.execs())
+        raise AssertionError(
+            f"expected one exec with {asked or 'any code'}, found {len(found)}"
+            f"{'' if found else '; what ran'}:\n{ran}"
+        )
+
+    @property
+    def forks(self) -> list[Fork]:
+        """Every fork since the last reset."""
+        return [read_fork(entry) for entry in self._call("forks")]
+
+    @property
+    def merges(self) -> list[Merge]:
+        """Every merge since the last reset."""
+        return [Merge(**entry) for entry in self._call("merges")]
+
+    def sandbox(self, sandbox: str | HasId) -> Inspection:
+        """What is in a sandbox, given as it is or by its id: files and names, without an exec in the journal.
+
+            assert emulator.sandbox(box).read("/root/report.csv").startswith(b"day,")
+            assert "model" in emulator.sandbox(box).globals()
+
+        Code that runs is waited for; see `Inspection`.
+        """
+        return Inspection(id_of(sandbox), self._call)
+
+    def tree(self) -> Tree:
+        """The sandboxes since the last reset: who was forked from whom, and what became of each.
+
+        `print(emulator.tree())` draws it in text; `emulator.tree().mermaid()` is for a Markdown page.
+        """
+        return Tree.of(self._call("sandboxes"))
+
+    def report(self) -> str:
+        """The journal as text, as it stands in the report of a test that has failed; empty if nothing has happened."""
+        forks = self.forks
+        told = report(self.execs(), forks, self.merges, self.requests())
+        return f"{self.tree()}\n\n{told}" if forks else told
+
+
+def listed(execs: list[Exec]) -> str:
+    """One a line."""
+    return "\n".join(f"  {one!r}" for one in execs) or "  nothing"
