@@ -15,9 +15,9 @@ def test_passes(podflare_sandbox):
 
 def test_fails(podflare_sandbox, caplog):
     caplog.set_level("DEBUG")
-    logging.config.dictConfig({"version": 1})  # which disables loggers that it does not know
     podflare_sandbox.fork()[0].close()
     assert not [record for record in caplog.records if record.name == "podflare_emulator"]
+    logging.config.dictConfig({"version": 1})  # which disables loggers that it does not know, until the test ends
     assert False
 
 def test_fails_after(podflare_sandbox):
