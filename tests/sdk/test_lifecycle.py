@@ -63,11 +63,18 @@ def test_close_of_a_sandbox_the_server_does_not_know_succeeds(host: str, instead
     sandbox.close()
 
 
-def test_close_reports_other_failures(host: str, instead: dict[str, Any]) -> None:
+def test_a_close_that_fails_says_so_and_can_be_repeated(
+    host: str, instead: dict[str, Any], received: list[dict[str, Any]]
+) -> None:
     sandbox = Sandbox(host=host)
     instead["destroy"] = (500, {}, [b'{"error": "agent did not respond"}'])
     with pytest.raises(ServerError, match="agent did not respond"):
         sandbox.close()
+    del instead["destroy"]
+    assert sandbox.run_code("print(1)").stdout == "1", "it is open still"
+    sandbox.close()
+    sandbox.close()
+    assert [one["method"] for one in received].count("DELETE") == 2
 
 
 def test_a_failing_close_does_not_hide_the_error_of_the_block(host: str, instead: dict[str, Any]) -> None:

@@ -226,7 +226,11 @@ class Sandbox:
             yield from events
 
     def close(self) -> None:
-        """Destroy the sandbox. Closing it again, or after it was merged into another, does nothing."""
+        """Destroy the sandbox. Closing it again, or after it was merged into another, does nothing.
+
+        Raises:
+            PodflareError: It could not be destroyed, and is open still: closing it again tries again.
+        """
         with self._lock:
             if self._ended is not None:
                 return
@@ -235,8 +239,10 @@ class Sandbox:
                 # Gone already, for example by its time limit: what close wants.
                 with suppress(NotFoundError):
                     self._shared_client.client.destroy(self._id)
-            finally:
-                self._shared_client.let_go()
+            except BaseException:
+                self._ended = None
+                raise
+            self._shared_client.let_go()
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -244,12 +250,14 @@ class Sandbox:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if exc_type is None:
+        try:
             self.close()
-            return
-        # What ended the block often makes close fail too; a second report would hide the first.
-        with suppress(Exception):
-            self.close()
+        except Exception:
+            if exc_type is None:
+                raise
+            # What ended the block often makes close fail too: a second report would hide the first.
+            self._ended = f"sandbox {self._id} could not be closed"
+            self._shared_client.let_go()
 
     def __repr__(self) -> str:
         return f"<Sandbox {self._id}{'' if self._ended is None else ' (ended)'}>"
