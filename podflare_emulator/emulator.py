@@ -56,7 +56,8 @@ class Emulator(Faults, Stubs):
         self._kind = server
         self._origins = Origins()
         self._egress = True
-        self.files = Files(self._call)  # what every sandbox created from now on has
+        self._files = Files(self._call)
+        self._started: Started | None = None
         self._server: ServerThread | ServerProcess | None = None
 
     def __enter__(self) -> Emulator:
@@ -75,9 +76,9 @@ class Emulator(Faults, Stubs):
         if self._kind == "thread":
             refuse_green_threads()
         server = _SERVERS[self._kind](self.settings)
-        self._started: Started = server.start()
+        self._started = started = server.start()
         self._server = server
-        self.isolation, self.refusals = self._started.isolation, self._started.refusals
+        self.isolation, self.refusals = started.isolation, started.refusals
 
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left."""
@@ -87,13 +88,17 @@ class Emulator(Faults, Stubs):
 
     @property
     def url(self) -> str:
-        """Where clients find it."""
+        """Where clients find it, once started."""
+        if self._started is None:
+            raise EmulatorError(_NOT_RUNNING)
         host = reachable_host(self.settings.host)
         port = self._started.port
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
-        """One line: isolation, fork engine, Python."""
+        """One line: isolation, fork engine, Python; once started."""
+        if self._started is None:
+            raise EmulatorError(_NOT_RUNNING)
         python = self._started.python
         return (
             f"isolation: {self.isolation}, fork: {self.settings.fork_engine}, "
@@ -114,6 +119,16 @@ class Emulator(Faults, Stubs):
     def origin(self, sandbox_id: str) -> Origin | None:
         """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
+
+    @property
+    def files(self) -> Files:
+        """What every sandbox created from now on has; `files = {...}`: these, and no others."""
+        return self._files
+
+    @files.setter
+    def files(self, files: Any) -> None:
+        self._files.clear()
+        self._files.update(files)
 
     @property
     def egress(self) -> bool:
@@ -178,8 +193,9 @@ class Emulator(Faults, Stubs):
 
     def _call(self, name: str, **arguments: Any) -> Any:
         if self._server is None:
-            raise EmulatorError("this emulator is not running; start it, or use it in a with block")
+            raise EmulatorError(_NOT_RUNNING)
         return self._server.call(name, arguments)
 
 
+_NOT_RUNNING = "this emulator is not running; start it, or use it in a with block"
 _SERVERS: dict[str, type[ServerThread | ServerProcess]] = {"thread": ServerThread, "process": ServerProcess}

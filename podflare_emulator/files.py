@@ -12,6 +12,7 @@ from typing import Any
 from podflare_emulator.errors import EmulatorError
 from podflare_emulator.settings import SettingsError, sandbox_path
 
+SandboxPath = str | os.PathLike[str]
 Source = bytes | str | os.PathLike[str]
 
 _MODE = 0o644
@@ -33,10 +34,10 @@ class Files:
         self._call = call
         self._arranged: list[dict[str, Any]] = []
 
-    def __setitem__(self, path: str, source: Source) -> None:
+    def __setitem__(self, path: SandboxPath, source: Source) -> None:
         self.update({path: source})
 
-    def update(self, files: Mapping[str, Source]) -> None:
+    def update(self, files: Mapping[Any, Source]) -> None:
         """Several at once."""
         added = [file for path, source in files.items() for file in _contents(path, source)]
         self._call("add_files", files=added)
@@ -58,9 +59,11 @@ class Files:
             self._call("add_files", files=arranged)
 
 
-def _contents(path: str, source: Source) -> Iterator[dict[str, Any]]:
+def _contents(path: SandboxPath, source: Source) -> Iterator[dict[str, Any]]:
+    if not isinstance(path, (str, os.PathLike)):
+        raise EmulatorError(f"files[{path!r}]: expected a path in the sandbox such as '/data', got {path!r}")
     try:
-        path = sandbox_path(path)
+        path = sandbox_path(os.fspath(path))
     except SettingsError as error:
         raise EmulatorError(f"files[{path!r}]: {error}") from None
     if isinstance(source, bytes):

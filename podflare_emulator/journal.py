@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from podflare_emulator.errors import EmulatorError
+
 _SHOWN = 72  # characters of code on one line
 
 
@@ -15,7 +17,11 @@ class HasId(Protocol):
 
 
 def id_of(sandbox: str | HasId) -> str:
-    return sandbox if isinstance(sandbox, str) else sandbox.id
+    """Raises EmulatorError for what is neither."""
+    found = sandbox if isinstance(sandbox, str) else getattr(sandbox, "id", None)
+    if not isinstance(found, str):
+        raise EmulatorError(f"sandbox: expected a sandbox or its id, got {sandbox!r}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
+from podflare_emulator.errors import EmulatorError
 from podflare_emulator.inspection import Inspection
 from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
 from podflare_emulator.lineage import Tree
@@ -22,7 +24,7 @@ class Record(ABC):
         *,
         sandbox: str | HasId | None = None,
         language: Literal["python", "bash"] | None = None,
-        code: str | None = None,
+        code: str | re.Pattern[str] | None = None,
     ) -> list[Exec]:
         """Every exec since the last reset, in the order in which they started.
 
@@ -31,15 +33,18 @@ class Record(ABC):
         Args:
             sandbox: Only in this one, given as it is or by its id.
             language: Only in this language.
-            code: Only those whose code contains this.
+            code: Only those whose code contains this, or a match for this regular expression.
         """
+        if language not in (None, "python", "bash"):
+            raise EmulatorError(f"language: expected python or bash, got {language!r}")
         wanted = None if sandbox is None else id_of(sandbox)
+        pattern = re.compile(re.escape(code)) if isinstance(code, str) else code
         return [
             one
             for one in map(read_exec, self._call("execs"))
             if wanted in (None, one.sandbox)
             and language in (None, one.language)
-            and (code is None or code in one.code)
+            and (pattern is None or pattern.search(one.code))
         ]
 
     def requests(
@@ -52,10 +57,15 @@ class Record(ABC):
             call: Only these: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, ...
             status: Only those that were answered with it.
         """
+        if not (status is None or type(status) is int):
+            raise EmulatorError(f"status: expected a number such as 404, got {status!r}")
         wanted = None if sandbox is None else id_of(sandbox)
+        made = [Request(**entry) for entry in self._call("requests")]
+        if not (call is None or any(one.call == call for one in made)):
+            _check_call(call)
         return [
             one
-            for one in (Request(**entry) for entry in self._call("requests"))
+            for one in made
             if wanted in (None, one.sandbox) and call in (None, one.call) and status in (None, one.status)
         ]
 
@@ -64,7 +74,7 @@ class Record(ABC):
         *,
         sandbox: str | HasId | None = None,
         language: Literal["python", "bash"] | None = None,
-        code: str | None = None,
+        code: str | re.Pattern[str] | None = None,
     ) -> Exec:
         """The one exec that `execs` finds. Raises AssertionError, which shows what did run, for none or several."""
         found = self.execs(sandbox=sandbox, language=language, code=code)
@@ -115,3 +125,13 @@ class Record(ABC):
 def listed(execs: list[Exec]) -> str:
     """One a line."""
     return "\n".join(f"  {one!r}" for one in execs) or "  nothing"
+
+
+def _check_call(call: str) -> None:
+    from podflare_emulator.domain.asked import CALLS, check_name
+    from podflare_emulator.domain.errors import InvalidRequest
+
+    try:
+        check_name("call", call, CALLS)
+    except InvalidRequest as error:
+        raise EmulatorError(str(error)) from None

@@ -75,7 +75,7 @@ class ServerThread:
         try:
             return asyncio.run_coroutine_threadsafe(calling, self._loop).result()
         except SandboxError as error:
-            raise EmulatorError(str(error)) from error
+            raise EmulatorError(str(error)) from None  # who made the call reads this, not the server's code
 
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left."""

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from podflare_emulator.api.bodies import read
 from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.fitting import misfit
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.control import Control
@@ -36,8 +37,7 @@ class ControlRoutes:
             raise HTTPException(404, f"no call {name!r}; there are {', '.join(self._calls)}")
         call = self._calls[name]
         arguments = await read(request, _arguments)
-        try:
-            inspect.signature(call).bind(**arguments)
-        except TypeError as error:
-            raise InvalidRequest(f"{name}: {error}") from None
+        mistake = misfit(call, **arguments)
+        if mistake:
+            raise InvalidRequest(f"{name}: {mistake}")
         return JSONResponse({"result": await call(**arguments)})

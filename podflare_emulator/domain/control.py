@@ -93,19 +93,13 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._registry.seeds.clear()
 
     async def add_files(self, files: list[dict[str, Any]]) -> None:
-        """Every sandbox created from now on has these: each an absolute `path`, a `mode`, its content in `base64`."""
-        try:
-            decoded = [
-                (
-                    sandbox_path(file["path"]),
-                    int(file.get("mode", 0o644)),
-                    b64decode(file["base64"], validate=True),
-                )
-                for file in files
-            ]
-        except (KeyError, TypeError, ValueError) as error:  # a SettingsError is a ValueError
-            raise InvalidRequest(f"files: expected path, mode and base64 of each: {error}") from None
-        for path, mode, data in decoded:
+        """Every sandbox created from now on has these: each an absolute `path`, its content in `base64`, a `mode`.
+
+        The mode is a number, or octal digits such as "644".
+        """
+        if not isinstance(files, list):
+            raise InvalidRequest(f"files: expected a list, got {files!r}")
+        for path, mode, data in [_file(file) for file in files]:
             self._registry.seeds.add(path, mode, data)
 
     async def keep_log(self, level: str) -> None:
@@ -123,4 +117,18 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         Refused where the isolation cannot see to that.
         """
+        if type(allowed) is not bool:
+            raise InvalidRequest(f"egress: expected true or false, got {allowed!r}")
         self._registry.arrange_egress(allowed)
+
+
+def _file(file: Any) -> tuple[str, int, bytes]:
+    try:
+        mode = file.get("mode", 0o644)
+        mode = int(mode, 8) if isinstance(mode, str) else int(mode)
+        return sandbox_path(file["path"]), mode, b64decode(file["base64"], validate=True)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a SettingsError is a ValueError
+        example = '{"path": "/data/x.csv", "base64": "aGVsbG8="}'
+        raise InvalidRequest(
+            f"files: expected a list of objects such as {example}, got {file!r:.100}: {error}"
+        ) from None

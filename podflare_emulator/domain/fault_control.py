@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.domain.faults import Fault, Faults, read_fault, read_latency
+from podflare_emulator.fitting import misfit
 
 
 class Door(Protocol):
@@ -63,8 +63,7 @@ class FaultControl:
 
 def read(reader: Callable[..., Fault], order: dict[str, Any]) -> Fault:
     """What `reader` makes of an order; raises InvalidRequest for a name that it does not know, too."""
-    try:
-        inspect.signature(reader).bind(**order)
-    except TypeError as error:
-        raise InvalidRequest(str(error)) from None
+    mistake = misfit(reader, **order)
+    if mistake:
+        raise InvalidRequest(mistake)
     return reader(**order)

@@ -100,7 +100,7 @@ def _mistake(mark: pytest.Mark) -> str | None:
         if name not in Wishes._fields:
             import difflib  # late: the plugin must cost nothing where it is not used
 
-            near = difflib.get_close_matches(name, Wishes._fields, 1, 0.5)
+            near = difflib.get_close_matches(name, Wishes._fields, 1, 0.6)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wishes._fields)}"
             return f"unknown name {name!r}; {hint}"
     for name, example in _EXAMPLES.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,9 +12,11 @@ import pytest
 
 from podflare_emulator.emulator import Emulator
 from podflare_emulator.errors import EmulatorError
+from podflare_emulator.fitting import misfit
 from podflare_emulator.origins import Origins
 from podflare_emulator.redirect import import_sdk, redirect_clients
 from pytest_podflare import leaks
+from pytest_podflare.marker import NAME
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -131,10 +133,9 @@ class EmulatorTarget:
         try:
             self.emulator.start()
         except EmulatorError as error:
-            pytest.fail(
-                f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more",
-                pytrace=False,
-            )
+            raise _failure(
+                f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more"
+            ) from None
         self.emulator.exempt_from_patchers()
 
     def stop(self) -> None:
@@ -151,36 +152,50 @@ class EmulatorTarget:
                 self.emulator.keep_log(self._log)
             if not self.egress:
                 self._cut_off()
-            if wishes.files:
-                self.emulator.files.update(wishes.files)
-            self._stub(stubs, commands, default=True)
-            self._stub(wishes.stubs, wishes.commands, default=False)
-            if wishes.faults or wishes.latency:
-                from pytest_podflare.faults import arrange
-
-                arrange(self.emulator, wishes.faults, wishes.latency)
+            self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
+            self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
+            self._arrange(wishes)
             with self.emulator.redirect_clients():
                 yield
         finally:
             left_open = self.emulator.reset(keep=self.kept)
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
 
-    def _stub(self, stubs: Mapping[Any, Any], commands: Mapping[str, Any], *, default: bool) -> None:
-        for match, answer in _entries("podflare_stubs", stubs):
-            self.emulator.stub(match, **{"default": default, **answer})
-        for command, answer in _entries("podflare_commands", commands):
-            self.emulator.stub_command(command, **{"default": default, **answer})
+    def _arrange(self, wishes: Wishes) -> None:
+        try:
+            if wishes.files:
+                self.emulator.files.update(wishes.files)
+            if wishes.faults or wishes.latency:
+                from pytest_podflare.faults import arrange
+
+                arrange(self.emulator, wishes.faults, wishes.latency)
+        except EmulatorError as error:
+            raise _failure(f"@pytest.mark.{NAME}: {error}") from None
+        self._stub(f"@pytest.mark.{NAME}: stubs", self.emulator.stub, wishes.stubs)
+        self._stub(f"@pytest.mark.{NAME}: commands", self.emulator.stub_command, wishes.commands)
+
+    def _stub(
+        self, where: str, stub: Callable[..., object], answers: Mapping[Any, Any], default: bool = False
+    ) -> None:
+        for stubbed, answer in _entries(where, answers):
+            arguments = {"default": default, **answer}
+            mistake = misfit(stub, stubbed, **arguments)
+            try:
+                if mistake:
+                    raise EmulatorError(mistake)
+                stub(stubbed, **arguments)
+            except EmulatorError as error:
+                raise _failure(f"{where}: {stubbed!r}: {error}") from None
 
     def _cut_off(self) -> None:
         try:
             self.emulator.egress = False
         except EmulatorError:
-            pytest.fail(
+            raise _failure(
                 f"egress: the sandboxes cannot be kept off the network under {self.emulator.isolation} isolation, "
                 "and a test that relies on it must not pass by luck; `podflare-emulator doctor` tells what "
-                "namespace isolation lacks here",
-                pytrace=False,
-            )
+                "namespace isolation lacks here"
+            ) from None
 
     def create_lasting_sandbox(self) -> Any:
         with self.emulator.files.set_aside(), self.emulator.lasting_ids():
@@ -290,12 +305,15 @@ class RemoteTarget:
         return _sdk().Client(host=self._url, api_key=self._api_key)
 
 
-def _entries(fixture: str, stubs: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+def _failure(message: str) -> BaseException:
+    """To be raised: fails the test with these words alone."""
+    return pytest.fail.Exception(message, pytrace=False)
+
+
+def _entries(where: str, stubs: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """What is stubbed, and the arguments that say how."""
     if not isinstance(stubs, Mapping):
-        pytest.fail(
-            f"fixture {fixture}: expected a dict such as {{'pip': 'Done'}}, got {stubs!r}", pytrace=False
-        )
+        raise _failure(f"{where}: expected a dict such as {{'pip': 'Done'}}, got {stubs!r}")
     for stubbed, answer in stubs.items():
         if isinstance(answer, Mapping):
             yield stubbed, answer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import httpx
@@ -62,12 +63,13 @@ def test_the_control_api_names_its_calls(emulator: Emulator) -> None:
 def test_the_control_api_names_an_argument_that_does_not_fit(emulator: Emulator) -> None:
     response = control(emulator, "reset", kep=[])
     assert response.status_code == 400
-    assert "kep" in response.json()["error"]
+    assert response.json()["error"] == "reset: got an unexpected keyword argument 'kep'; there are keep"
 
 
 def test_a_call_of_an_emulator_that_is_not_running_says_so() -> None:
-    with pytest.raises(EmulatorError, match="not running"):
-        Emulator().reset()
+    for ask in (Emulator().reset, Emulator().describe, lambda: Emulator().url):
+        with pytest.raises(EmulatorError, match="not running"):
+            ask()
 
 
 def test_an_unknown_kind_of_server_is_refused() -> None:
@@ -106,6 +108,24 @@ def test_files_are_in_every_sandbox_created_afterwards(emulator: Emulator, tmp_p
                 assert sandbox.diff(child, paths=["/data"])["modified"] == ["/data/text.csv"]
 
 
+def test_files_given_anew_are_the_only_ones_and_paths_may_be_objects(emulator: Emulator) -> None:
+    emulator.files["/data/first"] = "1"
+    emulator.files = {PurePosixPath("/data/second"): "2"}
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("ls /data", "bash").stdout == "second"
+
+
+def test_the_control_api_takes_a_files_mode_as_octal_digits(emulator: Emulator) -> None:
+    control(emulator, "add_files", files=[{"path": "/data/x", "base64": "", "mode": "750"}])
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("stat -c %a /data/x", "bash").stdout == "750"
+
+
+def test_egress_is_yes_or_no(emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="egress: expected true or false, got 'no'"):
+        emulator.egress = "no"  # type: ignore[assignment]
+
+
 def test_five_hundred_files_and_a_large_one(emulator: Emulator) -> None:
     large = bytes(range(256)) * 40_000
     emulator.files.update({f"/data/{number}": str(number) for number in range(500)})
@@ -138,10 +158,11 @@ def test_a_second_file_of_the_same_path_replaces_the_first_and_a_reset_forgets_b
         ("/data/x", Path("/no/such/file"), "/no/such/file: No such file or directory"),
         ("/data/x", __file__, "names a file here: write Path("),
         ("/data/x", 5, "expected bytes, str or Path, got int"),
+        (5, b"", "expected a path in the sandbox such as '/data', got 5"),
     ],
 )
 def test_a_file_that_cannot_be_is_refused_at_once(
-    emulator: Emulator, path: str, source: Any, message: str
+    emulator: Emulator, path: Any, source: Any, message: str
 ) -> None:
     with pytest.raises(EmulatorError) as raised:
         emulator.files[path] = source
@@ -160,11 +181,35 @@ def test_the_control_api_refuses_files_that_are_none(emulator: Emulator) -> None
         [{"path": "/data/x"}],
         [{"path": "/etc/x", "base64": ""}],
         [{"path": "/data/x", "base64": "?"}],
+        [{"path": "/data/x", "base64": "", "mode": "rwx"}],
+        {"/data/x": ""},
         5,
     ):
         response = control(emulator, "add_files", files=files)
         assert response.status_code == 400, response.text
-        assert "files" in response.json()["error"]
+        assert "files: expected a list" in response.json()["error"]
+
+
+def test_a_filter_of_the_journal_that_can_find_nothing_is_a_mistake(emulator: Emulator) -> None:
+    with pytest.raises(
+        EmulatorError, match=r"call: expected create, exec, .* got 'excec'; did you mean exec?"
+    ):
+        emulator.requests(call="excec")
+    with pytest.raises(EmulatorError, match="status: expected a number such as 404, got '404'"):
+        emulator.requests(status="404")  # type: ignore[arg-type]
+    with pytest.raises(EmulatorError, match="language: expected python or bash, got 'sh'"):
+        emulator.execs(language="sh")  # type: ignore[arg-type]
+    with pytest.raises(EmulatorError, match="sandbox: expected a sandbox or its id, got None"):
+        emulator.sandbox(None)  # type: ignore[arg-type]
+    assert emulator.requests(call="create") == []
+
+
+def test_execs_are_found_by_a_regular_expression(emulator: Emulator) -> None:
+    with Sandbox() as sandbox:
+        sandbox.run_code("total = 1 + 2")
+        sandbox.run_code("print(total)")
+    assert [one.code for one in emulator.execs(code=re.compile(r"\d \+ \d"))] == ["total = 1 + 2"]
+    assert emulator.execs(code="1 . 2") == []
 
 
 def test_the_journal_holds_every_exec_in_order_with_what_it_said(emulator: Emulator) -> None:
@@ -201,10 +246,11 @@ def test_the_journal_shows_an_exec_that_still_runs(emulator: Emulator) -> None:
 
 def test_the_journal_keeps_a_huge_output_short_and_its_exit(emulator: Emulator) -> None:
     with Sandbox() as sandbox:
-        assert len(sandbox.run_code("print('x' * 3_000_000)").stdout) == 3_000_000
+        assert len(sandbox.run_code("print('first'); print('x' * 3_000_000)").stdout) == 3_000_006
     (huge,) = emulator.execs()
     assert huge.truncated
-    assert (huge.stdout, huge.exit_code) == ("", 0)
+    assert huge.stdout == f"first\n{'x' * (65_536 - len('first'))}"
+    assert huge.exit_code == 0
 
 
 def test_the_journal_holds_forks_and_merges(emulator: Emulator) -> None:

@@ -150,6 +150,22 @@ def test_chance_follows_the_seed_whatever_else_is_asked(emulator: Emulator) -> N
     assert outcomes(others=True) == first
 
 
+def test_chance_follows_the_seed_whatever_else_happens_to_a_call(emulator: Emulator) -> None:
+    def outcomes(*, others: bool) -> list[int]:
+        emulator.fault("healthz", status=503, probability=0.5)
+        if others:
+            emulator.fault("healthz", status=500, probability=0.5)
+        with httpx.Client(base_url=emulator.url) as http:
+            drawn = [http.get("/v1/healthz").status_code for _ in range(16)]
+        emulator.reset()
+        return drawn
+
+    alone = outcomes(others=False)
+    beside = outcomes(others=True)
+    assert 500 in beside
+    assert all(status in (500, first) for first, status in zip(alone, beside, strict=True))
+
+
 def test_only_what_matches_fails(emulator: Emulator, sandbox: Sandbox) -> None:
     with Sandbox() as other:
         emulator.fault("exec", status=503, sandbox=other, times=None)
@@ -182,6 +198,13 @@ def test_an_answer_that_is_lost_is_a_transport_error_and_all_is_done(
     with pytest.raises(httpx.ReadError):
         sandbox.run_code("done = True")
     assert sandbox.run_code("print('done' in globals())").stdout == "True"
+    assert fault.used == 1
+
+
+def test_an_answer_that_is_lost_may_be_a_refusal(emulator: Emulator) -> None:
+    fault = emulator.fault("exec", connection="reset_after")
+    with httpx.Client(base_url=emulator.url) as http, pytest.raises(httpx.ReadError):
+        http.post("/v1/sandboxes/sbx_0/exec", json={"code": ""})
     assert fault.used == 1
 
 
@@ -299,7 +322,10 @@ def test_other_languages_arrange_faults_by_http(emulator: Emulator, sandbox: San
     used = httpx.post(f"{emulator.url}/_emulator/faults_used", json={}).json()
     assert used == {"result": [[answer.json()["result"], 1]]}
     wrong = httpx.post(f"{emulator.url}/_emulator/add_fault", json={**order, "code": "x"})
-    assert (wrong.status_code, wrong.json()["error"]) == (400, "got an unexpected keyword argument 'code'")
+    assert wrong.status_code == 400
+    assert wrong.json()["error"].startswith(
+        "got an unexpected keyword argument 'code'; there are call, status, "
+    )
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,11 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
             "faults={'exec': 'x'}",
             "faults: 'exec': expected a status such as 503, or a dict such as *, got 'x'",
         ),
-        ("faults={'exec': {'stauts': 5}}", "faults: got an unexpected keyword argument 'stauts'"),
+        (
+            "faults={'exec': {'stauts': 5}}",
+            "faults: got an unexpected keyword argument 'stauts'; there are *",
+        ),
+        ("isolation='portable'", "unknown name 'isolation'; there are files, stubs,*"),
         (
             "faults={'fork': [503, {'cut_after': 2}]}",
             "faults: cut_after: only an exec has a stream of events*",
@@ -221,6 +225,35 @@ def test_a_mistake_ends_the_run_at_collection(
     result = pytester.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*py::test: @pytest.mark.podflare: {message.replace('[', '[[]')}"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("files={'data/x': ''}", "files['data/x']: the sandbox path must be absolute, such as /data"),
+        (
+            "stubs={'pip': {'stdot': ''}}",
+            "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
+        ),
+        ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected text, or a list of texts and seconds *"),
+        ("commands={'cd': ''}", "commands: 'cd': command: cd is bash's own *"),
+    ],
+)
+def test_what_cannot_be_arranged_fails_the_test_in_one_line(
+    pytester: pytest.Pytester, arguments: str, message: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.podflare({arguments})
+        def test(podflare_emulator): ...
+        """
+    )
+    result = pytester.runpytest_subprocess("--podflare-isolation=portable")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"@pytest.mark.podflare: {message.replace('[', '[[]')}"])
+    result.stdout.no_fnmatch_line("*Error: *")  # no pages of the plugin's own code
 
 
 def test_a_marked_test_without_a_fixture_of_podflares_is_told_so(pytester: pytest.Pytester) -> None:

@@ -1,0 +1,17 @@
+"""Arguments that somebody else has written, in JSON or in a dict: do they fit a function?"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+def misfit(function: Callable[..., Any], *given: Any, **named: Any) -> str | None:
+    """Why the function cannot be called with these, and what it takes; None if it can."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        return f"{error}; there are {', '.join(signature.parameters)}" if signature.parameters else str(error)
+    return None
