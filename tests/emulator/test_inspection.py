@@ -302,13 +302,14 @@ def test_it_waits_for_what_runs(emulator: Emulator, sandbox: Sandbox) -> None:
 
 
 def test_one_that_is_busy_for_long_says_so(portable_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "_PATIENCE", 0.05)
     emulator = portable_emulator()
     with emulator.redirect_clients(), Sandbox() as sandbox:
         events = sandbox.run_code_stream("import time; print(1, flush=True)\nwhile True: time.sleep(0.01)")
         next(events)
-        with pytest.raises(EmulatorError, match="is busy: what runs in it has not ended for"):
-            emulator.sandbox(sandbox).globals()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(inspection, "_PATIENCE", 0.05)
+            with pytest.raises(EmulatorError, match="is busy: what runs in it has not ended for"):
+                emulator.sandbox(sandbox).globals()
         events.close()
         assert "time" in emulator.sandbox(sandbox).globals()
 
