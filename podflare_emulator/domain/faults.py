@@ -134,10 +134,12 @@ class Faults:
 
     def take(self, asked: Asked) -> Taken | None:
         """What happens to this call."""
-        for fault in reversed(self._faults.values()):
-            if not isinstance(fault.effect, Delay) and fault.meets(asked):
-                return Taken(fault)
-        return None
+        met = [
+            fault
+            for fault in self._faults.values()
+            if not isinstance(fault.effect, Delay) and fault.meets(asked)
+        ]
+        return Taken(met[-1]) if met else None
 
     def delay(self, asked: Asked) -> float:
         """Seconds from the call's arrival before which it has no answer."""
