@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from podflare_emulator.api import requests
 from podflare_emulator.api.bodies import whole
 from podflare_emulator.domain.asked import Asked
 from podflare_emulator.domain.death import LastWords
+from podflare_emulator.domain.errors import SandboxError
 from podflare_emulator.domain.faults import Cut, Death, Faults, Refusal, Reset, Taken
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class Disturbed:
             case Reset(done):
                 taken.happens()
                 if done:
-                    await self._app(scope, receive, _to_nobody)
+                    with suppress(SandboxError, HTTPException):  # a refusal is an answer too
+                        await self._app(scope, receive, _to_nobody)
                 await hold.over()
                 self._connections.reset(scope)
                 await _gone(receive)
