@@ -41,10 +41,11 @@ class Exec:
 
     def add(self, events: list[Event]) -> None:
         """Keeps them, or of a huge output its beginning; the exit event always."""
+        left = _CHARACTERS - self._characters
         self._characters += weight(events)
         if self._characters > _CHARACTERS:
             self.truncated = True
-            events = [event for event in events if event.type == "exit"]
+            events = _beginning(events, left)
         self.events += events
         if events and events[-1].type == "exit":
             self.ended = events[-1].ts
@@ -68,6 +69,17 @@ class Exec:
             "error": self.error,
             "number": self.number,
         }
+
+
+def _beginning(events: list[Event], characters: int) -> list[Event]:
+    kept = []
+    for event in events:
+        if not isinstance(event.data, str):
+            kept.append(event)
+        elif characters > 0:
+            kept.append(replace(event, data=event.data[:characters]))
+            characters -= len(event.data)
+    return kept
 
 
 @dataclass
