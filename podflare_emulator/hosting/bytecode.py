@@ -20,7 +20,9 @@ def compile_directory(directory: str) -> None:
             if not _is_compiled(source):
                 import py_compile
 
-                py_compile.compile(str(source), quiet=2)
+                # A variable of the build's, SOURCE_DATE_EPOCH, would have it otherwise.
+                stamped = py_compile.PycInvalidationMode.TIMESTAMP
+                py_compile.compile(str(source), quiet=2, invalidation_mode=stamped)
 
 
 def _is_compiled(source: Path) -> bool:
