@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -75,7 +76,8 @@ class Keeper:
     def _remove(self, name: str) -> None:
         """In a process of its own, unless there is little: a large tree must not keep the next jail waiting."""
         if self._keep.is_small(name):
-            removal.remove(self._jails, name)
+            with contextlib.suppress(OSError):  # it goes with the state directory, and the keeper must go on
+                removal.remove(self._jails, name)
             return
         if os.fork():
             return

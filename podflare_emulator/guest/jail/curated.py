@@ -114,8 +114,8 @@ class Keep:
             tree.copy(f"{self.state}/base", directory)
             baseline = tree.now()
         entrance = _layer(f"{directory}/upper") if disk_gb is None and self._stacks else []
-        kernel.unshare(kernel.CLONE_NEWNS)
         try:
+            kernel.unshare(kernel.CLONE_NEWNS)
             if disk_gb is not None:
                 self._fill_disk(directory, disk_gb)
             elif self._stacks:
