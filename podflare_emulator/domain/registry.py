@@ -102,7 +102,9 @@ class SandboxRegistry:
             else:
                 guest = await pool.take()
         except HostingError as error:
-            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
+            needed = ", ".join(TEMPLATES[order.template].values())
+            hint = f"; {order.template} needs {needed} in the Python of the sandboxes" if needed else ""
+            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}{hint}") from error
         files = self.seeds.files
         if files:
             await self._seed(guest, files)

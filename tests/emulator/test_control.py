@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from podflare import NotFoundError, Sandbox, ServerError
+from podflare_emulator.domain import registry
 from podflare_emulator.emulator import Emulator, EmulatorError
 from podflare_emulator.settings import SettingsError
 
@@ -70,6 +71,16 @@ def test_a_call_of_an_emulator_that_is_not_running_says_so() -> None:
     for ask in (Emulator().reset, Emulator().describe, lambda: Emulator().url):
         with pytest.raises(EmulatorError, match="not running"):
             ask()
+
+
+def test_a_template_whose_modules_are_not_installed_says_which_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(registry.TEMPLATES, "python-datasci", {"pd": "no_pandas", "np": "no_numpy"})  # type: ignore[index]
+    with Emulator(isolation="portable") as emulator, emulator.redirect_clients():
+        needs = "No module named 'no_pandas'; python-datasci needs no_pandas, no_numpy in the Python of the sandboxes"
+        with pytest.raises(ServerError, match=needs):
+            Sandbox(template="python-datasci")
 
 
 def test_an_unknown_kind_of_server_is_refused() -> None:

@@ -105,7 +105,8 @@ def connection_error(cause: httpx.RequestError, request: httpx.Request) -> APICo
     if isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout)):
         message = (
             f"cannot connect to {request.url} ({cause}). "
-            "Start the emulator with `podflare-emulator`, or set PODFLARE_HOST to where the server is."
+            "Start the emulator with `podflare-emulator`, give a pytest test its fixture podflare_emulator, "
+            "or set PODFLARE_HOST to where the server is."
         )
     else:
         message = f"{request.method} {request.url} failed: {cause} ({type(cause).__name__})"
