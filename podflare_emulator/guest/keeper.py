@@ -67,8 +67,8 @@ class Keeper:
             entrance, baseline = self._keep.prepare(name, disk_gb)
         else:
             entrance, baseline = self._keep.prepare(name)
-        settled = tree.now() - baseline > _SETTLING
-        answer = {"id": request, "jail": name, "baseline": baseline, "settled": settled}
+        settles_in = max(0, _SETTLING - (tree.now() - baseline)) / 1e9
+        answer = {"id": request, "jail": name, "baseline": baseline, "settles_in": settles_in}
         self._connection.send(answer, entrance)
         for number in entrance:
             os.close(number)

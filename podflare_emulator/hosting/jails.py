@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.errors import HostingError
 
-_SETTLING = 0.010  # seconds: a file written in the same tick of the file system's clock looks untouched
 _AFTER = 0.020  # seconds: whoever took jails goes on before the next ones are made
 
 
@@ -30,13 +29,13 @@ class Jail:
         hidden: bytes,
         remove: Callable[[str], None],
         *,
-        settled: bool,
+        settles_in: float,
     ) -> None:
         self.name = name
         self.ticket = ticket
         self.hidden = hidden
         # When a change in it can be told from what was there before.
-        self.settled_at = 0.0 if settled else asyncio.get_running_loop().time() + _SETTLING
+        self.settled_at = asyncio.get_running_loop().time() + settles_in
         self._entrance = tuple(entrance)
         self._remove = remove
 
@@ -68,14 +67,14 @@ class Jails:
         try:
             while len(jails) < count:
                 jails.append(await self._make())
+            self.refill()
+            loop = asyncio.get_running_loop()
+            remaining = max(jail.settled_at for jail in jails) - loop.time()
+            if remaining > 0:
+                await asyncio.sleep(remaining)
         except BaseException:
             self._stock.extend(jails)
             raise
-        self.refill()
-        loop = asyncio.get_running_loop()
-        remaining = max(jail.settled_at for jail in jails) - loop.time()
-        if remaining > 0:
-            await asyncio.sleep(remaining)
         return jails
 
     def refill(self) -> None:

@@ -170,7 +170,7 @@ class Launcher:
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
-        return Jail(name, ticket, descriptors, hidden, self._remove, settled=answer["settled"])
+        return Jail(name, ticket, descriptors, hidden, self._remove, settles_in=answer["settles_in"])
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(HostingError):
