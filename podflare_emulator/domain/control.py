@@ -52,6 +52,7 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
         self._faults.clear()
+        await self._door.accept()
         destroyed = await self._registry.destroy_all(keep)
         self._registry.ledger.clear()
         self._kept_log.drop()

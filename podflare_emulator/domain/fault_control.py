@@ -51,7 +51,7 @@ class FaultControl:
         self._faults.resume()
 
     async def refuse_connections(self, seconds: float | None = None) -> None:
-        """Who connects is refused, for so long or until `accept_connections`; open connections are reset."""
+        """Who connects is refused, for so long or until `accept_connections` or a reset; open ones are reset."""
         if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < float("inf")):
             raise InvalidRequest(f"seconds: expected more than 0, got {seconds!r}")
         await self._door.refuse(seconds)
