@@ -1,4 +1,7 @@
-"""Emulators for the tests of isolation: one for the session, and others as a test configures them."""
+"""Emulators for the tests of isolation: one for the session, and others as a test configures them.
+
+A module whose tests share a server of their own has a fixture `server`; what stands on it is here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,19 @@ import pytest
 
 from podflare import Client, Sandbox
 from podflare_emulator.emulator import Emulator, EmulatorError
+
+
+@pytest.fixture
+def emulator(server: Emulator) -> Iterator[Emulator]:
+    with server.redirect_clients():
+        yield server
+    server.reset()
+
+
+@pytest.fixture
+def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session")

@@ -32,13 +32,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
-@pytest.fixture
 def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
         yield sandbox

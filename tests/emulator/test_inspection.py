@@ -37,19 +37,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     emulator.stop()
 
 
-@pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
-@pytest.fixture
-def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 def test_a_file_is_read_and_written(emulator: Emulator, sandbox: Sandbox) -> None:
     inside = emulator.sandbox(sandbox)
     sandbox.run_code("open('/root/x', 'wb').write(bytes(range(256)))")

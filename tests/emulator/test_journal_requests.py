@@ -20,13 +20,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
 def ask(emulator: Emulator, method: str, path: str, key: str = "pk_test", **request: Any) -> httpx.Response:
     return httpx.request(
         method, f"{emulator.url}{path}", headers={"Authorization": f"Bearer {key}"}, **request

@@ -18,13 +18,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
 def short(sandbox: Sandbox) -> str:
     return sandbox.id[:12]
 

@@ -31,13 +31,6 @@ def server() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
-@pytest.fixture
 def impatient(emulator: Emulator) -> Iterator[Client]:
     with Client(timeout=0.2) as client:
         yield client

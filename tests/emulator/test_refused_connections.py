@@ -25,19 +25,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
-@pytest.fixture
-def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 def test_connections_are_refused_those_that_were_open_too_and_all_is_there_afterwards(
     emulator: Emulator, sandbox: Sandbox
 ) -> None:
@@ -68,6 +55,12 @@ def test_a_refusal_can_end_by_itself(emulator: Emulator, sandbox: Sandbox) -> No
             with contextlib.suppress(httpx.ConnectError):
                 result = sandbox.run_code("print('back')")
     assert result.stdout == "back"
+
+
+def test_a_reset_ends_it(emulator: Emulator) -> None:
+    with emulator.refusing_connections():
+        emulator.reset()
+        assert httpx.get(f"{emulator.url}/v1/healthz").text == "ok"
 
 
 def test_nobody_gets_the_port_meanwhile(emulator: Emulator, sandbox: Sandbox) -> None:

@@ -22,19 +22,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
-@pytest.fixture
-def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 def ask_and_leave(emulator: Emulator, sandbox: Sandbox, code: str, asked: threading.Event) -> None:
     """A client that goes away once a function is asked about its exec."""
     connection = http.client.HTTPConnection(emulator.url.partition("//")[2])

@@ -19,19 +19,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def emulator(server: Emulator) -> Iterator[Emulator]:
-    with server.redirect_clients():
-        yield server
-    server.reset()
-
-
-@pytest.fixture
-def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 def control(emulator: Emulator, name: str, **arguments: Any) -> httpx.Response:
     return httpx.post(f"{emulator.url}/_emulator/{name}", json=arguments)
 
