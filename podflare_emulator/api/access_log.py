@@ -9,7 +9,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podflare_emulator.api import requests
 from podflare_emulator.api.requests import Request, Requests
-from podflare_emulator.domain.events import now
 from podflare_emulator.logs import logger, traceparent
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -42,7 +41,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, noting_answer)
         finally:
-            request.ended = now()
+            request.end()
             if logger.isEnabledFor(logging.INFO):
                 _log(request, round((time.perf_counter_ns() - started) / 1e6, 2))
             traceparent.reset(trace)

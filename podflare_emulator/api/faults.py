@@ -83,6 +83,7 @@ class Disturbed:
                     with suppress(SandboxError, HTTPException):  # a refusal is an answer too
                         await self._app(scope, receive, _to_nobody)
                 await hold.over()
+                requests.of(scope).end()
                 self._connections.reset(scope)
                 await _gone(receive)
             case Cut(after, ends):
@@ -92,6 +93,7 @@ class Disturbed:
                     if ends:
                         await send({"type": "http.response.body", "body": b"", "more_body": False})
                     else:
+                        requests.of(scope).end()
                         self._connections.close(scope)
                     await _gone(receive)
 

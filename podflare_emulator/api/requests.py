@@ -57,6 +57,10 @@ class Request:
         if self.size <= _BODY:
             self.body = body
 
+    def end(self) -> None:
+        """Its client hears no more; what is still done for it after that does not count."""
+        self.ended = self.ended or now()
+
     def described(self) -> dict[str, Any]:
         call, sandbox = _named(self.method, self.path)
         return {
