@@ -13,5 +13,6 @@ def misfit(function: Callable[..., Any], *given: Any, **named: Any) -> str | Non
     try:
         signature.bind(*given, **named)
     except TypeError as error:
-        return f"{error}; there are {', '.join(signature.parameters)}" if signature.parameters else str(error)
+        names = [name for name in signature.parameters if name != "self"]
+        return f"{error}; there are {', '.join(names)}" if names else str(error)
     return None

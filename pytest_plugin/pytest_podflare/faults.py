@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from podflare_emulator.errors import EmulatorError
-from podflare_emulator.faults import fault_order, latency_order
+from podflare_emulator.faults import Faults, fault_order, latency_order
+from podflare_emulator.fitting import misfit
 
 if TYPE_CHECKING:
     from podflare_emulator.emulator import Emulator
@@ -16,6 +17,9 @@ def mistake(faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> str | None
     """Of what cannot be meant, the first, in one line."""
     try:
         for call, options in _each(faults):
+            wrong = misfit(Faults.fault, None, call, **options)
+            if wrong:
+                return f"faults: {call!r}: {wrong}"
             fault_order(call, options)
     except EmulatorError as error:
         return f"faults: {error}"

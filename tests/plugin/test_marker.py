@@ -191,7 +191,11 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
         ),
         (
             "faults={'exec': {'stauts': 5}}",
-            "faults: got an unexpected keyword argument 'stauts'; there are *",
+            "faults: 'exec': got an unexpected keyword argument 'stauts'; there are *",
+        ),
+        (
+            "faults={'exec': {'status': 503, 'pattern': 'x'}}",
+            "faults: 'exec': got an unexpected keyword argument 'pattern'; there are *, code, *",
         ),
         ("isolation='portable'", "unknown name 'isolation'; there are files, stubs,*"),
         (
