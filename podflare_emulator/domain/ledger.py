@@ -42,7 +42,7 @@ class Exec:
     def add(self, events: list[Event]) -> None:
         """Keeps them, or of a huge output its beginning; the exit event always."""
         left = _CHARACTERS - self._characters
-        self._characters += weight(events)
+        self._characters += weight(events) + len(events)  # with their newlines: empty lines take room too
         if self._characters > _CHARACTERS:
             self.truncated = True
             events = _beginning(events, left)
@@ -78,7 +78,7 @@ def _beginning(events: list[Event], characters: int) -> list[Event]:
             kept.append(event)
         elif characters > 0:
             kept.append(replace(event, data=event.data[:characters]))
-            characters -= len(event.data)
+            characters -= len(event.data) + 1
     return kept
 
 

@@ -258,10 +258,13 @@ def test_the_journal_shows_an_exec_that_still_runs(emulator: Emulator) -> None:
 def test_the_journal_keeps_a_huge_output_short_and_its_exit(emulator: Emulator) -> None:
     with Sandbox() as sandbox:
         assert len(sandbox.run_code("print('first'); print('x' * 3_000_000)").stdout) == 3_000_006
-    (huge,) = emulator.execs()
+        sandbox.run_code("print('\\n' * 200_000)")
+    huge, empty = emulator.execs()
     assert huge.truncated
-    assert huge.stdout == f"first\n{'x' * (65_536 - len('first'))}"
+    assert huge.stdout == f"first\n{'x' * (65_536 - len('first') - 1)}"
     assert huge.exit_code == 0
+    assert empty.truncated
+    assert (len(empty.events), empty.exit_code) == (65_537, 0)
 
 
 def test_the_journal_holds_forks_and_merges(emulator: Emulator) -> None:
