@@ -136,7 +136,7 @@ class Emulator(Faults, Stubs):
 
         Raises EmulatorError where the isolation cannot see to that.
         """
-        return self._egress
+        return self._egress and self.settings.egress
 
     @egress.setter
     def egress(self, allowed: bool) -> None:

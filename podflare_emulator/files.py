@@ -52,10 +52,13 @@ class Files:
     def set_aside(self) -> Iterator[None]:
         """Inside, new sandboxes have none of them: what is made there is to outlive the test that wants the files."""
         arranged = self._arranged
-        if arranged:
-            self._call("clear_files")
-        yield
-        if arranged:
+        if not arranged:
+            yield
+            return
+        self._call("clear_files")
+        try:
+            yield
+        finally:
             self._call("add_files", files=arranged)
 
 
