@@ -70,7 +70,10 @@ def _tid_address() -> ctypes.c_void_p | None:
         return None
     address = ctypes.c_void_p()
     failed = ctypes.CDLL(None).prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0)
-    return None if failed or not address.value else address
+    if failed or not address.value:
+        return None
+    # What musl has the kernel clear at a thread's end is a lock.
+    return address if ctypes.c_int.from_address(address.value).value == os.getpid() else None
 
 
 @functools.cache
