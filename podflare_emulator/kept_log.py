@@ -11,34 +11,36 @@ LEVELS = ("error", "warning", "info")
 _MOST = 1000  # lines
 
 
-class KeptLog(logging.Handler):
-    """The newest lines since `keep`. Meanwhile they go nowhere else: not into what a test captures of its program."""
+class KeptLog(logging.Filter):
+    """The newest lines since `keep`. Meanwhile they go nowhere else: not into what a test captures of its program.
+
+    A filter, because pytest's own handler is on the logger itself if that does not propagate.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(TextFormatter())
         self.lines: deque[str] = deque(maxlen=_MOST)
-        self._before: tuple[int, bool] | None = None
+        self._formatter = TextFormatter()
+        self._level_before: int | None = None
 
     def keep(self, level: str) -> None:
         """Begins anew, from this level on, whatever a program's own configuration of logging has done to the logger."""
         self.drop()
-        self._before = logger.level, logger.propagate
-        self.setLevel(level.upper())
+        self._level_before = logger.level
         logger.setLevel(level.upper())
-        logger.addHandler(self)
-        logger.propagate = logger.disabled = False
+        logger.addFilter(self)
+        logger.disabled = False
 
     def drop(self) -> None:
         """Forgets the lines, and lets those to come go where they would."""
         self.lines.clear()
-        if self._before:
-            logger.removeHandler(self)
-            level, logger.propagate = self._before
-            logger.setLevel(level)
-            self._before = None
+        if self._level_before is not None:
+            logger.removeFilter(self)
+            logger.setLevel(self._level_before)
+            self._level_before = None
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         asked = getattr(record, "fields", {}).get("path", "")
         if not asked.startswith("/_emulator/"):  # that is the author's own handle, not the program
-            self.lines.append(self.format(record))
+            self.lines.append(self._formatter.format(record))
+        return False

@@ -23,7 +23,7 @@ from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail, Jails
 from podflare_emulator.hosting.limits import Limits
 
-_log = logging.getLogger("podflare_emulator.hosting")
+_log = logging.getLogger("podflare_emulator")
 
 STATE_PREFIX = "podflare-emulator-"
 _SPARE_JAILS = 8

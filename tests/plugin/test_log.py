@@ -13,10 +13,13 @@ from podflare import NotFoundError, Sandbox
 def test_passes(podflare_sandbox):
     podflare_sandbox.run_code("1")
 
-def test_fails(podflare_sandbox, caplog):
+def test_that_captures_its_log_has_its_own_lines_alone(podflare_sandbox, caplog):
     caplog.set_level("DEBUG")
-    podflare_sandbox.fork()[0].close()
+    podflare_sandbox.run_code("1")
     assert not [record for record in caplog.records if record.name == "podflare_emulator"]
+
+def test_fails(podflare_sandbox):
+    podflare_sandbox.fork()[0].close()
     logging.config.dictConfig({"version": 1})  # which disables loggers that it does not know, until the test ends
     assert False
 
@@ -31,7 +34,8 @@ def test_the_lines_of_the_failing_test_are_a_section(pytester: pytest.Pytester, 
     result = pytester.runpytest_subprocess(
         "--podflare-log=info", f"--podflare-server={server}", "-p", "no:randomly", "-p", "no:xdist"
     )
-    result.assert_outcomes(passed=1, failed=2)
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.no_fnmatch_line("*Captured log*")
     sections = "\n".join(result.outlines).split(" Podflare log ")[1:]
     assert len(sections) == 2
     assert "INFO POST /v1/sandboxes 200" in sections[1]
