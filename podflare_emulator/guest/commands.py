@@ -19,10 +19,10 @@ _CALLS = f"{STUBS}/calls"
 
 _BEGINNING = """\
 #!/bin/sh
-# In place of a command that a test answers: Emulator.stub_command.
-stubs=${0%/*}
-claim() {  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments
-    call=$stubs/calls/$1 most=$2 number=0
+# In place of a command that a test answers: Emulator.stub_command. Its functions run in shells of their own: the real
+# command must find the variables of whoever calls it.
+claim() (  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments
+    call=${0%/*}/calls/$1 most=$2 number=0
     shift 2
     set -C
     while [ "$number" != "$most" ]; do
@@ -32,7 +32,7 @@ claim() {  # for entry $1, good for $2 calls ("": for any number); what follows 
         [ -e "$call.$number" ] || return 0  # it cannot be written: the call is answered all the same
     done
     return 1
-}
+)
 """
 
 _ENTRY = """\
@@ -42,12 +42,16 @@ fi ;; esac
 """
 
 _END = """\
-set -f
-IFS=:
-for directory in $PATH; do
-    program=${{directory:-.}}/{command}
-    [ -f "$program" ] && [ -x "$program" ] && ! [ "$program" -ef "$0" ] && exec "$program" "$@"
-done
+real() (
+    set -f
+    IFS=:
+    for directory in $PATH; do
+        program=${{directory:-.}}/{command}
+        [ -f "$program" ] && [ -x "$program" ] && ! [ "$program" -ef "$0" ] && printf %s "$program" && return
+    done
+)
+set -- "$(real)" "$@"
+[ -n "$1" ] && exec "$@"
 echo "{command}: command not found" >&2
 exit 127
 """

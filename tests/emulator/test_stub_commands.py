@@ -98,6 +98,14 @@ def test_what_does_not_match_is_the_real_command(emulator: Emulator, sandbox: Sa
     assert (result.stderr, result.exit_code) == ("nothing-of-that-name: command not found", 127)
 
 
+def test_the_real_command_finds_the_variables_of_its_caller(emulator: Emulator, sandbox: Sandbox) -> None:
+    emulator.stub_command("printenv", match="never", times=1)
+    emulator.stub_command("printenv", match="once", stdout="Done")
+    names = ["number", "directory", "program", "call", "most", "stubs"]
+    code = "".join(f"export {name}=1\n" for name in names) + f"printenv once; printenv {' '.join(names)}"
+    assert bash(sandbox, code).split("\n") == ["Done", *["1"] * len(names)]
+
+
 def test_the_newest_that_matches_answers_as_often_as_it_may(emulator: Emulator, sandbox: Sandbox) -> None:
     emulator.stub_command("curl", stdout="default", default=True)
     emulator.stub_command("curl", stdout="page")
