@@ -24,22 +24,58 @@ class Price:
     why_not: str = ""
 
 
+_TWO_PROCESSES = (
+    "the floor is one process's answer; here another is woken and answers first, which takes as long again. uvloop and "
+    "httptools have made the floor half of what it was when the price was set, and that way no shorter"
+)
+_CHILD = (
+    "a child takes 1.7 ms of processor time: half of it the kernel's, for page tables, and for pages that are copied "
+    "when they are first written to. Next: fewer pages touched by what a child does before it is ready"
+)
+
 PRICES = (
-    Price("`run_code('1+1')`", "exec-sum", "exec: 1+1", 1.2, "floor"),
+    Price("`run_code('1+1')`", "exec-sum", "exec: 1+1", 1.2, "floor", _TWO_PROCESSES),
     Price(
-        "`Sandbox()` with a client of its own, pool warm", "create-warm", "create: Sandbox()", 1.6, "floor"
+        "`Sandbox()` with a client of its own, pool warm",
+        "create-warm",
+        "create: Sandbox()",
+        1.6,
+        "floor",
+        "it makes an HTTP client and opens a connection, which the floor has already",
     ),
     Price("`Sandbox(client=...)`, pool warm", "create-warm", "create: Sandbox(client=...)", 1.6, "floor"),
-    Price("`run_code('true', language='bash')`", "exec-bash", "exec: bash true", 2.7, "floor"),
-    Price("`fork(1)`, small state", "fork-small", "fork(1), small state", 2.5, "floor"),
-    Price("`fork(5)`, small state", "fork-small", "fork(5), small state", 5, "floor"),
-    Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 25, "ms"),
-    Price("`fork(5)`, 100 MB resident", "fork-arrays-100-mb", "fork(5), 100 MB in arrays", 8, "ms"),
-    Price("`fork(5)`, 1 GB in numeric buffers", "fork-arrays-1-gb", "fork(5), 1 GB in arrays", 15, "ms"),
     Price(
-        "`fork(5)`, 1 GB of small objects", "fork-objects-1-gb", "fork(5), 1 GB in small objects", 101, "ms"
+        "`run_code('true', language='bash')`",
+        "exec-bash",
+        "exec: bash true",
+        2.7,
+        "floor",
+        "bash alone, from its start to its end, takes about three times the floor",
     ),
-    Price("idle sandbox, 200 at once", "memory", "memory of each of 200 idle sandboxes", 3, "MB"),
+    Price("`fork(1)`, small state", "fork-small", "fork(1), small state", 2.5, "floor", _CHILD),
+    Price("`fork(5)`, small state", "fork-small", "fork(5), small state", 5, "floor", _CHILD),
+    Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 25, "ms", _CHILD),
+    Price("`fork(5)`, 100 MB resident", "fork-arrays-100-mb", "fork(5), 100 MB in arrays", 8, "ms", _CHILD),
+    Price(
+        "`fork(5)`, 1 GB in numeric buffers", "fork-arrays-1-gb", "fork(5), 1 GB in arrays", 15, "ms", _CHILD
+    ),
+    Price(
+        "`fork(5)`, 1 GB of small objects",
+        "fork-objects-1-gb",
+        "fork(5), 1 GB in small objects",
+        101,
+        "ms",
+        "page tables: Python's arenas are smaller than a huge page, and so are on small ones",
+    ),
+    Price(
+        "idle sandbox, 200 at once",
+        "memory",
+        "memory of each of 200 idle sandboxes",
+        3,
+        "MB",
+        "a third of it is the init of each family, an interpreter that has touched its pages; Python 3.12 and later, "
+        "whose constants are immortal, touch fewer",
+    ),
     Price("plugin installed and unused", "plugin-unused", "pytest: added by the plugin unused", 5, "ms"),
     Price("first fixture, cold", "first-fixture", "first fixture, cold", 300, "ms"),
 )
