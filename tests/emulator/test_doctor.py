@@ -101,6 +101,7 @@ def test_user_namespaces_that_are_switched_off_by_their_number() -> None:
     assert report.chosen in ("preload", "portable")
 
 
+@pytest.mark.usefixtures("namespace_emulator")
 def test_user_namespaces_without_mounts() -> None:
     report = doctor(refusing("EACCES", "mount"))
     assert report.there["user namespace"]

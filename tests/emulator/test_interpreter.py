@@ -152,6 +152,7 @@ for name in ("of_the_environment", "editable", "found", "of_the_system"):
     assert sandbox.run_code(imports).stdout.split() == expected
 
 
+@pytest.mark.usefixtures("namespace_emulator")
 def test_one_that_only_root_may_read_is_refused_with_the_reason(place: Callable[[Path], Path]) -> None:
     """A sandbox's root is nobody on the host, if the emulator was started as root."""
     if os.getuid() != 0:

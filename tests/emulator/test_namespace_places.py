@@ -137,6 +137,7 @@ def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:
     ],
     ids=["proc is masked, as by Docker", "no user namespaces", "user namespaces without mounts"],
 )
+@pytest.mark.usefixtures("namespace_emulator")
 def test_where_it_cannot_be_had_auto_takes_another_and_tells_the_kernels_words(
     namespaces: tuple[str, ...], preparation: str, reason: str
 ) -> None:

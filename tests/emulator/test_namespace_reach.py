@@ -81,6 +81,7 @@ def test_files_of_the_checkout(sandbox: Sandbox) -> None:
     assert sandbox.run_code(f"refused(open, {__file__!r})").stdout == "FileNotFoundError"
 
 
+@pytest.mark.usefixtures("namespace_emulator")
 def test_the_hosts_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODFLARE_TEST_SECRET", SECRET)
     with Emulator(isolation="namespace") as emulator, Sandbox(host=emulator.url) as sandbox:
