@@ -218,8 +218,11 @@ class Sandbox:
         """
         decision = None
         if self._stubs:
+            self._working_machine()  # no stub is used up by an exec that cannot be
             call = AskedExec(code, language, self.id, lambda code: self._run_real(code, language))
-            decision = await self._while_it_lives(self._stubs.decide(call))
+            deciding = self._stubs.decide(call)
+            # Where no function is asked nothing is waited for, so that nobody who came later has the turn first.
+            decision = await (self._while_it_lives(deciding) if self._stubs.ask else deciding)
         await self.turn.acquire()
         try:
             machine = self._working_machine()

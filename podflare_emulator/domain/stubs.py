@@ -43,6 +43,10 @@ class Stub:
     default: bool
     used: int = 0
 
+    @property
+    def asks(self) -> bool:
+        return self.pattern is None or (self.answer is None and self.error is None)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -57,9 +61,8 @@ class Stubs:
     """The newest that matches answers: a test's own come before those of its conftest."""
 
     def __init__(self) -> None:
-        self._numbers = (
-            itertools.count()
-        )  # never given twice: whoever holds one of a stub that is gone must learn it
+        # Never given twice: whoever holds one of a stub that is gone must learn it.
+        self._numbers = itertools.count()
         self._stubs: dict[int, Stub] = {}
         self.only_defaults = False
         self.questions = Questions()
@@ -67,11 +70,16 @@ class Stubs:
     def __bool__(self) -> bool:
         return bool(self._stubs)
 
+    @property
+    def ask(self) -> bool:
+        """Whether `decide` may have to wait for a function."""
+        return any(stub.asks for stub in self._stubs.values())
+
     def add(self, stub: Stub) -> int:
         """Returns its number."""
         number = next(self._numbers)
         self._stubs[number] = stub
-        if stub.pattern is None or (stub.answer is None and stub.error is None):
+        if stub.asks:
             self.questions.expect(number)
         return number
 

@@ -1,0 +1,65 @@
+"""Whoever came first has the turn first, whatever is arranged; asked of the domain, where arrival is one moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from podflare_emulator.domain.errors import SandboxNotFound
+from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
+from podflare_emulator.domain.sandbox import Sandbox
+from podflare_emulator.domain.stub_control import StubControl
+from podflare_emulator.hosting.interpreter import find
+from podflare_emulator.hosting.isolation import launch
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[SandboxRegistry]:
+    launched = await launch("portable", find(None), ())
+    registry = SandboxRegistry(launched.launcher, pool_size=0)
+    registry.warm(launched.guest)
+    try:
+        yield registry
+    finally:
+        await registry.close()
+        await launched.launcher.stop()
+
+
+async def said(sandbox: Sandbox, code: str) -> list[str | int]:
+    execution = await sandbox.exec(code, "python")
+    data: list[str | int] = []
+    while not data or not isinstance(data[-1], int):
+        data += [event.data for event in await execution.next_events()]
+    return data
+
+
+def test_a_fork_does_not_overtake_an_exec_where_a_stub_is_arranged() -> None:
+    async def exec_then_fork() -> list[list[str | int]]:
+        async with serving() as registry:
+            await StubControl(registry.stubs, registry.commands).add_stub("pip install", stdout="Done")
+            sandbox = await registry.create(SandboxOrder())
+            seen = []
+            for number in range(5):
+                arrived = said(sandbox, f"n = {number}"), sandbox.fork(1)
+                _, forked = await asyncio.gather(*arrived)
+                seen.append(await said(forked.children[0], "print(n)"))
+            return seen
+
+    assert asyncio.run(exec_then_fork()) == [[str(number), 0] for number in range(5)]
+
+
+def test_a_stub_is_not_used_up_by_an_exec_in_a_sandbox_that_is_gone() -> None:
+    async def exec_after_the_end() -> list[tuple[int, int]]:
+        async with serving() as registry:
+            stubs = StubControl(registry.stubs, registry.commands)
+            await stubs.add_stub("pip install", stdout="Done", times=1)
+            sandbox = await registry.create(SandboxOrder())
+            await registry.destroy(sandbox.id)
+            with pytest.raises(SandboxNotFound):
+                await sandbox.exec("pip install x", "bash")
+            return await stubs.stubs_used()
+
+    assert asyncio.run(exec_after_the_end()) == [(0, 0)]
