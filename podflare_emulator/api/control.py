@@ -1,20 +1,26 @@
 """The control API: `POST /_emulator/<call>` with the call's arguments as a JSON object, for tests in any language."""
 
+import asyncio
 import inspect
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from podflare_emulator.api.bodies import read
+from podflare_emulator.api.gone import cancelling_when_gone
 from podflare_emulator.domain.errors import InvalidRequest
 from podflare_emulator.fitting import misfit
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.control import Control
+
+# What its caller waits for until something happens: nobody else gets it while somebody who has gone still waits.
+_WAITING = "next_question"
 
 _arguments = msgspec.json.Decoder(dict[str, Any])
 
@@ -40,4 +46,19 @@ class ControlRoutes:
         mistake = misfit(call, **arguments)
         if mistake:
             raise InvalidRequest(f"{name}: {mistake}")
-        return JSONResponse({"result": await call(**arguments)})
+        calling = call(**arguments)
+        result = await (_while_there(request, calling) if name == _WAITING else calling)
+        return JSONResponse({"result": result})
+
+
+async def _while_there(request: Request, calling: Coroutine[Any, Any, Any]) -> Any:
+    """Raises ClientDisconnect, and breaks the call off, as soon as its client has gone."""
+    gone = cancelling_when_gone(request.receive)
+    try:
+        return await calling
+    except asyncio.CancelledError:
+        if gone.done():
+            raise ClientDisconnect from None
+        raise  # the server ends
+    finally:
+        gone.cancel()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from starlette.types import Receive, Scope, Send
 
+from podflare_emulator.api.gone import cancelling_when_gone
 from podflare_emulator.logs import logger
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ class ExecStream:
         self._last_words = last_words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = asyncio.current_task()
-        assert request is not None
-        gone = asyncio.create_task(_cancel_when_gone(request, receive))
+        gone = cancelling_when_gone(receive)
         try:
             execution = await self._sandbox.exec(self._code, self._language, self._last_words)
             await _send_events(execution, send)
@@ -57,14 +56,6 @@ class ExecStream:
                 raise
         finally:
             gone.cancel()
-
-
-async def _cancel_when_gone(request: "asyncio.Task[None]", receive: Receive) -> None:
-    # Cancelling the request is far cheaper than running it as a second task and waiting for either. It is
-    # suspended while this runs, so the cancellation arrives at an await inside the `try` that expects it.
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    request.cancel()
 
 
 async def _send_events(execution: "Execution", send: Send) -> None:

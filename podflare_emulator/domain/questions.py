@@ -62,7 +62,10 @@ class Questions:
                 running.cancel()
 
     async def next(self, stub: int) -> dict[str, Any] | None:
-        """Waits for a question to this stub's functions; None when the stub is gone."""
+        """Waits for a question to this stub's functions; None when the stub is gone.
+
+        If it is cancelled, the question is there for the next who asks: nothing is awaited once it has been taken.
+        """
         while stub in self._waiting:
             number = await self._waiting[stub].get()
             if number in self._open:  # else its exec has ended meanwhile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -65,6 +66,26 @@ def test_the_control_api_names_an_argument_that_does_not_fit(emulator: Emulator)
     response = control(emulator, "reset", kep=[])
     assert response.status_code == 400
     assert response.json()["error"] == "reset: got an unexpected keyword argument 'kep'; there are keep"
+
+
+def test_a_question_is_not_lost_on_whoever_asked_for_it_and_went_away(
+    emulator: Emulator, sandbox: Sandbox
+) -> None:
+    stub = control(emulator, "add_stub", pattern="train", asks=True).json()["result"]
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{emulator.url}/_emulator/next_question",
+            json={"stub": stub},
+            headers={"Authorization": "Bearer pk_test"},
+            timeout=0.1,
+        )
+    sandbox.run_code("pass")  # the server has heard meanwhile that the other has hung up
+    with ThreadPoolExecutor(1) as threads:
+        training = threads.submit(sandbox.run_code, "train()")
+        question = control(emulator, "next_question", stub=stub).json()["result"]
+        assert question["code"] == "train()"
+        control(emulator, "reply", question=question["question"], result={"stdout": "trained"})
+        assert training.result().stdout == "trained"
 
 
 def test_a_call_of_an_emulator_that_is_not_running_says_so() -> None:
