@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from podflare_emulator.errors import NOT_RUNNING
 from podflare_emulator.errors import EmulatorError as EmulatorError
 from podflare_emulator.faults import Faults
 from podflare_emulator.files import Files
@@ -90,7 +91,7 @@ class Emulator(Faults, Stubs):
     def url(self) -> str:
         """Where clients find it, once started."""
         if self._started is None:
-            raise EmulatorError(_NOT_RUNNING)
+            raise EmulatorError(NOT_RUNNING)
         host = reachable_host(self.settings.host)
         port = self._started.port
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -98,7 +99,7 @@ class Emulator(Faults, Stubs):
     def describe(self) -> str:
         """One line: isolation, fork engine, Python; once started."""
         if self._started is None:
-            raise EmulatorError(_NOT_RUNNING)
+            raise EmulatorError(NOT_RUNNING)
         python = self._started.python
         return (
             f"isolation: {self.isolation}, fork: {self.settings.fork_engine}, "
@@ -193,9 +194,8 @@ class Emulator(Faults, Stubs):
 
     def _call(self, name: str, **arguments: Any) -> Any:
         if self._server is None:
-            raise EmulatorError(_NOT_RUNNING)
+            raise EmulatorError(NOT_RUNNING)
         return self._server.call(name, arguments)
 
 
-_NOT_RUNNING = "this emulator is not running; start it, or use it in a with block"
 _SERVERS: dict[str, type[ServerThread | ServerProcess]] = {"thread": ServerThread, "process": ServerProcess}

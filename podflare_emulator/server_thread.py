@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.settings import Settings, reachable_host
 
@@ -43,6 +43,8 @@ class ServerThread:
     def __init__(self, settings: Settings, *, side_door: bool = False) -> None:
         self._settings = settings
         self._side_door = side_door
+        self._taking_calls = threading.Lock()
+        self._takes_calls = True
 
     def start(self) -> Started:
         """Returns when it serves; raises EmulatorError when it cannot."""
@@ -52,8 +54,8 @@ class ServerThread:
         self._loop = _loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(
-            target=_run_to_its_end,
-            args=(self._loop, self._run(listener, started)),
+            target=self._run_to_its_end,
+            args=(self._run(listener, started),),
             name="podflare-emulator",
             daemon=True,
         )
@@ -71,17 +73,33 @@ class ServerThread:
         """Makes a call of `Control` on the server's loop, and waits for its result."""
         from podflare_emulator.domain.errors import SandboxError
 
-        calling = getattr(self._control, name)(**arguments)
+        with self._taking_calls:
+            if not self._takes_calls:
+                raise EmulatorError(NOT_RUNNING)
+            calling = getattr(self._control, name)(**arguments)
+            called = asyncio.run_coroutine_threadsafe(calling, self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(calling, self._loop).result()
+            return called.result()
         except SandboxError as error:
             raise EmulatorError(str(error)) from None  # who made the call reads this, not the server's code
+        except CancelledError:
+            raise EmulatorError(NOT_RUNNING) from None
 
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left."""
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    def _run_to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._loop.run_until_complete(work)
+        finally:
+            with self._taking_calls:
+                self._takes_calls = False
+            self._loop.run_until_complete(_break_off())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
 
     async def _run(self, listener: socket.socket, started: Future[Started]) -> None:
         try:
@@ -165,6 +183,14 @@ class ServerThread:
             await asyncio.gather(serving, launched.launcher.stop())
 
 
+async def _break_off() -> None:
+    """Whoever waits for a call that has come too late must not wait for ever."""
+    late = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+
+
 def _import_server() -> None:
     import uvicorn
     import uvicorn.loops.auto
@@ -191,14 +217,6 @@ def _listen(host: str, port: int) -> socket.socket:
     # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-    try:
-        loop.run_until_complete(work)
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        loop.close()
 
 
 def _loop() -> asyncio.AbstractEventLoop:
