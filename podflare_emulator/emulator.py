@@ -183,7 +183,8 @@ class Emulator(Faults, Stubs):
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        What was arranged for sandboxes to come (`files`, `stub`, `egress`) is forgotten, and so is the journal.
+        All that was arranged since the start (`files`, `stub`, default ones too, `fault`, `egress`, ...) is forgotten,
+        and so is the journal. What the constructor was given holds.
         """
         self.files.clear()
         self._arranged_stubs.clear()

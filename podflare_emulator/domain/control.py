@@ -45,7 +45,7 @@ class Control(FaultControl, StubControl, InspectionControl):
     async def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
 
-        What was arranged for sandboxes to come is forgotten, and so is what has happened.
+        What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold.
         """
         self._registry.seeds.clear()
         self._registry.stubs.clear()
@@ -86,7 +86,7 @@ class Control(FaultControl, StubControl, InspectionControl):
         return {"text": str(tree), "mermaid": tree.mermaid()}
 
     async def lasting_ids(self, lasting: bool) -> None:
-        """While it is so, sandboxes are made that are to be kept at a reset, and take no ids from the tests'."""
+        """Until it is not so, or a reset, what is made is to be kept at resets, and takes no ids from the tests."""
         self._registry.ids.lasting = lasting
 
     async def clear_files(self) -> None:

@@ -43,7 +43,7 @@ class FaultControl:
         self._faults.use(profile)
 
     async def suspend_faults(self) -> None:
-        """Faults and latencies meet no call, until as many of `resume_faults` have followed."""
+        """Faults and latencies meet no call, until as many of `resume_faults` have followed, or a reset."""
         self._faults.suspend()
 
     async def resume_faults(self) -> None:

@@ -124,7 +124,7 @@ class Faults:
         self._look()
 
     def suspend(self) -> None:
-        """Nothing happens and nothing counts until as many calls of `resume` have followed."""
+        """Nothing happens and nothing counts until as many calls of `resume` have followed, or a `clear`."""
         self._suspensions += 1
         self._look()
 
@@ -160,6 +160,7 @@ class Faults:
         self.forgotten.set()
         self.forgotten = asyncio.Event()
         self._faults.clear()
+        self._suspensions = 0
         self._profile = self._profile_at_start
         self._profile_draws = self._source("profile")
         self._look()

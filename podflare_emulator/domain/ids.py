@@ -9,18 +9,18 @@ from collections.abc import Container
 class Ids:
     """With a seed, the same ones come in the same order after each `restart`.
 
-    `lasting`: while it is true, ids are for what outlives a restart. They come from a series of their own, so that a
-    test draws the same ids whether such a thing was made before it, in it, or not at all.
+    `lasting`: while it is true, and until a restart at most, ids are for what outlives one. They come from a series of
+    their own, so that a test draws the same ids whether such a thing was made before it, in it, or not at all.
     """
 
     def __init__(self, seed: int | None) -> None:
         self._seed = seed
         self._for_lasting = self._source("lasting")
-        self.lasting = False
         self.restart()
 
     def restart(self) -> None:
         self._for_others = self._source("ids")
+        self.lasting = False
 
     def sandbox(self, taken: Container[str]) -> str:
         """A new one; none of those that are `taken`."""

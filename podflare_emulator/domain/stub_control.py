@@ -66,7 +66,7 @@ class StubControl:
         return self._stubs.used()
 
     async def leave_only_default_stubs(self, only: bool) -> None:
-        """True: none answers that is no default, of execs and of commands, until this is called with false."""
+        """True, until false or a reset: none answers that is no default, of execs and of commands."""
         self._stubs.only_defaults = only
         self._commands.leave_only_defaults(only)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -108,14 +108,28 @@ class Targets:
         return self._targets["real" if self._url else "emulator"]
 
 
+class SessionEmulator(Emulator):
+    """A reset in the middle of a test forgets what the test has arranged, and not what the session has."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.kept = set[str]()
+        self.arrange_again: Callable[[], None] | None = None
+
+    def reset(self, keep: Collection[str] = ()) -> list[str]:
+        destroyed = super().reset({*keep, *self.kept})
+        if self.arrange_again:
+            self.arrange_again()
+        return destroyed
+
+
 class EmulatorTarget:
     def __init__(self, options: Options) -> None:
-        self.kept = set[str]()
         self.egress = True
         self._default_egress = options.egress
         self._leaks = options.leaks
         self._log = options.log
-        self._emulator = Emulator(
+        self._emulator = SessionEmulator(
             server=options.server,
             isolation=options.isolation,
             fork_engine=options.fork,
@@ -123,6 +137,7 @@ class EmulatorTarget:
             profile=options.profile,
             seed=options.seed,
         )
+        self.kept = self._emulator.kept
 
     @property
     def emulator(self) -> Emulator:
@@ -147,19 +162,24 @@ class EmulatorTarget:
     ) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
+        self._emulator.arrange_again = partial(self._arrange_for_all, stubs, commands)
         try:
-            if self._log != "off":
-                self.emulator.keep_log(self._log)
-            if not self.egress:
-                self._cut_off()
-            self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
-            self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
+            self._arrange_for_all(stubs, commands)
             self._arrange(wishes)
             with self.emulator.redirect_clients():
                 yield
         finally:
-            left_open = self.emulator.reset(keep=self.kept)
+            self._emulator.arrange_again = None
+            left_open = self.emulator.reset()
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
+
+    def _arrange_for_all(self, stubs: Mapping[Any, Any], commands: Mapping[str, Any]) -> None:
+        if self._log != "off":
+            self.emulator.keep_log(self._log)
+        if not self.egress:
+            self._cut_off()
+        self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
+        self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
 
     def _arrange(self, wishes: Wishes) -> None:
         try:
@@ -326,7 +346,7 @@ def _without_egress(sandbox: type[Any]) -> Iterator[None]:
     """Inside, what is made by this SDK's class has none, whatever is asked for."""
     create = sandbox.__init__
 
-    @functools.wraps(create)
+    @wraps(create)
     def creating(self: Any, *args: Any, **settings: Any) -> None:
         create(self, *args, **{**settings, "egress": False})
 

@@ -1,0 +1,65 @@
+"""A reset leaves what the emulator was started with, and forgets all that was arranged since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from podflare import Sandbox, ServerError
+from podflare_emulator.emulator import Emulator
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Emulator]:
+    with Emulator(isolation="portable", seed=7) as emulator:
+        yield emulator
+
+
+def control(emulator: Emulator, name: str, **arguments: Any) -> None:
+    httpx.post(f"{emulator.url}/_emulator/{name}", json=arguments).raise_for_status()
+
+
+def first_id(emulator: Emulator) -> str:
+    emulator.reset()
+    with Sandbox() as sandbox:
+        return sandbox.id
+
+
+def test_ids_are_the_seeds_again_whatever_was_to_last(emulator: Emulator) -> None:
+    expected = first_id(emulator)
+    control(emulator, "lasting_ids", lasting=True)
+    assert first_id(emulator) == expected
+
+
+def test_faults_happen_again_though_they_were_suspended(emulator: Emulator) -> None:
+    control(emulator, "suspend_faults")
+    emulator.reset()
+    emulator.fault("create", status=503)
+    with pytest.raises(ServerError):
+        Sandbox()
+
+
+def test_a_reset_inside_without_faults_does_not_upset_it(emulator: Emulator) -> None:
+    emulator.fault("create", status=503)
+    with emulator.without_faults():
+        emulator.reset()
+    emulator.fault("create", status=503)
+    with emulator.without_faults(), Sandbox():
+        pass
+    with pytest.raises(ServerError):
+        Sandbox()
+
+
+def test_stubs_are_gone_and_default_ones_too(emulator: Emulator) -> None:
+    emulator.stub("1", stdout="stubbed", default=True)
+    emulator.stub_command("pip", stdout="stubbed", default=True)
+    control(emulator, "leave_only_default_stubs", only=True)
+    emulator.reset()
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("print(1)").stdout == "1"
+        assert "stubbed" not in sandbox.run_code("pip --version", "bash").stdout
+        emulator.stub("2", stdout="stubbed again")
+        assert sandbox.run_code("print(2)").stdout == "stubbed again"
