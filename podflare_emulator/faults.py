@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Literal
 
+from podflare_emulator.arranged import told
 from podflare_emulator.errors import EmulatorError
 from podflare_emulator.journal import HasId
 from podflare_emulator.record import Record
@@ -27,10 +28,7 @@ class Fault:
     @property
     def used(self) -> int:
         """How many calls have met it. Raises EmulatorError once a reset has forgotten it."""
-        counts = dict(self._counts())
-        if self._number not in counts:
-            raise EmulatorError(f"{self.described} is gone: the emulator was reset since")
-        return counts[self._number]
+        return told(self._number, self._counts(), self.described)
 
 
 class Faults(Record):

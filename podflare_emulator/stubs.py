@@ -6,15 +6,14 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from podflare_emulator.answers import Answer as Answer
 from podflare_emulator.answers import Output, check_seconds
+from podflare_emulator.arranged import told
 from podflare_emulator.errors import EmulatorError
 from podflare_emulator.functions import AnswerFunction, Match
 from podflare_emulator.functions import StubCall as StubCall
-
-_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Stub:
     @property
     def used(self) -> int:
         """Raises EmulatorError once a reset has forgotten it."""
-        return _told(self._number, dict(self._counts()), self.described)
+        return told(self._number, self._counts(), f"the stub {self.described}")
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,11 @@ class CommandStub:
 
         Raises EmulatorError once a reset has forgotten it.
         """
-        return _told(self._number, dict(self._calls()), self.described)
+        return told(self._number, self._calls(), f"the stub {self.described}")
 
     @property
     def used(self) -> int:
         return len(self.calls)
-
-
-def _told(number: int, all_told: dict[int, _Told], described: str) -> _Told:
-    if number not in all_told:
-        raise EmulatorError(f"the stub {described} is gone: the emulator was reset since")
-    return all_told[number]
 
 
 def describe(match: Match, language: str | None) -> str:

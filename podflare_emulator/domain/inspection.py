@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.domain.errors import InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.errors import HostingError
 
@@ -22,13 +22,7 @@ async def inspect(sandbox: Sandbox, question: dict[str, Any]) -> dict[str, Any]:
             "inspect it before or after"
         ) from None
     try:
-        machine = sandbox.machine
-        if machine is None:
-            raise SandboxNotFound
-        if machine.guest.ended:
-            raise GuestFailed(
-                f"sandbox {sandbox.id} cannot be inspected: its interpreter {machine.guest.ended}"
-            )
+        machine = sandbox.working_machine()
         try:
             return await machine.guest.inspect(question)
         except HostingError as error:

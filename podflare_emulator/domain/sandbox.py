@@ -218,14 +218,14 @@ class Sandbox:
         """
         decision = None
         if self._stubs:
-            self._working_machine()  # no stub is used up by an exec that cannot be
+            self.working_machine()  # no stub is used up by an exec that cannot be
             call = AskedExec(code, language, self.id, lambda code: self._run_real(code, language))
             deciding = self._stubs.decide(call)
             # Where no function is asked nothing is waited for, so that nobody who came later has the turn first.
             decision = await (self._while_it_lives(deciding) if self._stubs.ask else deciding)
         await self.turn.acquire()
         try:
-            machine = self._working_machine()
+            machine = self.working_machine()
             entry = self._ledger.exec(self.id, language, code)
             if decision:
                 entry.stub = decision.stub.name
@@ -258,7 +258,7 @@ class Sandbox:
         """For a function of the test's: what comes of the code."""
         await self.turn.acquire()
         try:
-            execution = Execution(self._working_machine(), self.turn.release, None)
+            execution = Execution(self.working_machine(), self.turn.release, None)
         except BaseException:
             self.turn.release()
             raise
@@ -280,7 +280,7 @@ class Sandbox:
         working: asyncio.Future[_Result] = waited_for[0]
         try:
             while not working.done():  # a merge gives it another machine
-                waited_for[1:] = [asyncio.ensure_future(self._working_machine().guest.gone.wait())]
+                waited_for[1:] = [asyncio.ensure_future(self.working_machine().guest.gone.wait())]
                 await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
             return working.result()
         finally:
@@ -292,7 +292,7 @@ class Sandbox:
         if not 1 <= n <= MOST_CHILDREN:
             raise InvalidRequest(f"n: expected 1 to {MOST_CHILDREN}, got {n}")
         async with self.turn:
-            machine = self._working_machine()
+            machine = self.working_machine()
             if not machine.forkable:
                 raise GuestFailed(
                     "a sandbox created with custom ram_mib or rootfs_gb cannot be forked: it skipped the warm pool"
@@ -315,7 +315,8 @@ class Sandbox:
             raise SandboxNotFound
         return self.machine.journal.recent()
 
-    def _working_machine(self) -> Machine:
+    def working_machine(self) -> Machine:
+        """Raises SandboxNotFound, GuestFailed where there is none."""
         if self.machine is None:
             raise SandboxNotFound
         if self.machine.guest.ended:

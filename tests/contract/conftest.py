@@ -9,14 +9,15 @@ server, without what only an emulator can do.
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator.emulator import Emulator
 from podflare_emulator.settings import ForkEngine, Isolation
 
+from ..serving import serving
 from .server import Server
 from .wire import Wire
 
@@ -69,15 +70,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield Server(request.param, os.environ.get(variable), emulated=False)
         return
     isolation, engine = request.param
-    emulator = Emulator(isolation=isolation, fork_engine=engine)
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        if isolation == "portable":  # it needs nothing that a machine could lack
-            raise
-        pytest.skip(str(error))
-    yield Server(emulator.url, None, emulated=True, isolation=emulator.isolation, engine=engine)
-    emulator.stop()
+    with serving(isolation, fork_engine=engine) as emulator:
+        yield Server(emulator.url, None, emulated=True, isolation=emulator.isolation, engine=engine)
 
 
 @pytest.fixture(scope="session")
@@ -126,14 +120,5 @@ def own_emulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Emula
     """`own_emulator(**settings)`: an emulator that serves until the test ends."""
     if request.config.getoption("--podflare-url", default=None):
         pytest.skip("it needs an emulator that the test itself has configured")
-    started: list[Emulator] = []
-
-    def start(**settings: Any) -> Emulator:
-        emulator = Emulator(**settings)
-        emulator.start()
-        started.append(emulator)
-        return emulator
-
-    yield start
-    for emulator in started:
-        emulator.stop()
+    with ExitStack() as started:
+        yield lambda **settings: started.enter_context(serving(**settings))

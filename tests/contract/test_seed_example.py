@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from podflare import Client, Event, ExecResult, Language, Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
-from podflare_emulator.settings import Isolation, Mount, Settings
+from podflare_emulator.emulator import Emulator
+from podflare_emulator.settings import Isolation, Mount
 
 TREE_SEARCH = Path(__file__).parent.parent / "examples" / "tree_search.py"
 CSV = "col_a,col_b\n1,10\n-2,20\n4,60\n"
@@ -19,13 +19,7 @@ def test_the_full_example_runs_unchanged(
 ) -> None:
     pytest.importorskip("pandas")
     (tmp_path / "medium.csv").write_text(CSV)
-    settings = Settings(port=0, isolation=backend, mounts=(Mount(str(tmp_path), "/data"),))
-    try:
-        emulator = own_emulator(settings=settings)
-    except EmulatorError as error:
-        if backend == "portable":
-            raise
-        pytest.skip(str(error))
+    emulator = own_emulator(isolation=backend, mounts=(Mount(str(tmp_path), "/data"),))
     monkeypatch.setenv("PODFLARE_HOST", emulator.url)
     results = runpy.run_path(str(TREE_SEARCH))["results"]
     assert [result.exit_code for result in results] == [0] * 5

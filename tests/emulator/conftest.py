@@ -6,12 +6,15 @@ A module whose tests share a server of their own has a fixture `server`; what st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator.emulator import Emulator
+
+from ..serving import serving
 
 
 @pytest.fixture
@@ -29,13 +32,8 @@ def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def namespace_emulator() -> Iterator[Emulator]:
-    emulator = Emulator(isolation="namespace")
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        pytest.skip(str(error))
-    yield emulator
-    emulator.stop()
+    with serving("namespace") as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -56,28 +54,12 @@ def namespace_sandbox(namespace_emulator: Emulator) -> Iterator[Callable[..., Sa
 @pytest.fixture
 def portable_emulator() -> Iterator[Callable[..., Emulator]]:
     """`portable_emulator(**settings)`: one that serves until the test ends."""
-    started: list[Emulator] = []
-
-    def start(**settings: Any) -> Emulator:
-        emulator = Emulator(isolation="portable", **settings)
-        emulator.start()
-        started.append(emulator)
-        return emulator
-
-    yield start
-    for emulator in started:
-        emulator.stop()
+    with ExitStack() as started:
+        yield lambda **settings: started.enter_context(serving("portable", **settings))
 
 
 @pytest.fixture(scope="session", params=["preload", "portable"])
 def directory_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """One for each backend whose sandboxes are plain directories of the host's."""
-    emulator = Emulator(isolation=request.param)
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        if request.param == "portable":
-            raise
-        pytest.skip(str(error))
-    yield emulator
-    emulator.stop()
+    with serving(request.param) as emulator:
+        yield emulator

@@ -16,6 +16,8 @@ from podflare_emulator.domain import inspection
 from podflare_emulator.emulator import Emulator, EmulatorError
 from podflare_emulator.inspection import Entry, Global
 
+from ..serving import serving
+
 BACKENDS = [
     ("thread", "namespace"),
     ("process", "preload"),
@@ -26,15 +28,8 @@ BACKENDS = [
 @pytest.fixture(scope="module", params=BACKENDS, ids=lambda kind: kind[1])
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     kind, isolation = request.param
-    emulator = Emulator(server=kind, isolation=isolation)
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        if isolation == "portable":
-            raise
-        pytest.skip(str(error))
-    yield emulator
-    emulator.stop()
+    with serving(isolation, server=kind) as emulator:
+        yield emulator
 
 
 def test_a_file_is_read_and_written(emulator: Emulator, sandbox: Sandbox) -> None:

@@ -18,16 +18,13 @@ from podflare_emulator.guest.jail import preload
 from podflare_emulator.hosting import isolation
 from podflare_emulator.hosting.disposable import disposable
 
+from ..serving import serving
+
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    emulator = Emulator(isolation="preload")
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        pytest.skip(str(error))
-    yield emulator
-    emulator.stop()
+    with serving("preload") as emulator:
+        yield emulator
 
 
 @pytest.fixture

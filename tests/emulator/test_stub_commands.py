@@ -12,6 +12,8 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator.emulator import Emulator, EmulatorError
 
+from ..serving import serving
+
 PYTHON = """
 import os, shutil, subprocess
 print(subprocess.run(["aws", "s3", "ls"], capture_output=True, text=True).stdout, end="")
@@ -23,13 +25,8 @@ print(os.system("aws system") >> 8, shutil.which("aws") is not None, flush=True)
 
 @pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    emulator = Emulator(isolation=request.param)
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        pytest.skip(str(error))
-    yield emulator
-    emulator.stop()
+    with serving(request.param) as emulator:
+        yield emulator
 
 
 @pytest.fixture

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator.emulator import Emulator
+
+from ..serving import serving
 
 
 @pytest.fixture(scope="module")
 def namespace_works() -> None:
-    try:
-        with Emulator(isolation="namespace"):
-            pass
-    except EmulatorError as error:
-        pytest.skip(str(error))
+    with serving("namespace"):
+        pass
 
 
 @pytest.mark.parametrize("server", ["thread", "process"])
@@ -97,12 +96,15 @@ def test_with(podflare_sandbox, prepared, reaches):
     assert reaches(prepared)
 
 {marker}
-def test_without(podflare_sandbox, prepared, reaches):
+def test_without(podflare_emulator, podflare_sandbox, prepared, reaches):
     assert not reaches(podflare_sandbox)
     assert not reaches(prepared)
     assert prepared.run_code("print(x)").stdout == "1"
     with Sandbox() as of_the_program:
         assert not reaches(of_the_program)
+    podflare_emulator.reset()
+    with Sandbox() as after_a_reset:
+        assert not reaches(after_a_reset)
 
 test_with_again = test_with
 """

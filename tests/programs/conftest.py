@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator.emulator import Emulator
+
+from ..serving import serving
 
 BACKENDS = ("namespace", "preload", "portable")
 _PROGRAM = re.compile(r"tests/programs/test_programs\.py::test_program\[(\w+)-")
@@ -16,13 +18,8 @@ _PROGRAM = re.compile(r"tests/programs/test_programs\.py::test_program\[(\w+)-")
 
 @pytest.fixture(scope="session", params=BACKENDS)
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    emulator = Emulator(isolation=request.param)
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        pytest.skip(str(error))
-    yield emulator
-    emulator.stop()
+    with serving(request.param) as emulator:
+        yield emulator
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.emulator import Emulator, EmulatorError
-
+from ..serving import serving
 from .command import Command
 
 Start = Callable[..., Command]
@@ -15,13 +14,8 @@ Start = Callable[..., Command]
 @pytest.fixture(scope="session", params=["namespace", "preload", "portable"])
 def isolation(request: pytest.FixtureRequest) -> str:
     backend: str = request.param
-    try:
-        with Emulator(isolation=backend, pool_size=0):
-            return backend
-    except EmulatorError as error:
-        if backend == "portable":  # it needs nothing that a machine could lack
-            raise
-        pytest.skip(str(error))
+    with serving(backend, pool_size=0):
+        return backend
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 )
 
 from podflare import Client, ReplayDiffersWarning, Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+
+from ..serving import serving
 
 _AN_EXAMPLE = 40  # steps
 _NAMES = st.sampled_from("abc")
@@ -188,14 +189,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["namespace", "preload", "portable"])
 def client(request: pytest.FixtureRequest, engine: str) -> Iterator[Client]:
-    try:
-        emulator = Emulator(isolation=request.param, fork_engine=engine)
-        emulator.start()
-    except EmulatorError as error:
-        pytest.skip(str(error))
-    with Client(host=emulator.url) as client:
+    with serving(request.param, fork_engine=engine) as emulator, Client(host=emulator.url) as client:
         yield client
-    emulator.stop()
 
 
 def test_every_sandbox_holds_what_it_must(client: Client, request: pytest.FixtureRequest) -> None:
