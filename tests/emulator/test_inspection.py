@@ -243,7 +243,7 @@ def test_a_sandbox_that_is_not_there_is_named(emulator: Emulator, sandbox: Sandb
 
 def test_one_whose_interpreter_has_ended_says_so(emulator: Emulator, sandbox: Sandbox) -> None:
     sandbox.run_code("import os; os._exit(3)")
-    with pytest.raises(EmulatorError, match="its interpreter ended by itself with exit code 3"):
+    with pytest.raises(EmulatorError, match="the sandbox's interpreter ended by itself with exit code 3"):
         emulator.sandbox(sandbox).globals()
 
 
