@@ -39,6 +39,9 @@ def caller(*passed_over: str) -> FrameType | None:
 def _telling(method: Callable[..., Any], note: Note) -> Callable[..., Any]:
     @functools.wraps(method)
     def telling(self: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = (
+            True  # neither a failing test's traceback nor a warning of the SDK's is to show it
+        )
         result = method(self, *args, **kwargs)
         note(self, result, *args, **kwargs)
         return result

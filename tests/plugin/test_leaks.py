@@ -26,6 +26,28 @@ def leaking(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watched(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        from podflare import Sandbox, ThreadsLeftBehindWarning
+        from podflare_emulator.origins import Origins
+
+        STARTS = "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+
+        def test(podflare_sandbox):
+            podflare_sandbox.run_code(STARTS)
+            with pytest.warns(ThreadsLeftBehindWarning) as caught, Origins().recording(Sandbox):
+                for child in podflare_sandbox.fork(2):
+                    child.close()
+            assert caught[0].filename == __file__
+        """
+    )
+    pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("server", ["thread", "process"])
 def test_by_default_each_is_a_warning_that_points_at_its_making(
     leaking: pytest.Pytester, server: str

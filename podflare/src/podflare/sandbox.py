@@ -1,12 +1,13 @@
 """The sandbox as its user sees it."""
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from podflare import transfer
 from podflare.client import Client
@@ -140,7 +141,7 @@ class Sandbox:
             children = [self._forked(child_id) for child_id in forked.ids]
         try:
             for category, message in _remarks(self._id, forked):
-                warnings.warn(message, category, stacklevel=2)
+                warnings.warn(message, category, stacklevel=_callers_level())
         except ForkWarning:
             # Under `-W error` the caller never sees the children.
             for child in children:
@@ -300,6 +301,21 @@ def _remarks(sandbox_id: str, forked: Forked) -> Iterator[tuple[type[ForkWarning
             f"{forked.replay_differences} printed something else, ended with another exit code, or had been "
             "interrupted: the children may differ from the parent.",
         )
+
+
+def _callers_level() -> int:
+    """For `warnings.warn`: the level of the line that has called this package.
+
+    Wrappers of the class's methods are passed over if they hide from pytest's tracebacks, as test tools do.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and (_is_ours(frame) or "__tracebackhide__" in frame.f_locals):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
 
 
 class _SharedClient:
