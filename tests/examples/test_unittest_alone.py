@@ -2,7 +2,7 @@ import unittest
 from contextlib import ExitStack
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 emulator = Emulator()
 
