@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
 
 from . import guest
-from .jail import namespace
+from .jail import kernel, namespace
 from .protocol import Connection, Message
 from .reaper import Reaper
+from .repl import Repl
+
+
+def prepare(template: Message) -> None:
+    """In a zygote, before it has any family."""
+    kernel.bound_capabilities()
 
 
 def spawn(
     connection: Connection,
     template: Message,
-    names: dict[str, object],
+    repl: Repl,
     ticket: Message,
     descriptors: list[int],
 ) -> None:
-    """In a zygote: starts a guest in a family of its own. `names` are what its REPL has from the beginning."""
+    """In a zygote: starts a guest with this REPL in a family of its own."""
     control, out, err, channel, *entrance = descriptors
 
     def run_guest() -> None:
         os.close(channel)
-        guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), names)
+        guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), repl)
 
     def run_init() -> None:
         connection.close()
@@ -52,7 +57,6 @@ def run(
             run_guest()
         finally:
             os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what it has no handler for does not reach process 1
     if ram_mib is not None:
         _watch_memory(ram_mib, os.dup(complaints))
     for number in guests:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from . import bash, environment, fork, inspection, limits, seeding
+from . import bash, fork, inspection, limits, seeding
 from .commands import Commands
 from .hidden import hide
 from .jail import kernel
@@ -65,18 +62,16 @@ def run(
     ticket: Message,
     entrance: Sequence[int],
     descriptors: tuple[int, int, int],
-    names: dict[str, object],
+    repl: Repl,
 ) -> None:
     """Becomes a guest. `descriptors` are the control socket and the pipes for output and errors. Does not return."""
     control, out, err = descriptors
     connection = Connection(socket.socket(fileno=hide(control)))
     try:
         os.setsid()
-        _reset_signals()
         jail.enter(ticket["tree"], entrance)
         limits.impose(ticket)
-        guest = Guest(jail, connection, hide(out), hide(err), ticket["baseline"])
-        guest.repl.globals.update(names)
+        guest = Guest(jail, connection, hide(out), hide(err), ticket["baseline"], repl)
         guest.announce()
     except Exception as error:
         connection.send({"failed": f"{type(error).__name__}: {error}"})
@@ -92,17 +87,17 @@ def run(
 class Guest:
     """The state of this process that is not the user's."""
 
-    def __init__(self, jail: Jail, connection: Connection, out: int, err: int, baseline: int) -> None:
+    def __init__(
+        self, jail: Jail, connection: Connection, out: int, err: int, baseline: int, repl: Repl
+    ) -> None:
         self.jail = jail
         self.connection = connection
         self.out, self.err = out, err
         self.baseline = baseline  # before this time (ns) nothing in the tree is the user's
         self.pid = os.getpid()
-        self.repl = Repl()
+        self.repl = repl
         self.commands = Commands()
         self.take_descriptors()
-        os.environ.clear()
-        os.environ.update(environment.of_sandbox(""))
         self._open_files = limits.OpenFiles()
 
     @property
@@ -179,10 +174,3 @@ class Guest:
                 os.fstat(number)
             except OSError:
                 os.dup2(source, number, inheritable=True)
-
-
-def _reset_signals() -> None:
-    with contextlib.suppress(ValueError):
-        signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    sys.argv = [""]

@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from .jail import kernel
+
 _CLONE_PARENT = 0x00008000
 _CLONE_CHILD_CLEARTID = 0x00200000
 _CLONE_CHILD_SETTID = 0x01000000
@@ -27,15 +29,16 @@ _PR_GET_TID_ADDRESS = 40
 _NOT_MISSED = ("jemalloc_bg_thd",)
 
 
-def fork_siblings(count: int) -> int | None:
+def fork_siblings(count: int, namespaces: int = 0) -> int | None:
     """Makes `count` of them. The number of the child in a child, from 0; None here.
 
-    Like `os.fork`, handlers and all. Raises OSError when one cannot be made; those before it are there.
+    Like `os.fork`, handlers and all. Each begins in new `namespaces` (CLONE_NEWPID and the like). Raises OSError when
+    one cannot be made; those before it are there.
     """
     where = _tid_address() if threads() == 1 else None
     if where is not None:
-        return _clone(count, where)
-    return next((number for number in range(count) if _fork_twice()), None)
+        return _clone(count, _FLAGS | namespaces, where)
+    return next((number for number in range(count) if _fork_twice(namespaces)), None)
 
 
 def threads() -> int:
@@ -85,13 +88,13 @@ def _system_call() -> tuple[Callable[..., int], int, bool]:
     return system_call, _CLONE[machine], machine == "x86_64"
 
 
-def _clone(count: int, tid: ctypes.c_void_p) -> int | None:
+def _clone(count: int, flags: int, tid: ctypes.c_void_p) -> int | None:
     """What `os.fork` does, but for the C library's own locks: with one thread, nobody else can hold them.
 
     Little happens between two clones: after each, every page that is written to has to be copied once more.
     """
     clone, number, tid_before_tls = _system_call()
-    arguments = number, ctypes.c_ulong(_FLAGS), None, None, *((tid, None) if tid_before_tls else (None, tid))
+    arguments = number, ctypes.c_ulong(flags), None, None, *((tid, None) if tid_before_tls else (None, tid))
     ctypes.pythonapi.PyOS_BeforeFork()
     pid = 0
     for child in range(count):
@@ -108,7 +111,7 @@ def _clone(count: int, tid: ctypes.c_void_p) -> int | None:
     return None
 
 
-def _fork_twice() -> bool:
+def _fork_twice(namespaces: int) -> bool:
     """Whether this is the child."""
     with warnings.catch_warnings():
         # CPython's own, about threads: the answer to the fork tells the user.
@@ -116,6 +119,8 @@ def _fork_twice() -> bool:
         middle = os.fork()
         if middle == 0:
             try:
+                if namespaces:
+                    kernel.unshare(namespaces)
                 if os.fork() == 0:
                     return True
             except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from . import guest
 from .jail import directory, preload
 from .protocol import Connection, Message
+from .repl import Repl
 
 _JAILS: dict[str, Callable[[str, Sequence[str]], guest.Jail]] = {
     "preload": preload.PreloadJail,
@@ -15,20 +16,26 @@ _JAILS: dict[str, Callable[[str, Sequence[str]], guest.Jail]] = {
 }
 
 
+def prepare(template: Message) -> None:
+    """In a zygote, before it has any guest."""
+    if template["isolation"] == "preload":
+        preload.check_variables()
+
+
 def spawn(
     connection: Connection,
     template: Message,
-    names: dict[str, object],
+    repl: Repl,
     ticket: Message,
     descriptors: list[int],
 ) -> None:
-    """In a zygote. `names` are what the guest's REPL has from the beginning."""
+    """In a zygote: starts a guest with this REPL."""
     control, out, err = descriptors
     middle = os.fork()
     if middle == 0:
         if os.fork() == 0:
             connection.close()
             jail = _JAILS[template["isolation"]](template["state"], template["shared"])
-            guest.run(jail, ticket, (), (control, out, err), names)
+            guest.run(jail, ticket, (), (control, out, err), repl)
         os._exit(0)
     os.waitpid(middle, 0)

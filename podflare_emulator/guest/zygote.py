@@ -6,8 +6,11 @@ import gc
 import importlib
 import os
 import socket
+import sys
 
+from . import environment
 from .protocol import Connection
+from .repl import Repl
 
 
 def main(descriptor: int) -> None:
@@ -18,9 +21,9 @@ def main(descriptor: int) -> None:
     template = arrived[0]
     # Only what is used: whatever a zygote has loaded, every fork of every guest has to copy.
     if template["isolation"] == "namespace":
-        from .family import spawn
+        from .family import prepare, spawn
     else:
-        from .single import spawn
+        from .single import prepare, spawn
     try:
         names: dict[str, object] = {
             alias: importlib.import_module(name) for alias, name in template["preload"].items()
@@ -28,11 +31,35 @@ def main(descriptor: int) -> None:
     except ImportError as error:
         connection.send({"failed": str(error)})
         return
+    prepare(template)
+    repl = _repl()
+    repl.globals.update(names)
+    os.environ.clear()
+    os.environ.update(environment.of_sandbox(""))
+    sys.argv = [""]
     gc.collect()
     gc.freeze()  # a collection in a guest must not touch, and so copy, what all guests share
     connection.send({"ready": True})
     while (arrived := connection.receive()) is not None:
         message, descriptors = arrived
-        spawn(connection, template, names, message, descriptors)
+        spawn(connection, template, repl, message, descriptors)
         for number in descriptors:
+            os.close(number)
+
+
+def _repl() -> Repl:
+    """The one of all guests: what is made before they are forked is in memory once.
+
+    Its streams remember what their descriptors led to, so they are opened on pipes, as guests have them.
+    """
+    kept = [os.dup(number) for number in (1, 2)]
+    pipe = os.pipe()
+    try:
+        for number in (1, 2):
+            os.dup2(pipe[1], number)
+        return Repl()
+    finally:
+        for number, place in zip(kept, (1, 2), strict=True):
+            os.dup2(number, place)
+        for number in (*kept, *pipe):
             os.close(number)

@@ -36,6 +36,10 @@ _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _MOUNT_ATTR_RDONLY = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
+for _name in ("fflush", "mount", "prctl", "setns", "syscall"):
+    getattr(
+        libc, _name, None
+    )  # found once, before any guest is forked: each would find it in memory of its own
 
 
 def _checked(result: int, call: str) -> int:
@@ -120,12 +124,16 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
     _checked(libc.syscall(_CAPSET, header, struct.pack("IIIIII", *words)), "capset")
 
 
-def lock_down() -> None:
-    """Leaves CAP_KEPT for good, here and in all that starts from here; CAP_MOVE stays permitted, not effective."""
+def bound_capabilities() -> None:
+    """No program started from here on, or from what starts from here, will have others than CAP_KEPT."""
     for number in range(_LAST_CAP + 1):
         if not CAP_KEPT >> number & 1:
             libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # EINVAL: a number this kernel does not have
     _checked(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NOROOT_LOCKED, 0, 0, 0), "prctl securebits")
+
+
+def lock_down() -> None:
+    """After `bound_capabilities`: leaves CAP_KEPT for good, here too; CAP_MOVE stays permitted, not effective."""
     set_capabilities(CAP_KEPT, CAP_KEPT | CAP_MOVE, CAP_KEPT)
     for number in range(_LAST_CAP + 1):
         if CAP_KEPT >> number & 1:

@@ -6,13 +6,13 @@ damage to the machine. It needs no privilege and cannot be undone. Linux 5.13 an
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
+import functools
 import os
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 # The same numbers on every architecture that Landlock runs on: they are newer than the unified table.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -68,11 +68,14 @@ def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> in
     rights = sum(added for since, added in _RIGHTS_BY_ABI.items() if since <= version)
     scopes = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if scope_signals and version >= _SCOPES_SINCE else 0
     libc = _libc()
-    with _ruleset(libc, rights, scopes) as ruleset:
+    ruleset = _ruleset(rights, scopes)
+    try:
         for path in allowed:
             _allow(libc, ruleset, path, rights)
         _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl(NO_NEW_PRIVS)")
         _check(libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
+    finally:
+        os.close(ruleset)
     return version
 
 
@@ -83,24 +86,20 @@ def scope_abstract_sockets() -> None:
     """
     if abi() < _SCOPES_SINCE:
         return
-    libc = _libc()
-    with _ruleset(libc, 0, _SCOPE_ABSTRACT_UNIX_SOCKET) as ruleset:
-        _check(libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
+    ruleset = _ruleset(0, _SCOPE_ABSTRACT_UNIX_SOCKET)
+    try:
+        _check(_libc().syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
+    finally:
+        os.close(ruleset)
 
 
-@contextlib.contextmanager
-def _ruleset(libc: ctypes.CDLL, rights: int, scopes: int) -> Iterator[int]:
+def _ruleset(rights: int, scopes: int) -> int:
+    """A descriptor of a new one."""
     network = 0
     # An older kernel knows a shorter struct, and takes a longer one only if the rest is zero.
     attributes = struct.pack("=QQQ", rights, network, scopes) if scopes else struct.pack("=Q", rights)
-    ruleset = _check(
-        libc.syscall(_CREATE_RULESET, attributes, _size(len(attributes)), ctypes.c_uint32(0)),
-        "landlock_create_ruleset",
-    )
-    try:
-        yield ruleset
-    finally:
-        os.close(ruleset)
+    created = _libc().syscall(_CREATE_RULESET, attributes, _size(len(attributes)), ctypes.c_uint32(0))
+    return _check(created, "landlock_create_ruleset")
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
@@ -120,6 +119,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
         os.close(descriptor)
 
 
+@functools.cache
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long

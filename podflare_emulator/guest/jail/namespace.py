@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from .. import environment
 from ..hidden import hide
 from ..protocol import Message
+from ..sibling import fork_siblings
 from . import kernel, landlock
 from .layout import MOUNTS, PROC_FLAGS
 
@@ -29,17 +30,17 @@ def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
 
     Without `egress` in a network namespace too, whose one interface is loopback: what is started in it stays in it.
     """
-    middle = os.fork()
-    if middle == 0:
-        kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET))
+    namespaces = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET)
+    if fork_siblings(1, namespaces) is None:
+        return
+    try:
         if not egress:
             kernel.raise_loopback()
         landlock.scope_abstract_sockets()
-        if os.fork() == 0:
-            kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
-            run_init()
-        os._exit(0)
-    os.waitpid(middle, 0)
+        kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
+        run_init()
+    finally:
+        os._exit(1)
 
 
 class NamespaceJail:

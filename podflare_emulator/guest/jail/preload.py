@@ -146,6 +146,12 @@ def _own_etc() -> dict[str, str]:
     }
 
 
+def check_variables() -> None:
+    """Zygote: raises OSError where fakechroot's variables are in `os.environ`, in which user code would see them."""
+    if os.fsencode(_BASE) in os.environ._data:  # type: ignore[attr-defined]
+        raise OSError("the sandbox's site-packages were not processed: fakechroot's variables are in sight")
+
+
 class PreloadJail:
     """The directory that is this process's root for every call that goes through the C library."""
 
@@ -161,10 +167,6 @@ class PreloadJail:
         self.resolve = self._place.resolve
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
-        if os.fsencode(_BASE) in os.environ._data:  # type: ignore[attr-defined]
-            raise OSError(
-                "the sandbox's site-packages were not processed: fakechroot's variables are in sight"
-            )
         os.unsetenv(_BASE)
         plain.confine(self._state)  # what it allows are the host's paths
         self._move(tree)
