@@ -1,5 +1,6 @@
 """The HTTP side: one method per call of the API, the settings of the connection, and the errors."""
 
+import functools
 import json
 import os
 import ssl
@@ -57,8 +58,7 @@ class Client:
             # One connection per running exec, however many there are. Idle ones go before the 5 seconds after
             # which uvicorn, and others, close them: a request sent at that moment would be lost.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0),
-            # Loading the certificates takes longer than creating a sandbox does, and http needs none.
-            verify=True if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=True if url.scheme == "https" else _no_certificates(),
             # A proxy of the environment cannot reach the loopback interface of this machine.
             trust_env=url.host not in _LOOPBACK,
         )
@@ -156,6 +156,12 @@ class Client:
                 response.close()
         except httpx.RequestError as error:
             raise connection_error(error, request) from None
+
+
+@functools.cache
+def _no_certificates() -> ssl.SSLContext:
+    """For http, which needs none: loading them takes longer than creating a sandbox does, even making this does."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _setting(explicit: str | None, *names: str) -> str | None:
