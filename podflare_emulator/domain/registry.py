@@ -128,9 +128,12 @@ class SandboxRegistry:
     async def _seed(self, guest: Guest, files: list[File]) -> None:
         try:
             await guest.write(files)
-        except HostingError as error:
+        except BaseException as error:
             await guest.end()
-            raise GuestFailed(f"the test's files could not be written into the sandbox: {error}") from error
+            if isinstance(error, HostingError):
+                reason = f"the test's files could not be written into the sandbox: {error}"
+                raise GuestFailed(reason) from error
+            raise
 
     def arrange_egress(self, allowed: bool) -> None:
         """Whether sandboxes created from now on may have it; raises InvalidRequest as a create does."""

@@ -11,6 +11,7 @@ import textwrap
 import traceback
 import types
 from importlib import invalidate_caches
+from importlib.machinery import PathFinder
 
 _SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
 
@@ -133,6 +134,9 @@ def _forget_directories() -> None:
             del sys.path_importer_cache[place]
         elif hasattr(finder, "invalidate_caches"):
             finder.invalidate_caches()
+    for own in sys.meta_path:
+        if own is not PathFinder and hasattr(own, "invalidate_caches"):
+            own.invalidate_caches()
 
 
 def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:

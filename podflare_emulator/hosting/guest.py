@@ -184,7 +184,7 @@ class Guest:
             tickets = [jail.ticket for jail in jails]
             asking = asyncio.ensure_future(self._ask({"op": "fork", "children": tickets}, descriptors))
             await _all([asking, *(child.arrive() for child in children)])
-        except HostingError:
+        except BaseException:
             await _end_all(children, unused)
             raise
         answer, _ = asking.result()
@@ -218,7 +218,7 @@ class Guest:
             described = [{"path": file.path, "mode": file.mode} for file in files[batch]]
             try:
                 await self._ask({"op": "write", "files": described}, held[batch])
-            except HostingError:
+            except BaseException:
                 for number in held[start + _FILES_A_MESSAGE :]:
                     os.close(number)
                 raise

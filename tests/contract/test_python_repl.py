@@ -220,3 +220,24 @@ def test_code_that_forks_answers_once(sandbox: Sandbox) -> None:
     )
     assert sorted(result.stdout.split()) == ["False", "True"]
     assert printed(sandbox, "print('once')") == "once"
+
+
+def test_a_module_that_bash_has_written_can_be_imported(sandbox: Sandbox) -> None:
+    printed(sandbox, "import os, sys; sys.path.insert(0, '/root'); os.listdir('/root')")
+    with pytest.raises(AssertionError, match="ModuleNotFoundError"):
+        printed(sandbox, "import written_later")
+    sandbox.run_code("echo value = 7 > /root/written_later.py", language="bash")
+    assert printed(sandbox, "import written_later; print(written_later.value)") == "7"
+
+
+def test_an_import_finder_of_the_user_s_is_told_too(sandbox: Sandbox) -> None:
+    printed(
+        sandbox,
+        "import sys\n"
+        "class Finder:\n"
+        "    told = 0\n"
+        "    def find_spec(self, *names): return None\n"
+        "    def invalidate_caches(self): Finder.told += 1\n"
+        "sys.meta_path.append(Finder())\n",
+    )
+    assert printed(sandbox, "print(Finder.told > 0)") == "True"
