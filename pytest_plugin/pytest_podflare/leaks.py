@@ -36,5 +36,5 @@ def report(
 
 def _made(origin: Origin | None) -> str:
     if origin is None:
-        return "made by a program of its own or without the SDK"
+        return "made by a program of its own, without the SDK, or by a call whose answer was lost"
     return f"made at {os.path.relpath(origin.file)}:{origin.line}"
