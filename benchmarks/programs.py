@@ -42,15 +42,24 @@ def test_directory(**files: str) -> Iterator[Path]:
 
 def run_pytest(directory: Path, options: Sequence[str]) -> None:
     """Raises RuntimeError, with the end of its output, when a test fails."""
-    # Other plugins that happen to be installed cost time of their own.
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
         cwd=directory,
-        env=environment,
+        # Other plugins that happen to be installed cost time of their own.
+        env={**_environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
     if finished.returncode != 0:
         raise RuntimeError(f"pytest ended with {finished.returncode}: {finished.stdout[-500:]}")
+
+
+def run_python(code: str) -> str:
+    """What it prints."""
+    return subprocess.check_output([sys.executable, "-c", code], env=_environment(), text=True)
+
+
+def _environment() -> dict[str, str]:
+    """Bytecode may be kept, as it is on a user's machine."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from bench import Bench, case
 from measure import Stopwatch
 from podflare import Sandbox
-from programs import PLUGIN, run_pytest, started, test_directory
+from programs import PLUGIN, run_pytest, run_python, started, test_directory
 
 _EMPTY_TEST = "def test_nothing():\n    pass\n"
+_EMPTY_PLUGIN = ("-p", "empty_plugin")
+_IMPORT = """
+import pytest, time
+started = time.perf_counter_ns()
+import pytest_podflare.plugin
+print((time.perf_counter_ns() - started) / 1e6)
+"""
 
 # pytest's own machinery begins and ends inside the two looks at the clock, as it does for a test that asks for it.
 _FIRST_FIXTURE = """
@@ -39,20 +47,28 @@ def emulator_start(bench: Bench) -> None:
 
 
 @case(on_server=False)
+def plugin_import(bench: Bench) -> None:
+    imports = [float(run_python(_IMPORT)) for _ in range(40 if bench.full else 5)]
+    bench.record("import of the plugin, pytest being there", "ms", imports)
+
+
+@case(on_server=False)
 def plugin_unused(bench: Bench) -> None:
-    """A whole run of pytest on one empty test, without and with the plugin by turns."""
+    """Whole runs of pytest on one empty test, with the plugin and, by turns, with an empty one.
+
+    What pytest does to find a plugin by its name takes as long as there are packages installed, and is no plugin's.
+    """
     watch = Stopwatch()
-    without: list[float] = []
-    added: list[float] = []
-    with test_directory(test_empty=_EMPTY_TEST) as directory:
-        for stopwatch in bench.repeat("pytest with the plugin unused", most=40):
-            with watch:
-                run_pytest(directory, ())
-            without.append(watch.milliseconds)
-            with stopwatch:
-                run_pytest(directory, PLUGIN)
-            added.append(stopwatch.milliseconds - watch.milliseconds)
-    bench.record("pytest without the plugin", "ms", without)
+    times: dict[Sequence[str], list[float]] = {_EMPTY_PLUGIN: [], PLUGIN: []}
+    with test_directory(test_empty=_EMPTY_TEST, empty_plugin="") as directory:
+        for number in range(40 if bench.full else 5):
+            for plugin in [*times][:: -1 if number % 2 else 1]:
+                with watch:
+                    run_pytest(directory, plugin)
+                times[plugin].append(watch.milliseconds)
+    added = [ours - empty for empty, ours in zip(*times.values(), strict=True)]
+    bench.record("pytest with an empty plugin", "ms", times[_EMPTY_PLUGIN])
+    bench.record("pytest with the plugin unused", "ms", times[PLUGIN])
     bench.record("pytest: added by the plugin unused", "ms", added)
 
 
