@@ -7,36 +7,33 @@ import socket
 from collections.abc import Callable, Sequence
 
 from . import guest
-from .jail import kernel, namespace
+from .jail import kernel, landlock, namespace
 from .protocol import Connection, Message
 from .reaper import Reaper
 from .repl import Repl
 
 
-def prepare(template: Message) -> None:
-    """In a zygote, before it has any family."""
-    kernel.bound_capabilities()
+class Families:
+    """In a zygote: starts guests, each in a family of its own."""
 
+    def __init__(self) -> None:
+        kernel.bound_capabilities()
+        self._scope = landlock.abstract_socket_scope()
 
-def spawn(
-    connection: Connection,
-    template: Message,
-    repl: Repl,
-    ticket: Message,
-    descriptors: list[int],
-) -> None:
-    """In a zygote: starts a guest with this REPL in a family of its own."""
-    control, out, err, channel, *entrance = descriptors
+    def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
+        control, out, err, channel, *entrance = descriptors
 
-    def run_guest() -> None:
-        os.close(channel)
-        guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), repl)
+        def run_guest() -> None:
+            os.close(channel)
+            guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), repl)
 
-    def run_init() -> None:
-        connection.close()
-        run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
+        def run_init() -> None:
+            connection.close()
+            if self._scope is not None:
+                landlock.enter(self._scope)
+            run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
 
-    namespace.start_family(run_init, egress=ticket["egress"])
+        namespace.start_family(run_init, egress=ticket["egress"])
 
 
 def run(

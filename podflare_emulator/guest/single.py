@@ -16,26 +16,22 @@ _JAILS: dict[str, Callable[[str, Sequence[str]], guest.Jail]] = {
 }
 
 
-def prepare(template: Message) -> None:
-    """In a zygote, before it has any guest."""
-    if template["isolation"] == "preload":
-        preload.check_variables()
+class Singles:
+    """In a zygote: starts them."""
 
+    def __init__(self, template: Message) -> None:
+        self._template = template
+        if template["isolation"] == "preload":
+            preload.check_variables()
 
-def spawn(
-    connection: Connection,
-    template: Message,
-    repl: Repl,
-    ticket: Message,
-    descriptors: list[int],
-) -> None:
-    """In a zygote: starts a guest with this REPL."""
-    control, out, err = descriptors
-    middle = os.fork()
-    if middle == 0:
-        if os.fork() == 0:
-            connection.close()
-            jail = _JAILS[template["isolation"]](template["state"], template["shared"])
-            guest.run(jail, ticket, (), (control, out, err), repl)
-        os._exit(0)
-    os.waitpid(middle, 0)
+    def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
+        control, out, err = descriptors
+        middle = os.fork()
+        if middle == 0:
+            if os.fork() == 0:
+                connection.close()
+                template = self._template
+                jail = _JAILS[template["isolation"]](template["state"], template["shared"])
+                guest.run(jail, ticket, (), (control, out, err), repl)
+            os._exit(0)
+        os.waitpid(middle, 0)

@@ -7,10 +7,18 @@ import importlib
 import os
 import socket
 import sys
+from typing import Protocol
 
 from . import environment
-from .protocol import Connection
+from .protocol import Connection, Message
 from .repl import Repl
+
+
+class Starter(Protocol):
+    """What starting a guest takes; one class with an init a family, one without."""
+
+    def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
+        """A guest with this REPL. `connection` is the zygote's own, `descriptors` what came with the ticket."""
 
 
 def main(descriptor: int) -> None:
@@ -19,19 +27,12 @@ def main(descriptor: int) -> None:
     if arrived is None:
         return
     template = arrived[0]
-    # Only what is used: whatever a zygote has loaded, every fork of every guest has to copy.
-    if template["isolation"] == "namespace":
-        from .family import prepare, spawn
-    else:
-        from .single import prepare, spawn
     try:
-        names: dict[str, object] = {
-            alias: importlib.import_module(name) for alias, name in template["preload"].items()
-        }
-    except ImportError as error:
+        starter = _starter(template)
+        names = {alias: importlib.import_module(name) for alias, name in template["preload"].items()}
+    except (ImportError, OSError) as error:
         connection.send({"failed": str(error)})
         return
-    prepare(template)
     repl = _repl()
     repl.globals.update(names)
     os.environ.clear()
@@ -42,9 +43,20 @@ def main(descriptor: int) -> None:
     connection.send({"ready": True})
     while (arrived := connection.receive()) is not None:
         message, descriptors = arrived
-        spawn(connection, template, repl, message, descriptors)
+        starter.start(connection, repl, message, descriptors)
         for number in descriptors:
             os.close(number)
+
+
+def _starter(template: Message) -> Starter:
+    """Only what is used is loaded: whatever a zygote has, every fork of every guest has to copy."""
+    if template["isolation"] == "namespace":
+        from .family import Families
+
+        return Families()
+    from .single import Singles
+
+    return Singles(template)
 
 
 def _repl() -> Repl:

@@ -69,24 +69,26 @@ def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> in
     scopes = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if scope_signals and version >= _SCOPES_SINCE else 0
     libc = _libc()
     ruleset = _ruleset(rights, scopes)
-    try:
-        for path in allowed:
-            _allow(libc, ruleset, path, rights)
-        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl(NO_NEW_PRIVS)")
-        _check(libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
-    finally:
-        os.close(ruleset)
+    for path in allowed:
+        _allow(libc, ruleset, path, rights)
+    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl(NO_NEW_PRIVS)")
+    enter(ruleset)
     return version
 
 
-def scope_abstract_sockets() -> None:
-    """From now on this thread and all it starts reach no abstract Unix sockets but their own, where the kernel can.
+def abstract_socket_scope() -> int | None:
+    """A descriptor of what `enter` takes, so that abstract Unix sockets are within reach only where they were made.
+
+    None where the kernel cannot do that.
+    """
+    return None if abi() < _SCOPES_SINCE else _ruleset(0, _SCOPE_ABSTRACT_UNIX_SOCKET)
+
+
+def enter(ruleset: int) -> None:
+    """From now on it holds for this thread and all it starts; closes the descriptor.
 
     It takes CAP_SYS_ADMIN in the process's user namespace, and leaves setuid programs their privilege.
     """
-    if abi() < _SCOPES_SINCE:
-        return
-    ruleset = _ruleset(0, _SCOPE_ABSTRACT_UNIX_SOCKET)
     try:
         _check(_libc().syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
     finally:

@@ -14,7 +14,7 @@ from .. import environment
 from ..hidden import hide
 from ..protocol import Message
 from ..sibling import fork_siblings
-from . import kernel, landlock
+from . import kernel
 from .layout import MOUNTS, PROC_FLAGS
 
 
@@ -36,7 +36,6 @@ def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
     try:
         if not egress:
             kernel.raise_loopback()
-        landlock.scope_abstract_sockets()
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         run_init()
     finally:
