@@ -12,7 +12,9 @@ from .jail import curated, plain
 from .protocol import Connection, Message
 from .reaper import Reaper
 
-_SETTLING = 10_000_000  # ns: a file written in the same tick of the file system's clock looks untouched
+_SETTLING = (
+    11_000_000  # ns: the file system's clock may be 10 ms behind, and a file written then looks untouched
+)
 
 
 class Keeper:
@@ -21,7 +23,6 @@ class Keeper:
     def __init__(self, connection: Connection, keep: curated.Keep | plain.Keep) -> None:
         self._connection = connection
         self._keep = keep
-        self._jails = os.open(f"{keep.state}/jails", os.O_RDONLY | os.O_DIRECTORY)
 
     def serve(self) -> None:
         reaper = Reaper(self._connection, self._keep.belongs)
@@ -75,13 +76,12 @@ class Keeper:
 
     def _remove(self, name: str) -> None:
         """In a process of its own, unless there is little: a large tree must not keep the next jail waiting."""
-        if self._keep.is_small(name):
-            with contextlib.suppress(OSError):  # it goes with the state directory, and the keeper must go on
-                removal.remove(self._jails, name)
-            return
+        with contextlib.suppress(OSError):  # what cannot be removed goes with the state directory
+            if self._keep.take_back(name):
+                return
         if os.fork():
             return
         try:
-            removal.remove(self._jails, name)
+            removal.remove(self._keep.jails, name)
         finally:
             os._exit(0)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from . import guest
-from .jail import directory, preload
+from .jail import directory, portable, preload
 from .protocol import Connection, Message
 from .repl import Repl
 
@@ -23,6 +23,8 @@ class Singles:
         self._template = template
         if template["isolation"] == "preload":
             preload.check_variables()
+        else:
+            portable.install()
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
         control, out, err = descriptors

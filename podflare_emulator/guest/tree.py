@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import posix
 import stat
-import sys
 import time
 from collections.abc import Callable, Collection
 
@@ -20,18 +19,13 @@ from .contents import attempt_chown, copy_contents, copy_metadata, printable
 from .cursor import VANISHED, Cursor
 from .removal import remove
 
-# CLOCK_REALTIME_COARSE, which Python has no name for.
-_COARSE_CLOCK = 5
-
 
 def now() -> int:
-    """The time that file systems stamp with, in ns: on Linux the kernel's coarse clock, up to 10 ms behind.
+    """This moment, in ns, as `untouched_since`: all that was done before has an earlier stamp.
 
-    As `untouched_since` it stands for all that was done before; a change in the same tick is not told from that,
-    so nobody may change the tree within 10 ms.
+    File systems stamp with a clock that is up to 10 ms behind, and with this one where they need to tell two changes
+    apart (Linux 6.13). So nobody may change the tree within these 10 ms: that would look like a change before.
     """
-    if sys.platform == "linux":
-        return time.clock_gettime_ns(_COARSE_CLOCK)
     return time.time_ns()
 
 

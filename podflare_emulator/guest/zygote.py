@@ -28,8 +28,8 @@ def main(descriptor: int) -> None:
         return
     template = arrived[0]
     try:
-        starter = _starter(template)
         names = {alias: importlib.import_module(name) for alias, name in template["preload"].items()}
+        starter = _starter(template)
     except (ImportError, OSError) as error:
         connection.send({"failed": str(error)})
         return

@@ -45,6 +45,22 @@ def test_a_daemon_that_has_emptied_its_environment_ends_with_its_sandbox_if_it_s
         daemon.kill()
 
 
+def test_a_daemon_that_is_a_fork_ends_with_its_sandbox_wherever_it_is(directory_emulator: Emulator) -> None:
+    with Sandbox(host=directory_emulator.url) as sandbox:
+        started = sandbox.run_code(
+            "import os, time\n"
+            "reader, writer = os.pipe()\n"
+            "if os.fork() == 0:\n"
+            "    os.setsid(); os.chdir('/usr')\n"
+            "    if os.fork(): os._exit(0)\n"
+            "    os.write(writer, str(os.getpid()).encode())\n"
+            "    time.sleep(1000)\n"
+            "print(os.read(reader, 100).decode())\n"
+        )
+        daemon = psutil.Process(int(started.stdout))
+    assert not daemon.is_running() or daemon.status() == psutil.STATUS_ZOMBIE
+
+
 @pytest.fixture(scope="module")
 def portable(directory_emulator: Emulator) -> Emulator:
     if directory_emulator.isolation != "portable":

@@ -18,6 +18,8 @@ import pytest
 
 from podflare_emulator.guest import removal, tree
 
+from .settling import settled
+
 ROOT = os.geteuid() == 0
 
 
@@ -88,16 +90,6 @@ def described(root: Path) -> dict[bytes, tuple[object, ...]]:
     return {
         name: (*rest, same) for same in names.values() for name, rest in found.items() if name in same
     } | {name: rest for name, rest in found.items() if stat.S_ISDIR(int(str(rest[0]), 8))}
-
-
-def settled(*roots: Path) -> int:
-    """A time that nothing in the trees has changed since, and that every later change comes after."""
-    since = max(os.lstat(path).st_ctime_ns for root in roots for path in [root, *root.rglob("*")])
-    probe = roots[0].parent / "probe"
-    probe.touch()
-    while probe.stat().st_ctime_ns <= since:
-        os.utime(probe)
-    return since
 
 
 def test_copies_everything_that_can_be_seen(source: Path, target: Path) -> None:
@@ -313,7 +305,7 @@ def test_every_change_after_the_baseline_is_seen(source: Path, target: Path) -> 
     (source / "file").write_text("before")
     synchronize(source, target)
     for number in range(50):
-        since = tree.now() - 1  # in the same tick as the change that follows
+        since = tree.now() - 10_000_000  # the change that follows may be stamped with a time that far behind
         (source / "file").write_text(f"after {number}")
 
         synchronize(source, target, untouched_since=since)
@@ -570,6 +562,7 @@ def test_only_what_has_an_entry_among_the_changes_is_looked_at(
         (source / name).mkdir(parents=True)
         (source / name / "file").write_text("before")
     assert synchronize(source, target) == []
+    since = tree.now() - 10_000_000
     changes = tmp_path / "changes"
     (changes / "changed/deep").mkdir(parents=True)
     for entry in ("changed/deep/file", "changed/deep/new", "emptied"):  # of whatever kind
@@ -578,7 +571,7 @@ def test_only_what_has_an_entry_among_the_changes_is_looked_at(
         (source / name / "file").write_text("after")
     (source / "changed/deep/new").write_text("new")
     (source / "emptied/file").unlink()
-    assert synchronize(source, target, untouched_since=tree.now(), changes=changes) == []
+    assert synchronize(source, target, untouched_since=since, changes=changes) == []
     assert (target / "kept/deep/file").read_text() == "before"
     assert [(target / "changed/deep" / name).read_text() for name in ("file", "new")] == ["after", "new"]
     assert list((target / "emptied").iterdir()) == []

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 
-from .. import base, environment, tree
+from .. import base, environment, removal, tree
 from ..order import Order
 from ..protocol import Message
 from . import kernel
@@ -45,6 +45,7 @@ class Keep:
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
+        self.jails = os.open(f"{self.state}/jails", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._baseline = tree.now()
 
     def _build_root(self) -> None:
@@ -137,12 +138,13 @@ class Keep:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
         return entrance, baseline
 
-    def is_small(self, name: str) -> bool:
-        """Whether the jail's directory takes no longer to remove than a process to start."""
-        try:
-            return not os.listdir(f"{self.state}/jails/{name}/upper")
-        except FileNotFoundError:
+    def take_back(self, name: str) -> bool:
+        """Removes the jail's directory if that takes no longer than a process to start."""
+        directory = f"{self.state}/jails/{name}"
+        if not os.path.isdir(f"{directory}/upper") or os.listdir(f"{directory}/upper"):
             return False
+        removal.remove(self.jails, name)
+        return True
 
     def _fill_disk(self, directory: str, disk_gb: int) -> None:
         """A file system of that size over the directory, with a copy of the base tree."""

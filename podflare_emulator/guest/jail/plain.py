@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .. import tree
+from .. import recycling, tree
 from ..protocol import Message
 from . import kernel, landlock
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # The C library opens semaphores and shared memory by itself, and always here: multiprocessing's locks need them.
 _SHARED_MEMORY = "/dev/shm"
+_OF_STATE = 8  # letters of a process's name that are the emulator's
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_MOST_RESTORED = 32
 _WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts", _SHARED_MEMORY)
 
 
@@ -59,15 +62,32 @@ class Keep:
         self.environment = environment
         self.shared = shared
         self.guest_code = guest_code()
+        self._baselines: dict[str, int] = {}
+        self._restored: list[str] = []  # jails without a sandbox
+        self.jails = os.open(f"{state}/jails", _DIRECTORY)
 
     def prepare(self, name: str) -> tuple[list[int], int]:
         """A copy of the base tree, and the time (ns) before which nothing in it is the user's."""
-        tree.copy(f"{self.state}/base", f"{self.state}/jails/{name}")
-        return [], tree.now()
+        if self._restored:
+            os.rename(self._restored.pop(), name, src_dir_fd=self.jails, dst_dir_fd=self.jails)
+        else:
+            tree.copy(f"{self.state}/base", f"{self.state}/jails/{name}")
+        self._baselines[name] = tree.now()
+        return [], self._baselines[name]
 
-    def is_small(self, name: str) -> bool:
-        """It holds a copy of the base tree at least."""
-        return False
+    def take_back(self, name: str) -> bool:
+        """Whether the jail is as good as new, and so need not be removed."""
+        baseline = self._baselines.pop(name)
+        if len(self._restored) == _MOST_RESTORED:
+            return False
+        base = os.open(f"{self.state}/base", _DIRECTORY)
+        try:
+            restored = recycling.restore(base, self.jails, name, baseline)
+        finally:
+            os.close(base)
+        if restored:
+            self._restored.append(name)
+        return restored
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
@@ -79,11 +99,13 @@ class Keep:
             if fields[0] in (b"Z", b"X"):
                 return False
             mark: str = message["mark"]
+            name = head.rpartition(b"(")[2].decode("ascii", "replace")
+            own = _name(mark)
             # The guest leads its session. Once it has ended, its number may be a stranger's: `pid` is 0 then.
-            if (message["pid"] and int(fields[3]) == message["pid"]) or head.endswith(
-                f"({_name(mark)}".encode()
-            ):
+            if (message["pid"] and int(fields[3]) == message["pid"]) or name == own:
                 return True
+            if name[:_OF_STATE] == own[:_OF_STATE]:
+                return False  # another sandbox's interpreter, or a fork of it: there may be hundreds
             with open(f"/proc/{pid}/environ", "rb") as file:
                 if os.fsencode(mark) in file.read().split(b"\0"):
                     return True
@@ -125,4 +147,4 @@ def _name(mark: str) -> str:
     It must be no other emulator's: the end of the state directory's random name, and the jail's. Linux keeps 15 bytes.
     """
     state, _, jail = mark.rsplit("/", 2)
-    return f"{state[-8:]}{jail}"
+    return f"{state[-_OF_STATE:]}{jail}"[:15]
