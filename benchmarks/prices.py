@@ -29,8 +29,9 @@ _TWO_PROCESSES = (
     "httptools have made the floor half of what it was when the price was set, and that way no shorter"
 )
 _CHILD = (
-    "a child takes 1.7 ms of processor time: half of it the kernel's, for page tables, and for pages that are copied "
-    "when they are first written to. Next: fewer pages touched by what a child does before it is ready"
+    "a child takes 1.1 ms of processor time, and the parent half as much for each: two thirds of that the kernel's, for "
+    "page tables, and for pages that are copied when they are first written to. Next: fewer pages touched by what a child "
+    "does before it is ready"
 )
 
 PRICES = (
@@ -73,8 +74,7 @@ PRICES = (
         "memory of each of 200 idle sandboxes",
         3,
         "MB",
-        "a third of it is the init of each family, an interpreter that has touched its pages; Python 3.12 and later, "
-        "whose constants are immortal, touch fewer",
+        "a third of it is the init of each family, an interpreter that has touched its pages",
     ),
     Price("plugin installed and unused", "plugin-unused", "pytest: added by the plugin unused", 5, "ms"),
     Price("first fixture, cold", "first-fixture", "first fixture, cold", 300, "ms"),
