@@ -29,8 +29,8 @@ _TWO_PROCESSES = (
     "httptools have made the floor half of what it was when the price was set, and that way no shorter"
 )
 _CHILD = (
-    "a child takes 1.1 ms of processor time, and the parent half as much for each: two thirds of that the kernel's, for "
-    "page tables, and for pages that are copied when they are first written to. Next: fewer pages touched by what a child "
+    "a child takes 1.1 ms of processor time, and the parent half as much for each: most of it the kernel's, for page "
+    "tables, and for pages that are copied when they are first written to. Next: fewer pages touched by what a child "
     "does before it is ready"
 )
 
