@@ -19,8 +19,8 @@ _CALLS = f"{STUBS}/calls"
 
 _BEGINNING = """\
 #!/bin/sh
-# In place of a command that a test answers: Emulator.stub_command. Its functions run in shells of their own: the real
-# command must find the variables of whoever calls it.
+# In place of a command that a test answers: Emulator.stub_command. No function sets a variable in this shell: the real
+# command must find those of whoever calls it. `command -p`: the system's, whatever the sandbox's PATH is.
 claim() (  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments
     call=${0%/*}/calls/$1 most=$2 number=0
     shift 2
@@ -33,6 +33,12 @@ claim() (  # for entry $1, good for $2 calls ("": for any number); what follows 
     done
     return 1
 )
+pause() {  # a shell that is interrupted just as it starts a command waits for that: this one asks itself
+    trap 'kill $! 2> /dev/null; trap - INT; kill -INT $$' INT
+    trap 'kill $! 2> /dev/null; trap - TERM; kill -TERM $$' TERM
+    command -p sleep "$1" &
+    wait $!
+}
 """
 
 _ENTRY = """\
@@ -121,8 +127,7 @@ def _script(command: str, entries: list[Message]) -> str:
 
 
 def _step(pause: float, stream: str, lines: list[str]) -> str:
-    """`command -p`: the system's sleep, whatever the sandbox's PATH is."""
-    waits = f"command -p sleep {pause:.3f}\n" if pause else ""
+    waits = f"pause {pause:.3f}\n" if pause else ""
     where = " >&2" if stream == "stderr" else ""
     says = "printf '%s\\n' {}{}\n".format(shlex.quote("\n".join(lines)), where) if lines else ""
     return waits + says

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import posix
 import resource
 import signal
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import tree
 from .holdings import Holdings
 from .protocol import Message, encode
-from .reaper import processes
+from .reaper import processes, runs_since
 from .sibling import fork_siblings, threads_left_behind
 
 if TYPE_CHECKING:
@@ -212,8 +211,10 @@ def _processes(guest: Guest) -> int:
     if _childless():
         return 0
     sandbox = {"mark": guest.jail.mark(), "pid": guest.pid}
-    born = _born(guest.pid)  # none is older than its guest: without namespaces, most that /proc shows are
-    younger = (pid for pid in processes() if pid != guest.pid and _born(pid) >= born)
+    born = runs_since(
+        guest.pid
+    )  # none is older than its guest: without namespaces, most that /proc shows are
+    younger = (pid for pid in processes() if pid != guest.pid and runs_since(pid) >= born)
     return sum(guest.jail.belongs(pid, sandbox) for pid in younger)
 
 
@@ -225,12 +226,3 @@ def _childless() -> bool:
         waited_for = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt > 0
         return not waited_for and signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
     return False
-
-
-def _born(pid: int) -> int:
-    """When a process was started, in ticks since the machine was; -1 where it has ended."""
-    try:
-        with io.FileIO(f"/proc/{pid}/stat") as file:
-            return int(file.readall().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError):
-        return -1

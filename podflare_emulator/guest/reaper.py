@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import select
 import signal
@@ -77,12 +78,20 @@ class Reaper:
                 raise ValueError(f"unknown message {unknown!r}")
 
     def _end(self, message: Message) -> None:
-        """Kills what belongs until a look finds nothing: a process may fork while it is being looked for."""
+        """Kills what belongs until a look finds nothing: a process may fork while it is being looked for.
+
+        One that is dying has lost what it is known by before it has ended.
+        """
         if message["pid"]:  # what /proc would find anyway, for machines without one
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(message["pid"], signal.SIGKILL)
-        while pids := self._found(message):
+        killed: dict[int, int] = {}
+        while pids := {
+            *self._found(message),
+            *(pid for pid, born in killed.items() if born >= 0 and runs_since(pid) == born),
+        }:
             for pid in pids:
+                killed[pid] = runs_since(pid)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             select.select([self._wake], [], [], _LOOK_AGAIN)  # until a child of this process has ended
@@ -126,8 +135,20 @@ def session(leader: int) -> list[int]:
 
 def parent_of(pid: int) -> int:
     """0 where it has ended."""
+    status = _status(pid)
+    return int(status[1]) if status else 0
+
+
+def runs_since(pid: int) -> int:
+    """When a process was started, in ticks since the machine was; -1 where it has ended, or there is no /proc."""
+    status = _status(pid)
+    return int(status[19]) if status and status[0] not in (b"Z", b"X") else -1
+
+
+def _status(pid: int) -> list[bytes]:
+    """What /proc says of it from its state on; empty where it has ended and was waited for."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError):
-        return 0
+        with io.FileIO(f"/proc/{pid}/stat") as file:
+            return file.readall().rpartition(b")")[2].split()
+    except OSError:
+        return []

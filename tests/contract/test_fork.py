@@ -155,6 +155,16 @@ def test_a_crash_of_the_parent_touches_no_child(sandbox: Sandbox, fork: Fork) ->
     assert printed(grandchild, "print(value)") == "1"
 
 
+def test_the_end_of_one_that_has_crashed_touches_none_that_was_forked_since(
+    sandbox: Sandbox, fork: Fork
+) -> None:
+    [crashed] = fork(sandbox)
+    crashed.run_code("import os; os._exit(1)")
+    since = [child for _ in range(16) for child in fork(sandbox)]
+    crashed.close()
+    assert [printed(child, "print(1)") for child in since] == ["1"] * 16
+
+
 def test_what_was_printed_before_a_fork_is_not_said_again(sandbox: Sandbox, fork: Fork) -> None:
     assert printed(sandbox, "import ctypes; ctypes.CDLL(None).printf(b'C'); print('Python', end='')")
     [child] = fork(sandbox)

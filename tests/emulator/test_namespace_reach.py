@@ -261,5 +261,8 @@ def test_nothing_of_a_sandbox_runs_as_root_on_the_host(sandbox: Sandbox) -> None
     if os.getuid() != 0:
         pytest.skip("the tests do not run as root themselves")
     sandbox.run_code("import subprocess; child = subprocess.Popen(['sleep', '4321'])")
-    (sleeper,) = (p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "4321"])
+    inside = psutil.Process().children(
+        recursive=True
+    )  # process_iter() may remember who had their numbers before
+    (sleeper,) = (process for process in inside if process.cmdline() == ["sleep", "4321"])
     assert set(sleeper.uids()) == {65534}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -129,6 +130,16 @@ def test_an_answer_takes_its_time_and_is_streamed(emulator: Emulator, sandbox: S
     assert next(events).data == "begun"
     events.close()
     assert bash(sandbox, "echo its turn") == "its turn"
+
+
+@pytest.mark.parametrize("number", ["INT", "TERM"])
+def test_an_answer_that_waits_dies_of_a_signal_as_programs_do(
+    emulator: Emulator, sandbox: Sandbox, number: str
+) -> None:
+    seconds = 10_000 + os.getpid()  # no other worker's, which some backends let a sandbox see
+    emulator.stub_command("train", stdout=["begun", seconds])
+    gone = f"while ps -o args= | grep -q '[s]leep {seconds}'; do sleep 0.01; done"
+    assert bash(sandbox, f"timeout -s {number} 0.2 train; echo $?; {gone}").split() == ["begun", "124"]
 
 
 def test_a_sandbox_of_before_and_its_forks_obey(emulator: Emulator, sandbox: Sandbox) -> None:
