@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from . import guest
 from .jail import kernel, landlock, namespace
-from .protocol import Connection, Message
+from .protocol import Connection, Message, encode
 from .reaper import Reaper
 from .repl import Repl
 
@@ -33,7 +33,10 @@ class Families:
                 landlock.enter(self._scope)
             run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
 
-        namespace.start_family(run_init, egress=ticket["egress"])
+        try:
+            namespace.start_family(run_init, egress=ticket["egress"])
+        except OSError as error:
+            os.write(control, encode({"failed": f"no process of its own can be started: {error}"}))
 
 
 def run(

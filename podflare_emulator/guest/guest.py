@@ -96,6 +96,7 @@ class Guest:
         self.baseline = baseline  # before this time (ns) nothing in the tree is the user's
         self.pid = os.getpid()
         self.repl = repl
+        self.repl.forget_interrupts()  # those of the zygote
         self.commands = Commands()
         self.take_descriptors()
         self._open_files = limits.OpenFiles()

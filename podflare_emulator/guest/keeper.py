@@ -12,10 +12,6 @@ from .jail import curated, plain
 from .protocol import Connection, Message
 from .reaper import Reaper
 
-_SETTLING = (
-    11_000_000  # ns: the file system's clock may be 10 ms behind, and a file written then looks untouched
-)
-
 
 class Keeper:
     """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
@@ -39,7 +35,7 @@ class Keeper:
                 except OSError as error:
                     self._connection.send({"id": message["id"], "error": str(error)})
             case "remove":
-                self._remove(message["jail"])
+                self._remove(message["jail"], left=message["left"])
             case unknown:
                 raise ValueError(f"unknown message {unknown!r}")
 
@@ -68,19 +64,24 @@ class Keeper:
             entrance, baseline = self._keep.prepare(name, disk_gb)
         else:
             entrance, baseline = self._keep.prepare(name)
-        settles_in = max(0, _SETTLING - (tree.now() - baseline)) / 1e9
+        settles_in = max(0, tree.SETTLING - (tree.now() - baseline)) / 1e9
         answer = {"id": request, "jail": name, "baseline": baseline, "settles_in": settles_in}
         self._connection.send(answer, entrance)
         for number in entrance:
             os.close(number)
 
-    def _remove(self, name: str) -> None:
-        """In a process of its own, unless there is little: a large tree must not keep the next jail waiting."""
+    def _remove(self, name: str, *, left: bool) -> None:
+        """In a process of its own, unless there is little: a large tree must not keep the next jail waiting.
+
+        `left`: whether all that was in it is known to have ended.
+        """
         with contextlib.suppress(OSError):  # what cannot be removed goes with the state directory
-            if self._keep.take_back(name):
+            if self._keep.take_back(name, left=left):
                 return
         if os.fork():
             return
+        for number in self._keep.held.values():
+            os.close(number)
         try:
             removal.remove(self._keep.jails, name)
         finally:

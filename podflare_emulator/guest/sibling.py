@@ -1,4 +1,4 @@
-"""A fork whose child is no child of this process: user code's `os.wait()` must not find it.
+"""A fork whose child is no child of this process: user code's `os.wait()` must not find it, nor a zygote wait for it.
 
 One system call where the kernel lets a new process have its maker's parent (CLONE_PARENT); two forks, with a process
 in between that ends at once, everywhere else. Forking is what a live fork's time goes into.
@@ -67,7 +67,7 @@ def threads_left_behind() -> int:
 def _tid_address() -> ctypes.c_void_p | None:
     """Where the C library keeps this thread's id: the kernel must write the child's there, as `fork` has it do.
 
-    It is the same in a child, and only guests' first threads ask.
+    It is the same in a child, and only the first threads of zygotes and guests ask.
     """
     if sys.platform != "linux" or os.uname().machine not in _CLONE:
         return None

@@ -19,12 +19,15 @@ from .contents import attempt_chown, copy_contents, copy_metadata, printable
 from .cursor import VANISHED, Cursor
 from .removal import remove
 
+# How far (ns) the clock that file systems stamp with may be behind, and a little more.
+SETTLING = 11_000_000
+
 
 def now() -> int:
     """This moment, in ns, as `untouched_since`: all that was done before has an earlier stamp.
 
-    File systems stamp with a clock that is up to 10 ms behind, and with this one where they need to tell two changes
-    apart (Linux 6.13). So nobody may change the tree within these 10 ms: that would look like a change before.
+    File systems stamp with a clock that is behind, and with this one where they need to tell two changes apart (Linux
+    6.13). So nobody may change the tree while it is SETTLING: that would look like a change before.
     """
     return time.time_ns()
 

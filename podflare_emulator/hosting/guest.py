@@ -120,7 +120,7 @@ class Guest:
 
     async def arrive(self) -> None:
         """Waits until the process is ready; raises HostingError, with its reason, when it cannot be."""
-        message = await self._ready
+        message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
         self.pid, self._mark = message["ready"], message["mark"]
@@ -234,13 +234,15 @@ class Guest:
         if self._closing:
             return
         self._closing = True
+        left = False
         if self.pid and not self._init.channel.closed:
             with contextlib.suppress(HostingError):  # the init is gone, and with it all that it was init of
                 await self._init.end(0 if self.ended else self.pid, self._mark)
+                left = True
         self._channel.close()
         self._init.leave()
         self.output.close()
-        self.jail.let_go()
+        self.jail.let_go(left=left)
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
         if "exit" in message:

@@ -27,7 +27,7 @@ class Jail:
         ticket: Message,
         entrance: Sequence[int],
         hidden: bytes,
-        remove: Callable[[str], None],
+        remove: Callable[[str, bool], None],
         *,
         settles_in: float,
     ) -> None:
@@ -44,11 +44,11 @@ class Jail:
         entrance, self._entrance = self._entrance, ()
         return entrance
 
-    def let_go(self) -> None:
-        """Nothing runs in it any more: it is removed."""
+    def let_go(self, *, left: bool = False) -> None:
+        """Nobody needs it any more. `left`: all that was in it has ended, so that its directory may serve again."""
         for number in self.give_entrance():
             os.close(number)
-        self._remove(self.name)
+        self._remove(self.name, left)
 
 
 class Jails:

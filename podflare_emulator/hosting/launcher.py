@@ -172,9 +172,9 @@ class Launcher:
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
         return Jail(name, ticket, descriptors, hidden, self._remove, settles_in=answer["settles_in"])
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str, left: bool) -> None:
         with contextlib.suppress(HostingError):
-            self.keeper.channel.send({"op": "remove", "jail": name})
+            self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
         for number in descriptors:  # of a jail that nobody waits for any more

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +83,46 @@ def test_few_traces_are_taken_away(base: Path, used: Path, use: Callable[[Path],
     assert restored(base, used, baseline)
     assert described(used) == described(base)
     assert inodes(used) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's attributes")
+def test_an_attribute_of_a_directory_that_was_made_read_only_is_taken_away(base: Path, used: Path) -> None:
+    baseline = settled(used)
+    os.setxattr(used / "tmp", "user.left", b"x")
+    (used / "tmp").chmod(0o555)
+    assert restored(base, used, baseline)
+    assert os.listxattr(used / "tmp") == []
+    assert described(used) == described(base)
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["seen", "not seen"])
+def test_where_a_write_through_a_mapping_is_not_seen_nothing_is_used_again(
+    tmp_path: Path, safe: bool
+) -> None:
+    if not safe and not any(line.split()[1:3] == ["/dev/shm", "tmpfs"] for line in mounts()):
+        pytest.skip("there is no tmpfs to try")
+    with tempfile.TemporaryDirectory(dir=tmp_path if safe else "/dev/shm") as directory:
+        if safe and not seen(Path(directory)):
+            pytest.skip("the temp directory is on a file system that does not stamp it")
+        assert recycling.is_safe(directory) == safe
+        assert os.listdir(directory) == []
+
+
+def mounts() -> list[str]:
+    return Path("/proc/mounts").read_text().splitlines() if sys.platform == "linux" else []
+
+
+def seen(directory: Path) -> bool:
+    """Whether a write through a mapping changes the stamp, and there is a /proc."""
+    path = directory / "file"
+    path.write_bytes(b"before")
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        _ = mapped[0]
+        baseline = settled(directory)
+        mapped[0] = ord("B")
+    stamp = path.stat().st_ctime_ns
+    path.unlink()
+    return stamp > baseline and bool(mounts())
 
 
 def change(used: Path) -> None:

@@ -45,7 +45,7 @@ class Keep:
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
-        self._held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
+        self.held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
         self.jails = os.open(f"{self.state}/jails", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._baseline = tree.now()
 
@@ -131,7 +131,7 @@ class Keep:
             kernel.bind(base.SHARED_MEMORY[1:], "dev/shm")
             kernel.pivot_root_here()
             entrance.insert(0, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
-            self._held[name] = os.dup(entrance[0])
+            self.held[name] = os.dup(entrance[0])
         except OSError:
             for number in entrance:
                 os.close(number)
@@ -140,9 +140,9 @@ class Keep:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
         return entrance, baseline
 
-    def take_back(self, name: str) -> bool:
+    def take_back(self, name: str, *, left: bool) -> bool:
         """Lets go of the jail, and removes its directory if that takes no longer than a process to start."""
-        os.close(self._held.pop(name))
+        os.close(self.held.pop(name))
         directory = f"{self.state}/jails/{name}"
         if not os.path.isdir(f"{directory}/upper") or os.listdir(f"{directory}/upper"):
             return False

@@ -69,9 +69,13 @@ def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> in
     scopes = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if scope_signals and version >= _SCOPES_SINCE else 0
     libc = _libc()
     ruleset = _ruleset(rights, scopes)
-    for path in allowed:
-        _allow(libc, ruleset, path, rights)
-    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl(NO_NEW_PRIVS)")
+    try:
+        for path in allowed:
+            _allow(libc, ruleset, path, rights)
+        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl(NO_NEW_PRIVS)")
+    except OSError:
+        os.close(ruleset)
+        raise
     enter(ruleset)
     return version
 

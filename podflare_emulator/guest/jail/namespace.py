@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import traceback
 from collections.abc import Callable, Sequence
 
 from .. import environment
@@ -38,6 +39,8 @@ def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
             kernel.raise_loopback()
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         run_init()
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(1)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import recycling, tree
@@ -52,6 +53,8 @@ class Keep:
     `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
     """
 
+    held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
+
     def __init__(
         self, state: str, *, executable: str, python: str, environment: dict[str, str], shared: Sequence[str]
     ) -> None:
@@ -75,10 +78,13 @@ class Keep:
         self._baselines[name] = tree.now()
         return [], self._baselines[name]
 
-    def take_back(self, name: str) -> bool:
-        """Whether the jail is as good as new, and so need not be removed."""
+    def take_back(self, name: str, *, left: bool) -> bool:
+        """Whether the jail is as good as new, and so need not be removed.
+
+        `left`: whether all that was in it is known to have ended.
+        """
         baseline = self._baselines.pop(name)
-        if len(self._restored) == _MOST_RESTORED:
+        if not left or len(self._restored) == _MOST_RESTORED or not self._restores:
             return False
         base = os.open(f"{self.state}/base", _DIRECTORY)
         try:
@@ -89,9 +95,16 @@ class Keep:
             self._restored.append(name)
         return restored
 
+    @functools.cached_property
+    def _restores(self) -> bool:
+        return recycling.is_safe(self.state)
+
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
-        """By session, name, environment or working directory; what has changed all four is not found."""
+        """By session, name, environment or working directory; what has changed all four is not found.
+
+        What bears the name of another sandbox's processes is that one's.
+        """
         with contextlib.suppress(OSError, IndexError):
             with open(f"/proc/{pid}/stat", "rb") as file:
                 head, _, tail = file.read().rpartition(b") ")
@@ -105,7 +118,7 @@ class Keep:
             if (message["pid"] and int(fields[3]) == message["pid"]) or name == own:
                 return True
             if name[:_OF_STATE] == own[:_OF_STATE]:
-                return False  # another sandbox's interpreter, or a fork of it: there may be hundreds
+                return False  # there may be hundreds
             with open(f"/proc/{pid}/environ", "rb") as file:
                 if os.fsencode(mark) in file.read().split(b"\0"):
                     return True
