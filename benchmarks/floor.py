@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare import Client
 from podflare_emulator.api import app
-from podflare_emulator.settings import Settings
+from podflare_emulator.vocabulary.settings import Settings
 
 _NAME = "floor"
 _PATH = f"/v1/sandboxes/{_NAME}/exec"

@@ -17,8 +17,8 @@ import plot
 from bench import CASES
 from measure import FULL, QUICK
 from perform import Outcome, perform
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.settings import Isolation, SettingsError
+from podflare_emulator import EmulatorError
+from podflare_emulator.vocabulary.settings import Isolation, SettingsError
 from report import Report, figures
 from server import Server
 

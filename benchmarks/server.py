@@ -6,8 +6,8 @@ from typing import Literal
 
 from floor import SettingsWithFloor
 from podflare import Client
-from podflare_emulator.emulator import Emulator
-from podflare_emulator.settings import Isolation
+from podflare_emulator import Emulator
+from podflare_emulator.vocabulary.settings import Isolation
 
 
 class Server:

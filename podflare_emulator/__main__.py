@@ -2,6 +2,6 @@
 
 import sys
 
-from podflare_emulator.cli import main
+from podflare_emulator.command.cli import main
 
 sys.exit(main())

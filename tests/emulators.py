@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
-from ..serving import serving
+from .serving import serving
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 
 @contextmanager

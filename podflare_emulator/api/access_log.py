@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podflare_emulator.api import requests
 from podflare_emulator.api.requests import Request, Requests
-from podflare_emulator.logs import logger, traceparent
+from podflare_emulator.vocabulary.logs import logger, traceparent
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 

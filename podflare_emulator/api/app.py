@@ -15,12 +15,12 @@ from podflare_emulator.api.faults import ArrangedRefusal, Disturb
 from podflare_emulator.api.guard import Guard
 from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.sandboxes import SandboxRoutes
-from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
-from podflare_emulator.logs import logger
-from podflare_emulator.settings import Settings
+from podflare_emulator.vocabulary.logs import logger
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.vocabulary.settings import Settings
 
 if TYPE_CHECKING:
-    from podflare_emulator.domain.control import Control
+    from podflare_emulator.control.control import Control
     from podflare_emulator.domain.registry import SandboxRegistry
 
 

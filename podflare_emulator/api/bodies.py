@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from podflare_emulator.api import requests
-from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 LIMIT = 64 * 2**20
 """Bytes of one body. Uploads travel base64-encoded in the code of an exec, and are meant for a few MB."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 if TYPE_CHECKING:
     import uvicorn

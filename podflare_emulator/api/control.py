@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from podflare_emulator.api.bodies import read
 from podflare_emulator.api.gone import cancelling_when_gone
-from podflare_emulator.domain.errors import InvalidRequest
-from podflare_emulator.fitting import misfit
+from podflare_emulator.vocabulary.arguments import signature_mismatch
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from podflare_emulator.domain.control import Control
+    from podflare_emulator.control.control import Control
 
 # What its caller waits for until something happens: nobody else gets it while somebody who has gone still waits.
 _WAITING = "next_question"
@@ -43,7 +43,7 @@ class ControlRoutes:
             raise HTTPException(404, f"no call {name!r}; there are {', '.join(self._calls)}")
         call = self._calls[name]
         arguments = await read(request, _arguments)
-        mistake = misfit(call, **arguments)
+        mistake = signature_mismatch(call, **arguments)
         if mistake:
             raise InvalidRequest(f"{name}: {mistake}")
         calling = call(**arguments)

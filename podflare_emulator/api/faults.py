@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podflare_emulator.api import requests
 from podflare_emulator.api.bodies import whole
-from podflare_emulator.domain.asked import Asked
-from podflare_emulator.domain.death import LastWords
-from podflare_emulator.domain.errors import SandboxError
-from podflare_emulator.domain.faults import Cut, Death, Faults, Refusal, Reset, Taken
+from podflare_emulator.domain.testing.calls import Asked
+from podflare_emulator.domain.testing.death import LastWords
+from podflare_emulator.domain.testing.faults import Cut, Death, Faults, Refusal, Reset, Taken
+from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
 if TYPE_CHECKING:
-    from podflare_emulator.connections import Connections
+    from podflare_emulator.api.connections import Connections
 
 Disturb = Callable[[str, ASGIApp], ASGIApp]
 """From a call's name and the call to the same call, with what a test may arrange for it."""

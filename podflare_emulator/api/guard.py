@@ -6,7 +6,7 @@ from functools import lru_cache
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from podflare_emulator.settings import Settings, is_loopback
+from podflare_emulator.vocabulary.settings import Settings, is_loopback
 
 
 class Guard:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from starlette.types import Receive, Scope, Send
 
 from podflare_emulator.api.gone import cancelling_when_gone
-from podflare_emulator.logs import logger
+from podflare_emulator.vocabulary.logs import logger
 
 if TYPE_CHECKING:
-    from podflare_emulator.domain.death import LastWords
     from podflare_emulator.domain.events import Event
     from podflare_emulator.domain.sandbox import Execution, Sandbox
+    from podflare_emulator.domain.testing.death import LastWords
 
 MEDIA_TYPE = "application/x-ndjson"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from podflare_emulator.settings import Mount, Settings, SettingsError
+from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
 
 PROGRAM = "podflare-emulator"
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         return _refuse(str(error))
     if command == "doctor":
-        from podflare_emulator import doctor
+        from podflare_emulator.command import doctor
 
         return doctor.run(settings)
     return _serve(settings)
@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(settings: Settings) -> int:
     # Late: a wrong argument should not wait for the server's imports.
-    from podflare_emulator.emulator import Emulator, EmulatorError
-    from podflare_emulator.logs import log_to_stderr
+    from podflare_emulator.handle.emulator import Emulator, EmulatorError
+    from podflare_emulator.vocabulary.logs import log_to_stderr
 
     log_to_stderr(settings.log_format)
     with _signals(signal.SIGINT, signal.SIGTERM) as arrived:

@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 import podflare_emulator.guest
-from podflare_emulator.guest import probe
-from podflare_emulator.guest.jail import landlock
+from podflare_emulator.command.remedies import Surroundings, cost, remedy
 from podflare_emulator.guest.order import Python
+from podflare_emulator.guest.processes import probe
 from podflare_emulator.guest.protocol import Connection
+from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.isolation import BACKENDS, Refusal, attempt, decline
-from podflare_emulator.remedies import Surroundings, cost, remedy
-from podflare_emulator.settings import Settings
+from podflare_emulator.vocabulary.settings import Settings
 
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 _SIGNALS_SINCE = 6  # Landlock's ABI: Linux 6.12
@@ -68,7 +68,10 @@ def run(settings: Settings) -> int:
 
 
 def _probe() -> dict[str, str]:
-    """See guest/probe.py. In a process of its own: this one may have threads, and what is tried cannot be undone."""
+    """See guest/processes/probe.py.
+
+    In a process of its own: this one may have threads, and what is tried cannot be undone.
+    """
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podflare_emulator.guest import probe
+from podflare_emulator.guest.processes import probe
 
 _NAMESPACES = (
     probe.USER_NAMESPACE,
@@ -63,7 +63,7 @@ def cost(ability: str) -> str:
 
 
 def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:
-    """How to get an ability that `answers` (as of guest/probe.py) says is missing."""
+    """How to get an ability that `answers` (as of guest/processes/probe.py) says is missing."""
     if ability in _NAMESPACES:
         return _remedy_of_namespaces(ability, answers, around)
     if ability == probe.LANDLOCK:

@@ -10,15 +10,15 @@ from base64 import b64decode
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from podflare_emulator.domain.errors import InvalidRequest
-from podflare_emulator.domain.fault_control import Door, FaultControl
-from podflare_emulator.domain.faults import Faults
-from podflare_emulator.domain.inspection_control import InspectionControl
+from podflare_emulator.control.fault_calls import Door, FaultControl
+from podflare_emulator.control.inspection_calls import InspectionControl
+from podflare_emulator.control.kept_log import LEVELS, KeptLog
+from podflare_emulator.control.stub_calls import StubControl
 from podflare_emulator.domain.registry import SandboxRegistry
-from podflare_emulator.domain.stub_control import StubControl
-from podflare_emulator.kept_log import LEVELS, KeptLog
-from podflare_emulator.lineage import Tree
-from podflare_emulator.settings import sandbox_path
+from podflare_emulator.domain.testing.faults import Faults
+from podflare_emulator.vocabulary.lineage import Tree
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+from podflare_emulator.vocabulary.settings import sandbox_path
 
 
 class Requests(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from podflare_emulator.domain.errors import InvalidRequest
-from podflare_emulator.domain.faults import Fault, Faults, read_fault, read_latency
-from podflare_emulator.fitting import misfit
+from podflare_emulator.domain.testing.faults import Fault, Faults, read_fault, read_latency
+from podflare_emulator.vocabulary.arguments import signature_mismatch
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 
 class Door(Protocol):
@@ -63,7 +63,7 @@ class FaultControl:
 
 def read(reader: Callable[..., Fault], order: dict[str, Any]) -> Fault:
     """What `reader` makes of an order; raises InvalidRequest for a name that it does not know, too."""
-    mistake = misfit(reader, **order)
+    mistake = signature_mismatch(reader, **order)
     if mistake:
         raise InvalidRequest(mistake)
     return reader(**order)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from podflare_emulator.domain.errors import InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest, SandboxNotFound
 
 _PATIENCE = 10.0  # seconds: a test that waits for code that waits for the test must not hang
 

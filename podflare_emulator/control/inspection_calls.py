@@ -6,10 +6,10 @@ import posixpath
 from base64 import b64decode
 from typing import Any
 
-from podflare_emulator.domain.errors import InvalidRequest, SandboxNotFound
-from podflare_emulator.domain.inspection import inspect
+from podflare_emulator.control.inspection import inspect
 from podflare_emulator.domain.registry import SandboxRegistry
-from podflare_emulator.settings import sandbox_path
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest, SandboxNotFound
+from podflare_emulator.vocabulary.settings import sandbox_path
 
 
 class InspectionControl:

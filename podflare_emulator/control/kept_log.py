@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-from podflare_emulator.logs import TextFormatter, logger
+from podflare_emulator.vocabulary.logs import TextFormatter, logger
 
 LEVELS = ("error", "warning", "info")
 _MOST = 1000  # lines

@@ -6,10 +6,10 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from podflare_emulator.answers import Answer, Output, check_seconds
-from podflare_emulator.domain.commands import BUILTINS, Commands, CommandStub
-from podflare_emulator.domain.errors import InvalidRequest
-from podflare_emulator.domain.stubs import Stub, Stubs
+from podflare_emulator.domain.testing.commands import BUILTINS, Commands, CommandStub
+from podflare_emulator.domain.testing.stubs import Stub, Stubs
+from podflare_emulator.vocabulary.answers import Answer, Output, check_seconds
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 

@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from podflare_emulator.domain.commands import Commands
-from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.ids import Ids
@@ -19,11 +17,13 @@ from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.pool import Pool
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.domain.seeds import Seeds
-from podflare_emulator.domain.stubs import Stubs
+from podflare_emulator.domain.testing.commands import Commands
+from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 
 # What each template has imported in the REPL: name there -> module. (contract: templates)
 TEMPLATES: Mapping[str, dict[str, str]] = {

@@ -7,20 +7,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from podflare_emulator.answers import Answer, Step
-from podflare_emulator.domain.commands import Commands
-from podflare_emulator.domain.death import LastWords
-from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
 from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
-from podflare_emulator.domain.questions import AskedExec
-from podflare_emulator.domain.stubs import Stubs
+from podflare_emulator.domain.testing.commands import Commands
+from podflare_emulator.domain.testing.death import LastWords
+from podflare_emulator.domain.testing.questions import AskedExec
+from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended
 from podflare_emulator.hosting.output import Stream
+from podflare_emulator.vocabulary.answers import Answer, Step
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 
 Language = Literal["python", "bash"]
 _Result = TypeVar("_Result")

@@ -14,4 +14,4 @@ if __name__ == "__main__":
     if sys.path and sys.path[0] == package.__path__[0]:
         del sys.path[0]
     role, descriptor = sys.argv[1:3]  # what follows only tells a reader of `ps` whose process it is
-    import_module(f"{package.__name__}.{role}").main(int(descriptor))
+    import_module(f"{package.__name__}.processes.{role}").main(int(descriptor))

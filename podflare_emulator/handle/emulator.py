@@ -8,16 +8,16 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from podflare_emulator.errors import NOT_RUNNING
-from podflare_emulator.errors import EmulatorError as EmulatorError
-from podflare_emulator.faults import Faults
-from podflare_emulator.files import Files
-from podflare_emulator.origins import Origin, Origins
-from podflare_emulator.patchers import exempt_server, refuse_green_threads
-from podflare_emulator.server_process import ServerProcess
-from podflare_emulator.server_thread import ServerThread, Started
-from podflare_emulator.settings import Settings, SettingsError, reachable_host
-from podflare_emulator.stubbing import Stubs
+from podflare_emulator.handle.clients.origins import Origin, Origins
+from podflare_emulator.handle.faults import Faults
+from podflare_emulator.handle.files import Files
+from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
+from podflare_emulator.handle.server.process import ServerProcess
+from podflare_emulator.handle.server.thread import ServerThread, Started
+from podflare_emulator.handle.stubbing import Stubs
+from podflare_emulator.vocabulary.errors import NOT_RUNNING
+from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
+from podflare_emulator.vocabulary.settings import Settings, SettingsError, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.hosting.isolation import Refusal
@@ -109,7 +109,7 @@ class Emulator(Faults, Stubs):
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
         """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
-        from podflare_emulator.redirect import import_sdk, redirect_clients
+        from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
         sdk = import_sdk()

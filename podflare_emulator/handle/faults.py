@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Literal
 
-from podflare_emulator.arranged import told
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.journal import HasId
-from podflare_emulator.record import Record
+from podflare_emulator.handle.journal import HasId
+from podflare_emulator.handle.record import Record
+from podflare_emulator.handle.registration import entry_of
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 Call = Literal["any", "create", "exec", "fork", "merge_into", "destroy", "replay", "healthz"]
 
@@ -28,7 +28,7 @@ class Fault:
     @property
     def used(self) -> int:
         """How many calls have met it. Raises EmulatorError once a reset has forgotten it."""
-        return told(self._number, self._counts(), self.described)
+        return entry_of(self._number, self._counts(), self.described)
 
 
 class Faults(Record):
@@ -134,7 +134,7 @@ class Faults(Record):
 
     def empty_pool(self, times: int = 1, *, seconds: float | None = None) -> Fault:
         """The next creates find no warm sandbox: each takes as long as a cold boot, by default the vendor's 1.4 s."""
-        from podflare_emulator.domain.timings import COLD_BOOT
+        from podflare_emulator.domain.testing.timings import COLD_BOOT
 
         return self.latency("create", COLD_BOOT if seconds is None else seconds, times=times)
 
@@ -182,7 +182,7 @@ class Faults(Record):
 
 def fault_order(call: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """As the control API takes it. Raises EmulatorError for a fault that cannot be meant; needs no emulator."""
-    from podflare_emulator.domain.faults import read_fault
+    from podflare_emulator.domain.testing.faults import read_fault
 
     times = options.get("times", ...)
     if times is ...:
@@ -192,7 +192,7 @@ def fault_order(call: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def latency_order(call: Any, seconds: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """As the control API takes it. Raises EmulatorError for a latency that cannot be meant; needs no emulator."""
-    from podflare_emulator.domain.faults import read_latency
+    from podflare_emulator.domain.testing.faults import read_latency
 
     pair = isinstance(seconds, (tuple, list)) and len(seconds) == 2
     low, high = seconds if pair else (seconds, seconds)
@@ -212,8 +212,8 @@ def _order(call: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(reader: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
-    from podflare_emulator.domain.errors import InvalidRequest
-    from podflare_emulator.domain.fault_control import read
+    from podflare_emulator.control.fault_calls import read
+    from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
     try:
         read(reader, order)

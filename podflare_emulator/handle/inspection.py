@@ -8,8 +8,8 @@ import posixpath
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from podflare_emulator.drawing import draw
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator.vocabulary.errors import EmulatorError
+from podflare_emulator.vocabulary.text_tree import draw
 
 Path = str | os.PathLike[str]
 

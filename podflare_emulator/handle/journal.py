@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 _SHOWN = 72  # characters of code on one line
 

@@ -6,10 +6,20 @@ import re
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.inspection import Inspection
-from podflare_emulator.journal import Exec, Fork, HasId, Merge, Request, id_of, read_exec, read_fork, report
-from podflare_emulator.lineage import Tree
+from podflare_emulator.handle.inspection import Inspection
+from podflare_emulator.handle.journal import (
+    Exec,
+    Fork,
+    HasId,
+    Merge,
+    Request,
+    id_of,
+    read_exec,
+    read_fork,
+    report,
+)
+from podflare_emulator.vocabulary.errors import EmulatorError
+from podflare_emulator.vocabulary.lineage import Tree
 
 
 class Record(ABC):
@@ -128,8 +138,8 @@ def listed(execs: list[Exec]) -> str:
 
 
 def _check_call(call: str) -> None:
-    from podflare_emulator.domain.asked import CALLS, check_name
-    from podflare_emulator.domain.errors import InvalidRequest
+    from podflare_emulator.domain.testing.calls import CALLS, check_name
+    from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
     try:
         check_name("call", call, CALLS)

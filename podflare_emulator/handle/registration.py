@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator.vocabulary.errors import EmulatorError
 
-_Told = TypeVar("_Told")
+_Entry = TypeVar("_Entry")
 
 
-def told(number: int, of_all: Iterable[tuple[int, _Told]], described: str) -> _Told:
-    """What is told of this one. Raises EmulatorError once a reset has forgotten it."""
+def entry_of(number: int, of_all: Iterable[tuple[int, _Entry]], described: str) -> _Entry:
+    """What the emulator says of this one. Raises EmulatorError once a reset has forgotten it."""
     for one, what in of_all:
         if one == number:
             return what

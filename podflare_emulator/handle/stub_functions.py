@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from podflare_emulator.answers import Answer
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator.vocabulary.answers import Answer
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 
 class _Result(Protocol):

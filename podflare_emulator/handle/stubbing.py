@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from podflare_emulator.answers import Output
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.functions import AnswerFunction, Functions, Match
-from podflare_emulator.record import Record, listed
-from podflare_emulator.stubs import CommandStub, Stub, arguments, check_answer, describe, describe_command
+from podflare_emulator.handle.record import Record, listed
+from podflare_emulator.handle.stub_functions import AnswerFunction, Functions, Match
+from podflare_emulator.handle.stubs import (
+    CommandStub,
+    Stub,
+    arguments,
+    check_answer,
+    describe,
+    describe_command,
+)
+from podflare_emulator.vocabulary.answers import Output
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 
 class Stubs(Record):

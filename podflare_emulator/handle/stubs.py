@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from podflare_emulator.answers import Answer as Answer
-from podflare_emulator.answers import Output, check_seconds
-from podflare_emulator.arranged import told
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.functions import AnswerFunction, Match
-from podflare_emulator.functions import StubCall as StubCall
+from podflare_emulator.handle.registration import entry_of
+from podflare_emulator.handle.stub_functions import AnswerFunction, Match
+from podflare_emulator.handle.stub_functions import StubCall as StubCall
+from podflare_emulator.vocabulary.answers import Answer as Answer
+from podflare_emulator.vocabulary.answers import Output, check_seconds
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Stub:
     @property
     def used(self) -> int:
         """Raises EmulatorError once a reset has forgotten it."""
-        return told(self._number, self._counts(), f"the stub {self.described}")
+        return entry_of(self._number, self._counts(), f"the stub {self.described}")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CommandStub:
 
         Raises EmulatorError once a reset has forgotten it.
         """
-        return told(self._number, self._calls(), f"the stub {self.described}")
+        return entry_of(self._number, self._calls(), f"the stub {self.described}")
 
     @property
     def used(self) -> int:

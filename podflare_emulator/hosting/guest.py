@@ -67,7 +67,10 @@ class Forked:
 
 @dataclass(frozen=True)
 class CommandTable:
-    """Which commands are answered in a sandbox, and by what; see guest/commands.py. `version` tells it from others."""
+    """Which commands are answered in a sandbox, and by what; see guest/interpreter/commands.py.
+
+    `version` tells it from others.
+    """
 
     version: int
     entries: Sequence[Message]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from podflare_emulator.guest.jail import landlock, preload
+from podflare_emulator.guest.jail import preload
 from podflare_emulator.guest.order import Python, Seed
+from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.disposable import disposable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest

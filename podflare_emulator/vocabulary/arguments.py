@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def misfit(function: Callable[..., Any], *given: Any, **named: Any) -> str | None:
+def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) -> str | None:
     """Why the function cannot be called with these, and what it takes; None if it can."""
     signature = inspect.signature(function)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from podflare_emulator.drawing import draw
+from podflare_emulator.vocabulary.text_tree import draw
 
 _SHORT = 12  # characters of an id
 

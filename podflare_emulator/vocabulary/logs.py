@@ -6,7 +6,7 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
-from podflare_emulator.settings import LogFormat
+from podflare_emulator.vocabulary.settings import LogFormat
 
 logger = logging.getLogger("podflare_emulator")
 

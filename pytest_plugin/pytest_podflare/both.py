@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from podflare_emulator.redirect import import_sdk
+from podflare_emulator.handle.clients.redirect import import_sdk
 from pytest_podflare import marker
 from pytest_podflare.observed import Observed, Seen, first_difference
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.faults import Faults, fault_order, latency_order
-from podflare_emulator.fitting import misfit
+from podflare_emulator.handle.faults import Faults, fault_order, latency_order
+from podflare_emulator.vocabulary.arguments import signature_mismatch
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 if TYPE_CHECKING:
-    from podflare_emulator.emulator import Emulator
+    from podflare_emulator.handle.emulator import Emulator
 
 
 def mistake(faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> str | None:
     """Of what cannot be meant, the first, in one line."""
     try:
         for call, options in _each(faults):
-            wrong = misfit(Faults.fault, None, call, **options)
+            wrong = signature_mismatch(Faults.fault, None, call, **options)
             if wrong:
                 return f"faults: {call!r}: {wrong}"
             fault_order(call, options)

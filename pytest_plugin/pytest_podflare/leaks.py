@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 if TYPE_CHECKING:
-    from podflare_emulator.origins import Origin
+    from podflare_emulator.handle.clients.origins import Origin
 
 
 class SandboxLeakWarning(pytest.PytestWarning):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
-from podflare_emulator.watch import Note, caller, watched
+from podflare_emulator.handle.clients.watch import Note, caller, watched
 
 Seen = dict[str, Any]
 """One `run_code`, as JSON can carry it to xdist's other side: `language`, `code`, `exit_code`, `stdout`, and `sandbox`,

@@ -175,7 +175,7 @@ def _check_url(url: str, source: str) -> None:
 
 
 def _check_emulators(name: str, value: str | int, source: str) -> None:
-    from podflare_emulator.settings import Settings, SettingsError
+    from podflare_emulator.vocabulary.settings import Settings, SettingsError
 
     try:
         Settings(**cast(Any, {name: value}))
@@ -184,7 +184,7 @@ def _check_emulators(name: str, value: str | int, source: str) -> None:
 
 
 def _api_key(url: str, variable: str | None) -> str | None:
-    from podflare_emulator.settings import is_loopback
+    from podflare_emulator.vocabulary.settings import is_loopback
 
     key = os.environ.get(variable or "PODFLARE_API_KEY")
     if not key and (variable or not is_loopback(urlsplit(url).hostname or "")):

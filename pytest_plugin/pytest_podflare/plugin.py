@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_podflare import marker, options
+from pytest_podflare.shelf import shelf_name
 
 if TYPE_CHECKING:
     from podflare import Client, Sandbox
-    from podflare_emulator.emulator import Emulator
-    from pytest_podflare.prepared import Scope, Shelf
-    from pytest_podflare.target import Target, Targets
+    from podflare_emulator.handle.emulator import Emulator
+    from pytest_podflare.shelf import Scope, Shelf
+    from pytest_podflare.targets.target import Target
+    from pytest_podflare.targets.targets import Targets
 
 _OPTIONS = pytest.StashKey[options.Options]()
 _TARGET = pytest.StashKey["Target"]()
@@ -73,7 +75,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(scope="session")
 def _podflare_targets(request: pytest.FixtureRequest) -> Iterator[Targets]:
     """The servers of the whole session. Session-wide, so they are there before a test's own patches are."""
-    from pytest_podflare.target import Targets
+    from pytest_podflare.targets.targets import Targets
 
     both = any(marker.target(item) == "both" for item in request.session.items)
     targets = Targets(request.config.stash[_OPTIONS], both=both)
@@ -123,15 +125,10 @@ def _podflare_api(
         yield target
 
 
-def shelf_name(scope: Scope) -> str:
-    """Of the fixture that keeps what is prepared for this scope."""
-    return f"_podflare_prepared_{scope}"
-
-
 def _shelf(scope: Scope) -> Any:
     @pytest.fixture(scope=scope, name=shelf_name(scope))
     def shelf(request: pytest.FixtureRequest, _podflare_targets: Targets) -> Iterator[Shelf]:
-        from pytest_podflare.prepared import Shelf
+        from pytest_podflare.shelf import Shelf
 
         shelf = Shelf(request)
         yield shelf

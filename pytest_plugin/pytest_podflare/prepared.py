@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from pytest_podflare.plugin import shelf_name
+from pytest_podflare.shelf import Prepare, Scope, Shelf, shelf_name
 
 if TYPE_CHECKING:
-    from pytest_podflare.target import Target
-
-Scope = Literal["session", "package", "module", "class"]
-Prepare = Callable[..., Any]
+    from pytest_podflare.targets.target import Target
 
 
 def prepared_sandbox(prepare: Prepare | None = None, *, scope: Scope = "session", check: bool = True) -> Any:
@@ -58,63 +55,3 @@ def _fixture(prepare: Prepare, scope: Scope, check: bool) -> Any:
 
     fork.__doc__ = prepare.__doc__
     return pytest.fixture(fork, name=prepare.__name__)
-
-
-_Kind = tuple[Prepare, "Target", bool]
-"""A function that prepares, where its sandbox is, and whether that has egress: what tests may wish to differ."""
-
-
-class Shelf:
-    """The prepared sandboxes of one scope. A preparation that has failed is not tried again."""
-
-    def __init__(self, request: pytest.FixtureRequest) -> None:
-        self._request = request
-        self._sandboxes: dict[_Kind, Any] = {}
-        self._failures: dict[_Kind, BaseException] = {}
-
-    def get(self, target: Target, prepare: Prepare, check: bool) -> Any:
-        kind = (prepare, target, target.egress)
-        if kind in self._failures:
-            raise self._failures[kind]
-        if kind not in self._sandboxes:
-            try:
-                self._sandboxes[kind] = self._prepare(target, prepare, check)
-            except (Exception, pytest.fail.Exception) as error:
-                self._failures[kind] = error
-                raise
-        return self._sandboxes[kind]
-
-    def close(self) -> None:
-        for (_, target, _), sandbox in self._sandboxes.items():
-            target.kept.discard(sandbox.id)
-            sandbox.close()
-
-    def _prepare(self, target: Target, prepare: Prepare, check: bool) -> Any:
-        _, *fixtures = inspect.signature(prepare).parameters
-        arguments = {name: self._request.getfixturevalue(name) for name in fixtures}
-        sandbox = target.create_lasting_sandbox()
-        try:
-            with target.only_default_stubs():
-                prepare(sandbox, **arguments)
-            if check:
-                _check(sandbox, prepare.__name__)
-        except BaseException:
-            sandbox.close()
-            raise
-        target.kept.add(sandbox.id)
-        return sandbox
-
-
-def _check(sandbox: Any, name: str) -> None:
-    stderr: list[str] = []
-    for event in sandbox.replay():
-        if event.type == "stderr":
-            stderr.append(event.data)
-        elif event.type == "exit":
-            if event.data != 0:
-                complaint = "\n".join(stderr[-50:])
-                pytest.fail(
-                    f"preparing the sandbox {name!r} failed: an exec ended with exit code {event.data}\n{complaint}",
-                    pytrace=False,
-                )
-            stderr = []

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 
 from podflare_emulator.api.app import build_app
-from podflare_emulator.domain.errors import SandboxNotFound
 from podflare_emulator.domain.events import Event
 from podflare_emulator.domain.registry import SandboxOrder
-from podflare_emulator.settings import Settings
+from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound
+from podflare_emulator.vocabulary.settings import Settings
 
 SANDBOX_ID = "sbx_" + "0" * 32
 

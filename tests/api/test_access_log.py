@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 
-from podflare_emulator.logs import BindTraceparent, JsonFormatter, TextFormatter
+from podflare_emulator.vocabulary.logs import BindTraceparent, JsonFormatter, TextFormatter
 
 from .fake_domain import FakeRegistry, FakeSandbox, ask
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from podflare_emulator.settings import Settings
+from podflare_emulator.vocabulary.settings import Settings
 
 from .fake_domain import SANDBOX_ID, FakeRegistry, ask, error_of
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from podflare_emulator.domain.errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.domain.registry import SandboxOrder
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 
 from .fake_domain import SANDBOX_ID, FakeRegistry, ask, error_of, exited, lines_of, stdout
 

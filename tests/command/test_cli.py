@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from podflare_emulator.cli import main
+from podflare_emulator.command.cli import main
 
 COMMAND = [sys.executable, "-m", "podflare_emulator"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PODFLARE_")}
@@ -78,7 +78,7 @@ def test_a_wrong_variable_is_one_line_and_exit_2(
 
 def test_a_wrong_argument_does_not_wait_for_the_servers_imports() -> None:
     program = (
-        "import sys; from podflare_emulator.cli import main; assert main(['--mount', 'x']) == 2;"
+        "import sys; from podflare_emulator.command.cli import main; assert main(['--mount', 'x']) == 2;"
         "assert not {'starlette', 'uvicorn', 'msgspec', 'asyncio'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, env=ENVIRONMENT)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest import probe
-from podflare_emulator.remedies import Surroundings, remedy
+from podflare_emulator.command.remedies import Surroundings, remedy
+from podflare_emulator.guest.processes import probe
 
 REFUSING = str(Path(__file__).with_name("refusing.py"))
 DOCTOR = [sys.executable, "-m", "podflare_emulator", "doctor"]

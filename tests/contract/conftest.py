@@ -14,8 +14,8 @@ from contextlib import ExitStack
 import pytest
 
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator
-from podflare_emulator.settings import ForkEngine, Isolation
+from podflare_emulator import Emulator
+from podflare_emulator.vocabulary.settings import ForkEngine, Isolation
 
 from ..serving import serving
 from .server import Server

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from podflare import Client, Sandbox, UnauthorizedError
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 from .printed import printed
 from .wire import NEVER_WAS

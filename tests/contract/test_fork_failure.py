@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from podflare import ProcessesLeftBehindWarning, Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 from .printed import printed
 from .server import Server

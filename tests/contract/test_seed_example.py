@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from podflare import Client, Event, ExecResult, Language, Sandbox
-from podflare_emulator.emulator import Emulator
-from podflare_emulator.settings import Isolation, Mount
+from podflare_emulator import Emulator
+from podflare_emulator.vocabulary.settings import Isolation, Mount
 
 TREE_SEARCH = Path(__file__).parent.parent / "examples" / "tree_search.py"
 CSV = "col_a,col_b\n1,10\n-2,20\n4,60\n"

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from podflare import NotFoundError, Sandbox, ServerError
+from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.domain import registry
-from podflare_emulator.emulator import Emulator, EmulatorError
-from podflare_emulator.settings import SettingsError
+from podflare_emulator.vocabulary.settings import SettingsError
 
 
 @pytest.fixture(scope="module", params=["thread", "process"])

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.server_thread import ServerThread
-from podflare_emulator.settings import Settings
+from podflare_emulator import EmulatorError
+from podflare_emulator.handle.server.thread import ServerThread
+from podflare_emulator.vocabulary.settings import Settings
 
 
 def test_a_call_that_comes_too_late_is_told_so() -> None:

@@ -20,7 +20,7 @@ from podflare import (
     TooManyRequestsError,
     UnauthorizedError,
 )
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 COUNT = "for n in range(3): print(n)"
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.domain import inspection
-from podflare_emulator.emulator import Emulator, EmulatorError
-from podflare_emulator.inspection import Entry, Global
+from podflare_emulator import Emulator, EmulatorError
+from podflare_emulator.control import inspection
+from podflare_emulator.handle.inspection import Entry, Global
 
 from ..serving import serving
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from podflare import Client, PodflareError, Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from podflare import Sandbox, ServerError
-from podflare_emulator.emulator import Emulator
-from podflare_emulator.lineage import Tree
+from podflare_emulator import Emulator
+from podflare_emulator.vocabulary.lineage import Tree
 
 
 @pytest.fixture(scope="module", params=["thread", "process"])

@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from podflare import Client, Sandbox, ServerError
-from podflare_emulator.domain.asked import Asked
-from podflare_emulator.domain.errors import InvalidRequest
-from podflare_emulator.domain.faults import Faults, read_latency
-from podflare_emulator.domain.timings import published
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
+from podflare_emulator.domain.testing.calls import Asked
+from podflare_emulator.domain.testing.faults import Faults, read_latency
+from podflare_emulator.domain.testing.timings import published
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 LONG = 600  # seconds; nobody waits for it
 

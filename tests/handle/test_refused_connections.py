@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from podflare import APIConnectionError, Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="a socket that does not listen keeps its port on Linux"

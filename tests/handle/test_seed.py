@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 
 @pytest.fixture(scope="module")

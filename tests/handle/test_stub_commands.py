@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 from ..serving import serving
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from podflare import Client, ExecResult, NotFoundError, Sandbox, ServerError
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.stubs import Answer, StubCall
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from podflare import Sandbox, ServerError
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 
 @pytest.fixture(scope="module", params=["thread", "process"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.interpreter import find
 

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 import podflare_emulator
-from podflare_emulator.emulator import Emulator
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 
 def test_the_emulator_is_imported_from_the_package() -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 
 def test_numbers_of_users_and_processes_are_the_machine_s(directory_emulator: Emulator) -> None:

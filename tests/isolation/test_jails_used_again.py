@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 _DESCRIBE = """
 import os

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from podflare import BadRequestError, Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 
 # An address of a network that is documented to lead nowhere: with a route to the world, a connection attempt hangs.
 CONNECT = """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from podflare import Sandbox, ServerError
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 Make = Callable[..., Sandbox]
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 from podflare_emulator.hosting.interpreter import find
 
 from . import wheel

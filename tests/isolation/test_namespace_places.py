@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 # What every place must give: files, forks that take them along, a root that is the sandbox's own, and its limits.
 PROGRAM = """
 import sys
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 emulator = Emulator(isolation="namespace", pool_size=1, files_on_disk=sys.argv[1] == "disk")
 with emulator, Sandbox(host=emulator.url) as parent:
@@ -142,7 +142,7 @@ def test_where_it_cannot_be_had_auto_takes_another_and_tells_the_kernels_words(
     namespaces: tuple[str, ...], preparation: str, reason: str
 ) -> None:
     program = """
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 with Emulator(pool_size=0) as emulator:
     print(emulator.isolation)
     print(emulator.refusals[0])

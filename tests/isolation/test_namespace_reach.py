@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 SECRET = "podflare-host-secret"  # wherever the host has it, no sandbox may find it
 Make = Callable[..., Sandbox]
@@ -158,7 +158,7 @@ ABSTRACT = "refused(socket.socket(socket.AF_UNIX).connect, '\\0podflare-test-soc
 
 
 def test_an_abstract_unix_socket_of_the_hosts(sandbox: Sandbox) -> None:
-    from podflare_emulator.guest.jail import landlock
+    from podflare_emulator.guest.system import landlock
 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("\0podflare-test-socket")

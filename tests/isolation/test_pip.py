@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 from podflare_emulator.hosting.interpreter import find
 
 from . import wheel

@@ -17,7 +17,7 @@ import pytest
 
 import podflare_emulator.guest
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 from podflare_emulator.guest import protocol
 from podflare_emulator.guest.order import Python
 from podflare_emulator.hosting import interpreter

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator, EmulatorError
+from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.guest.jail import preload
 from podflare_emulator.hosting import isolation
 from podflare_emulator.hosting.disposable import disposable

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from podflare import Language, Sandbox
-from podflare_emulator.emulator import Emulator
-from podflare_emulator.guest.jail import landlock
+from podflare_emulator import Emulator
+from podflare_emulator.guest.system import landlock
 
 pytestmark = pytest.mark.skipif(landlock.abi() < 3, reason="the kernel's Landlock does not refuse all of it")
 

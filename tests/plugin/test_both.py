@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 _TEST = """
 import pytest

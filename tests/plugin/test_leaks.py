@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 _LEAKING = """
 from podflare import Sandbox
@@ -33,7 +33,7 @@ def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watch
         test_it="""
         import pytest
         from podflare import Sandbox, ThreadsLeftBehindWarning
-        from podflare_emulator.origins import Origins
+        from podflare_emulator.handle.clients.origins import Origins
 
         STARTS = "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
 

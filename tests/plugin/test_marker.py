@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 from ..serving import serving
 

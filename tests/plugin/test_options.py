@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 from ..serving import serving
 

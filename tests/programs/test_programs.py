@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from podflare import Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 PROGRAMS = {path.stem: path for path in sorted(Path(__file__).parent.glob("data/*.??"))}
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 _CLIENTS = 100
 _CALLS = 5

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator import server_thread
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
+from podflare_emulator.handle.server import thread
 
 
 def test_a_start_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +21,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPa
         return set(threading.enumerate()), set(directories)
 
     before = running()
-    monkeypatch.setattr(server_thread, "Future", Interrupted)
+    monkeypatch.setattr(thread, "Future", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         Emulator(isolation="portable").start()
     assert running() == before

@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
 
 from podflare import Client, Sandbox
-from podflare_emulator.emulator import Emulator
+from podflare_emulator import Emulator
 
 from .command import Command, directories, eventually, nothing_is_left
 from .conftest import Start

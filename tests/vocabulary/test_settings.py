@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podflare_emulator.settings import Mount, Settings, SettingsError
+from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
 
 
 def test_the_defaults_listen_on_loopback_alone() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from podflare_emulator.domain.errors import InvalidRequest
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 CALLS = ("create", "exec", "fork", "merge_into", "destroy", "replay", "healthz")
 ANY = "any"

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from podflare_emulator.answers import Answer
-from podflare_emulator.domain.stubs import newest_first
+from podflare_emulator.domain.testing.stubs import newest_first
 from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
+from podflare_emulator.vocabulary.answers import Answer
 
 # What bash does itself, and bash: by it the sandbox runs all bash code.
 _WORDS = """

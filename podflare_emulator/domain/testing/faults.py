@@ -8,9 +8,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from podflare_emulator.domain.asked import Asked, Match, check_name, read_match
-from podflare_emulator.domain.errors import InvalidRequest
-from podflare_emulator.domain.timings import published
+from podflare_emulator.domain.testing.calls import Asked, Match, check_name, read_match
+from podflare_emulator.domain.testing.timings import published
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from podflare_emulator.answers import Answer
-from podflare_emulator.domain.errors import GuestFailed, InvalidRequest
+from podflare_emulator.vocabulary.answers import Answer
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest
 
 Asks = Literal["match", "answer"]
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from podflare_emulator.answers import Answer
-from podflare_emulator.domain.errors import GuestFailed
-from podflare_emulator.domain.questions import AskedExec, Questions
+from podflare_emulator.domain.testing.questions import AskedExec, Questions
+from podflare_emulator.vocabulary.answers import Answer
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed
 
 
 class _Layered(Protocol):

@@ -1,6 +1,6 @@
 """How long calls take on the service, as its vendor publishes it (contract: timings)."""
 
-from podflare_emulator.domain.asked import Asked
+from podflare_emulator.domain.testing.calls import Asked
 
 COLD_BOOT = 1.4
 """Seconds of a create that finds no guest in the warm pool."""

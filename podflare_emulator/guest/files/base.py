@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .order import Seed
+    from ..order import Seed
 
 VENV = "/.venv"
 STUBS = f"{VENV}/stubs"  # first on the PATH; there only while a test answers commands

@@ -11,9 +11,9 @@ import posix
 import stat
 import time
 
+from ..system.process_table import processes
 from . import tree
 from .contents import copy_metadata
-from .reaper import processes
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _MOST_EXTRAS = 50  # in one directory

@@ -9,7 +9,7 @@ import contextlib
 import posix
 from collections.abc import Sequence
 
-from .protocol import Message
+from ..protocol import Message
 
 _CHUNK = 1 << 20
 

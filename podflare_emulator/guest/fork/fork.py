@@ -7,19 +7,54 @@ import resource
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from . import tree
-from .holdings import Holdings
-from .protocol import Message, encode
-from .reaper import processes, runs_since
-from .sibling import fork_siblings, threads_left_behind
-
-if TYPE_CHECKING:
-    from .guest import Guest
+from ..files import tree
+from ..jail.interface import Jail
+from ..protocol import Connection, Message, encode
+from ..system.process_table import processes, runs_since
+from ..system.siblings import fork_siblings, threads_left_behind
+from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+
+
+class Repl(Protocol):
+    def forget_interrupts(self) -> None:
+        """Those that have arrived were meant for the parent."""
+
+
+class Commands(Protocol):
+    def forget(self, root: str) -> None:
+        """What is in the tree need not be what was put there."""
+
+
+class Guest(Protocol):
+    """What a fork takes of the guest that forks."""
+
+    jail: Jail
+    connection: Connection
+    out: int
+    err: int
+    baseline: int
+    pid: int
+
+    @property
+    def repl(self) -> Repl: ...
+
+    @property
+    def commands(self) -> Commands: ...
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Descriptors that are not the user's."""
+
+    def flush(self) -> None:
+        """Empties the buffers of its output."""
+
+    def announce(self) -> None:
+        """Tells the host that it is there."""
 
 
 def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
@@ -64,8 +99,8 @@ class _Moment:
     """What the parent has at the moment of the fork, and os.fork alone would not give the child."""
 
     def __init__(self, guest: Guest, ours: Iterable[int]) -> None:
-        self.holdings = Holdings(guest.jail.root, ignore={*guest.hidden, *ours})
-        self._outputs = list(_leading_to((guest.out, guest.err), self.holdings.pipes))
+        self.resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *ours})
+        self._outputs = list(_leading_to((guest.out, guest.err), self.resources.pipes))
         self._timers = [signal.getitimer(timer) for timer in _TIMERS]
         self._random = _random()
         self._sequence = self._random and self._random.getstate()
@@ -108,7 +143,7 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
         )
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
-        problems += moment.holdings.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
+        problems += moment.resources.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
         moment.restore()
         _close([control, out, err, target, source, *([] if changes is None else [changes])])
         _complain(guest, problems)
@@ -142,7 +177,7 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
     `shown` is the message that came with it. The answer tells how many processes only the other has.
     """
     try:
-        holdings = Holdings(guest.jail.root, ignore={*guest.hidden, source})
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, source})
         target = posix.open(guest.jail.root, _DIRECTORY)
         try:
             problems = tree.synchronize(
@@ -153,7 +188,7 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
             )
         finally:
             _close([source, target])
-        _complain(guest, [*problems, *holdings.renew(guest.jail.root)])
+        _complain(guest, [*problems, *resources.renew(guest.jail.root)])
         guest.commands.forget(guest.jail.root)
     except OSError as error:
         return {"followed": False, "failed": str(error)}

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 from os import SEEK_CUR, SEEK_SET
 from typing import NamedTuple
 
-from .contents import copy_contents, copy_metadata, printable
+from ..files.contents import copy_contents, copy_metadata, printable
 
 # The kernel's own words, also where the portable backend has put its mapping over `posix` by the time of a fork.
 _readlink = posix.readlink

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .contents import printable
+from ..files.contents import printable
+from ..jail.layout import SYSTEM
 from .handles import Record, in_kernel_tree
-from .jail.layout import SYSTEM
 
 _PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
 _MAP_SHARED, _MAP_FIXED, _MAP_ANONYMOUS = 0x01, 0x10, 0x20

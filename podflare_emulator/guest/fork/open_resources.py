@@ -5,10 +5,10 @@ from __future__ import annotations
 import posix
 from collections.abc import Callable, Collection
 
-from . import databases, handles, mappings, polling
+from . import databases, epolls, handles, mappings
 
 
-class Holdings:
+class OpenResources:
     """Open files, shared mappings, database connections and the working directory, as they are at this moment.
 
     `ignore`: descriptors that are not the user's.
@@ -48,7 +48,7 @@ class Holdings:
         if forked:
             for number, kind in self._handles.shared:
                 if kind == "epoll":
-                    polling.split(number)
+                    epolls.split(number)
         self._return(root, resolve)
         return problems
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from .sibling import threads
+from ..system.siblings import threads
 
 _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128 KiB
 _RESET = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)]

@@ -12,8 +12,8 @@ import posix
 import shlex
 from collections.abc import Iterator
 
-from .base import STUBS
-from .protocol import Message
+from ..files.base import STUBS
+from ..protocol import Message
 
 _CALLS = f"{STUBS}/calls"
 

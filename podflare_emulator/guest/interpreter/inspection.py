@@ -12,19 +12,17 @@ import gc
 import posix
 import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from select import POLLIN, poll
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .contents import printable
-from .cursor import VANISHED, Cursor
-from .protocol import Message
-from .seeding import make_directories
-from .sibling import fork_siblings
-
-if TYPE_CHECKING:
-    from .guest import Guest
+from ..files.contents import printable
+from ..files.cursor import VANISHED, Cursor
+from ..files.seeding import make_directories
+from ..jail.interface import Jail
+from ..protocol import Message
+from ..system.siblings import fork_siblings
 
 _PIECE = 1 << 23  # bytes of a file in one message
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
@@ -49,9 +47,9 @@ _BRACKETS: dict[type, tuple[str, str]] = {
 _name_of: Any = type.__dict__["__name__"].__get__  # without asking the user's metaclass
 
 
-def answer(guest: Guest, question: Message) -> Message:
-    """`failed` in it says why there is none."""
-    root = guest.jail.root.rstrip("/")
+def answer(jail: Jail, names: dict[str, Any], flush: Callable[[], None], question: Message) -> Message:
+    """`failed` in it says why there is none. `names` are the REPL's; `flush` empties the buffers of its output."""
+    root = jail.root.rstrip("/")
     try:
         match question["about"]:
             case "read":
@@ -59,10 +57,10 @@ def answer(guest: Guest, question: Message) -> Message:
             case "write":
                 return _write(root, question["path"], question["base64"], question["append"])
             case "list":
-                return {"entries": _entries(root, question["path"], guest.jail.mounts)}
+                return {"entries": _entries(root, question["path"], jail.mounts)}
             case _:
-                guest.flush()  # else a forked process would have it too
-                return {"globals": _globals(guest.repl.globals, root)}
+                flush()  # else a forked process would have it too
+                return {"globals": _globals(names, root)}
     except (OSError, ValueError) as error:  # a path with a NUL is the latter
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"failed": f"{question.get('path', 'globals')}: {reason}"}

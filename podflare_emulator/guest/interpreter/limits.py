@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from .protocol import Message
+from ..protocol import Message
 
 _OPEN_FILES = 1024
 _MOST_OPEN_FILES = 4096  # the kernel's own default; what a program can raise its limit to
@@ -15,7 +15,7 @@ def impose(ticket: Message) -> None:
     """`ram_mib` and `file_gb` of the ticket, None for no limit.
 
     Memory is what a process may write to and does not share: not what it reserves (a thread's arena, a library's
-    mapping), so that a limit means what it says. It is one process's; memory.py sees to their sum.
+    mapping), so that a limit means what it says. It is one process's; processes/memory.py sees to their sum.
     """
     if ticket["ram_mib"] is not None:
         _lower(resource.RLIMIT_DATA, ticket["ram_mib"] * _MIB)

@@ -1,1 +1,4 @@
-"""The isolation backends' inner half: one file a backend, and the kernel calls they stand on."""
+"""The isolation backends, inside: `interface` says what each is to a guest.
+
+Comes in: `processes`, `interpreter`, `fork`. They never know what runs in them.
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import base
+from ..files import base
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from . import kernel
+from ..system import kernel
 
 if TYPE_CHECKING:
     from ..order import Python

@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .. import recycling, tree
+from ..files import recycling, tree
 from ..protocol import Message
-from . import kernel, landlock
+from ..system import kernel, landlock
 
 if TYPE_CHECKING:
     from ..order import Order

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .. import base, environment
-from . import plain
+from ..files import base
+from . import environment, plain
 from .layout import HOST_ETC, SYSTEM
 
 if TYPE_CHECKING:

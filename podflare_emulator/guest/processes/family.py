@@ -6,11 +6,12 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from . import guest
-from .jail import kernel, landlock, namespace
-from .protocol import Connection, Message, encode
+from ..interpreter import guest
+from ..interpreter.repl import Repl
+from ..jail.namespace import inside
+from ..protocol import Connection, Message, encode
+from ..system import kernel, landlock
 from .reaper import Reaper
-from .repl import Repl
 
 
 class Families:
@@ -25,7 +26,7 @@ class Families:
 
         def run_guest() -> None:
             os.close(channel)
-            guest.run(namespace.NamespaceJail(), ticket, entrance, (control, out, err), repl)
+            guest.run(inside.NamespaceJail(), ticket, entrance, (control, out, err), repl)
 
         def run_init() -> None:
             connection.close()
@@ -34,7 +35,7 @@ class Families:
             run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
 
         try:
-            namespace.start_family(run_init, egress=ticket["egress"])
+            inside.start_family(run_init, egress=ticket["egress"])
         except OSError as error:
             os.write(control, encode({"failed": f"no process of its own can be started: {error}"}))
 
@@ -62,7 +63,7 @@ def run(
     for number in guests:
         os.close(number)
     try:
-        Reaper(Connection(socket.socket(fileno=channel)), namespace.belongs).serve()
+        Reaper(Connection(socket.socket(fileno=channel)), inside.belongs).serve()
     finally:
         os._exit(0)
 

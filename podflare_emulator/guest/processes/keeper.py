@@ -7,16 +7,17 @@ import os
 import resource
 import socket
 
-from . import removal, tree
-from .jail import curated, plain
-from .protocol import Connection, Message
+from ..files import removal, tree
+from ..jail import plain
+from ..jail.namespace.keep import Keep
+from ..protocol import Connection, Message
 from .reaper import Reaper
 
 
 class Keeper:
     """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
 
-    def __init__(self, connection: Connection, keep: curated.Keep | plain.Keep) -> None:
+    def __init__(self, connection: Connection, keep: Keep | plain.Keep) -> None:
         self._connection = connection
         self._keep = keep
 
@@ -60,7 +61,7 @@ class Keeper:
 
     def _make_jail(self, request: int, disk_gb: int | None) -> None:
         name = os.urandom(5).hex()  # processes are told apart by it, those of other emulators included
-        if isinstance(self._keep, curated.Keep):
+        if isinstance(self._keep, Keep):
             entrance, baseline = self._keep.prepare(name, disk_gb)
         else:
             entrance, baseline = self._keep.prepare(name)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from . import guest
-from .jail import directory, portable, preload
-from .protocol import Connection, Message
-from .repl import Repl
+from ..interpreter import guest
+from ..interpreter.repl import Repl
+from ..jail import preload
+from ..jail.interface import Jail
+from ..jail.portable import inside, mapping
+from ..protocol import Connection, Message
 
-_JAILS: dict[str, Callable[[str, Sequence[str]], guest.Jail]] = {
+_JAILS: dict[str, Callable[[str, Sequence[str]], Jail]] = {
     "preload": preload.PreloadJail,
-    "portable": directory.DirectoryJail,
+    "portable": inside.DirectoryJail,
 }
 
 
-class Singles:
+class KeeperGuests:
     """In a zygote: starts them."""
 
     def __init__(self, template: Message) -> None:
@@ -24,7 +26,7 @@ class Singles:
         if template["isolation"] == "preload":
             preload.check_variables()
         else:
-            portable.install()
+            mapping.install()
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
         control, out, err = descriptors

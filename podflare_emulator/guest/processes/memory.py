@@ -1,11 +1,11 @@
-"""Watches over the memory of a sandbox: the limit of one process (limits.py) says nothing of ten."""
+"""Watches over the memory of a sandbox: the limit of one process (interpreter/limits.py) says nothing of ten."""
 
 from __future__ import annotations
 
 import os
 import time
 
-from .reaper import processes
+from ..system.process_table import processes
 
 _PAUSE = 0.02  # seconds: how long a sandbox can be over its limit
 _MIB = 1 << 20

@@ -15,9 +15,10 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 
-from . import removal
-from .jail import kernel, landlock, preload
-from .protocol import Connection
+from ..files import removal
+from ..jail import preload
+from ..protocol import Connection
+from ..system import kernel, landlock
 
 USER_NAMESPACE = "user namespace"
 MOUNTS = "mounts inside it"

@@ -16,15 +16,19 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import removal
-from .jail import curated, directory, kernel, namespace_start, plain, preload
+from ..files import removal
+from ..jail import plain, preload
+from ..jail.namespace import start
+from ..jail.namespace.keep import Keep
+from ..jail.portable import inside as portable
+from ..order import Order
+from ..protocol import Connection
+from ..system import kernel
+from ..system.process_table import parent_of, processes
 from .keeper import Keeper
-from .order import Order
-from .protocol import Connection
-from .reaper import parent_of, processes
 
 _MAKING = 60  # seconds, far more than it takes an emulator to make its directory and lock it
-_BACKENDS = {"namespace": namespace_start, "preload": preload, "portable": directory}
+_BACKENDS = {"namespace": start, "preload": preload, "portable": portable}
 
 
 def main(descriptor: int) -> None:
@@ -71,7 +75,7 @@ def _sweep(place: int, mine: str) -> None:
                 os.close(lock)
 
 
-def _keep(connection: Connection, build: Callable[[], curated.Keep | plain.Keep]) -> None:
+def _keep(connection: Connection, build: Callable[[], Keep | plain.Keep]) -> None:
     """In the keeper. Does not return."""
     try:
         keeper = Keeper(connection, build())

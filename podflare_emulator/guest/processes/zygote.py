@@ -9,9 +9,9 @@ import socket
 import sys
 from typing import Protocol
 
-from . import environment
-from .protocol import Connection, Message
-from .repl import Repl
+from ..interpreter.repl import Repl
+from ..jail import environment
+from ..protocol import Connection, Message
 
 
 class Starter(Protocol):
@@ -54,9 +54,9 @@ def _starter(template: Message) -> Starter:
         from .family import Families
 
         return Families()
-    from .single import Singles
+    from .keeper_guests import KeeperGuests
 
-    return Singles(template)
+    return KeeperGuests(template)
 
 
 def _repl() -> Repl:

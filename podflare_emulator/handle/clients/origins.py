@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from podflare_emulator.watch import Note, caller, watched
+from podflare_emulator.handle.clients.watch import Note, caller, watched
 
 
 class Origin(NamedTuple):

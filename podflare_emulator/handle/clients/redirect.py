@@ -20,7 +20,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from podflare_emulator.settings import is_loopback
+from podflare_emulator.vocabulary.settings import is_loopback
 
 _URL_VARIABLES = ("PODFLARE_HOST", "PODFLARE_HOSTD_URL", "PODFLARE_API_URL")
 _NO_KEY_NEEDED = "pk_emulator"  # rather than a real one that the environment may hold

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from podflare_emulator.errors import EmulatorError
+from podflare_emulator.vocabulary.errors import EmulatorError
 
 _SERVER = ("podflare_emulator", "uvicorn", "starlette", "uvloop", "httptools", "h11", "asyncio", "anyio")
 

@@ -13,15 +13,15 @@ import subprocess
 import sys
 from typing import IO, Any
 
-from podflare_emulator.errors import EmulatorError
-from podflare_emulator.server_thread import ServerThread, Started
-from podflare_emulator.settings import Settings, reachable_host
+from podflare_emulator.handle.server.thread import ServerThread, Started
+from podflare_emulator.vocabulary.errors import EmulatorError
+from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 # The child may not find this package by itself: it gets the parent's path before it imports anything.
 _PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from podflare_emulator.server_process import serve
+from podflare_emulator.handle.server.process import serve
 serve(sys.stdin.buffer, sys.stdout.buffer)
 """
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from podflare_emulator.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.guest.order import Python, Seed
-from podflare_emulator.settings import Settings, reachable_host
+from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
+from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 if TYPE_CHECKING:
-    from podflare_emulator.domain.control import Control
+    from podflare_emulator.control.control import Control
     from podflare_emulator.hosting.isolation import Refusal
 
 _KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
@@ -71,7 +71,7 @@ class ServerThread:
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of `Control` on the server's loop, and waits for its result."""
-        from podflare_emulator.domain.errors import SandboxError
+        from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
         with self._taking_calls:
             if not self._takes_calls:
@@ -134,13 +134,13 @@ class ServerThread:
         import uvicorn
 
         from podflare_emulator.api.app import build_app
+        from podflare_emulator.api.connections import Connections
         from podflare_emulator.api.faults import Disturbed
         from podflare_emulator.api.requests import Requests
         from podflare_emulator.api.server import Server
-        from podflare_emulator.connections import Connections
-        from podflare_emulator.domain.control import Control
-        from podflare_emulator.domain.faults import Faults
+        from podflare_emulator.control.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
+        from podflare_emulator.domain.testing.faults import Faults
 
         registry = SandboxRegistry(
             launched.launcher,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest import recycling, tree
+from podflare_emulator.guest.files import recycling, tree
 
-from .settling import settled
+from .baselines import settled
 
 
 @pytest.fixture

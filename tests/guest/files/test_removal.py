@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest import removal
+from podflare_emulator.guest.files import removal
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest import removal, tree
+from podflare_emulator.guest.files import removal, tree
 
-from .settling import settled
+from .baselines import settled
 
 ROOT = os.geteuid() == 0
 
@@ -409,7 +409,7 @@ def test_trees_deeper_than_any_limit(source: Path, target: Path) -> None:
     # In a process of its own: in this one, an emulator's thread may want descriptors at the same time.
     script = """if True:
         import os, resource, sys
-        from podflare_emulator.guest.tree import synchronize
+        from podflare_emulator.guest.files.tree import synchronize
         source, target = (os.open(path, os.O_RDONLY) for path in sys.argv[1:])
         resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
         assert synchronize(source, target) == []

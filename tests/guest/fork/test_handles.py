@@ -21,7 +21,8 @@ from podflare_emulator import guest
 PRELUDE = """
 import fcntl, json, mmap, os, socket, stat, sys, tempfile
 sys.path.insert(0, {code!r})
-from podflare_emulator.guest import handles, tree
+from podflare_emulator.guest.fork import handles
+from podflare_emulator.guest.files import tree
 
 root, new_root = {root!r}, {new_root!r}
 os.mkdir(root)

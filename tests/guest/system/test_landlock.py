@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest.jail import landlock
+from podflare_emulator.guest.system import landlock
 
 GUEST = str(Path(landlock.__file__).parents[1])
 
@@ -22,7 +22,7 @@ import os, sys, types
 package = types.ModuleType("podflare_guest")
 package.__path__ = [sys.argv[1]]
 sys.modules["podflare_guest"] = package
-from podflare_guest.jail import landlock
+from podflare_guest.system import landlock
 inside, outside = sys.argv[2:]
 """
 

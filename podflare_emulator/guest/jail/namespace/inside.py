@@ -1,7 +1,7 @@
 """The namespace backend, inside: a sandbox's directory is its root filesystem (Linux with user namespaces).
 
-The warden starts it (namespace_start.py), and the keeper prepares jails: mount namespaces whose root is a sandbox's
-directory (curated.py). Zygotes start families in here, and guests enter jails.
+The warden starts it (start.py), and the keeper prepares jails: mount namespaces whose root is a sandbox's
+directory (keep.py). Zygotes start families in here, and guests enter jails.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 
+from ...protocol import Message
+from ...system import kernel
+from ...system.descriptors import hide
+from ...system.siblings import fork_siblings
 from .. import environment
-from ..hidden import hide
-from ..protocol import Message
-from ..sibling import fork_siblings
-from . import kernel
-from .layout import MOUNTS, PROC_FLAGS
+from ..layout import MOUNTS, PROC_FLAGS
 
 
 def belongs(pid: int, message: Message) -> bool:

@@ -6,11 +6,12 @@ import errno
 import os
 import socket
 
-from .. import base, environment, removal, tree
-from ..order import Order
-from ..protocol import Message
-from . import kernel
-from .layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
+from ...files import base, removal, tree
+from ...order import Order
+from ...protocol import Message
+from ...system import kernel
+from .. import environment
+from ..layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {

@@ -8,11 +8,11 @@ import shutil
 import signal
 from collections.abc import Callable
 
-from .. import base
-from ..order import Order
-from . import kernel
-from .curated import Keep
-from .layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
+from ...files import base
+from ...order import Order
+from ...system import kernel
+from ..layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
+from .keep import Keep
 
 _OWN_ETC = {
     "hostname": f"{HOSTNAME}\n",

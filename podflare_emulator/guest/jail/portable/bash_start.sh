@@ -1,5 +1,5 @@
 # $BASH_ENV of every program in a portable sandbox: bash reads this first. A script file, or the text after -c, that names
-# the sandbox's absolute paths is rewritten (portable_shell.py) and run from here; what has been rewritten before it was
+# the sandbox's absolute paths is rewritten (shell.py) and run from here; what has been rewritten before it was
 # given to bash, and what names none, runs as it is. ${BASH_SOURCE} would name this file: it is replaced by $0.
 if [ -n "$PODFLARE_PORTABLE_REWRITTEN" ]; then
     unset PODFLARE_PORTABLE_REWRITTEN
@@ -15,7 +15,7 @@ elif [ -n "$PODFLARE_PORTABLE_ROOT" ]; then
     if [[ $__podflare_rest == */[A-Za-z._]* ]]; then
         __podflare_script=$(
             printf %s "$__podflare_script" |
-                "$PODFLARE_PORTABLE_ROOT/.venv/bin/python3" -I -S "${BASH_SOURCE[0]%/*}/portable_rewrite.py"
+                "$PODFLARE_PORTABLE_ROOT/.venv/bin/python3" -I -S "${BASH_SOURCE[0]%/*}/rewrite.py"
         ) && {
             eval "unset __podflare_script __podflare_rest; $__podflare_script"
             exit

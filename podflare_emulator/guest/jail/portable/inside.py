@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .. import base, environment
-from . import plain, portable
+from ...files import base
+from .. import environment, plain
+from . import mapping
 
 if TYPE_CHECKING:
-    from ..order import Order
+    from ...order import Order
 
 _MARK = "PODFLARE_SANDBOX"
 
@@ -29,7 +30,7 @@ def build_base(order: Order) -> None:
         path=order.python.path,
         seeds=order.seeds,
     )
-    portable.write_boot(tree + base.PACKAGES.format(version=order.python.version), plain.guest_code())
+    mapping.write_boot(tree + base.PACKAGES.format(version=order.python.version), plain.guest_code())
 
 
 def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> None:
@@ -42,7 +43,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
             executable=python,
             python=python,
             environment=environment.of_zygote(f"{order.state}/base"),
-            shared=[*portable.SYSTEM_DIRECTORIES, *plain.runtime(order)],
+            shared=[*mapping.SYSTEM_DIRECTORIES, *plain.runtime(order)],
         ),
     )
 
@@ -70,10 +71,10 @@ class DirectoryJail:
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)
-        self._map = portable.PathMap(tree, self._shared)
+        self._map = mapping.PathMap(tree, self._shared)
         os.chdir(f"{tree}/root")
         plain.confine(self._state)
-        portable.activate(self._map)
+        mapping.activate(self._map)
         venv = f"{self._state}/base{base.VENV}"
         sys.path[:] = [path.replace(venv, base.VENV) for path in sys.path]
         sys.prefix = sys.exec_prefix = base.VENV
@@ -81,19 +82,19 @@ class DirectoryJail:
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)
-        portable.move(tree)
+        mapping.move(tree)
 
     def mark(self) -> str:
         return self._place.mark
 
     def script(self, code: str) -> str:
-        return portable.shell_command(code, self._map)
+        return mapping.shell_command(code, self._map)
 
     def variables(self) -> dict[str, str]:
         """What programs started in the sandbox need to find their way."""
         return {
             **environment.of_sandbox(self.root),
-            **portable.bash_environment(self._map),
-            **portable.child_environment(self._map, plain.guest_code()),
+            **mapping.bash_environment(self._map),
+            **mapping.child_environment(self._map, plain.guest_code()),
             _MARK: self.root,
         }

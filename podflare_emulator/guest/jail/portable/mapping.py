@@ -2,8 +2,8 @@
 
 `install` replaces every function of Python's that takes or returns a path, once in a process, by one that maps it;
 `activate` says what is mapped to where; `move` changes that in a forked child. Programs that Python starts get mapped
-arguments, directories and environments (portable_spawn.py, portable_programs.py), bash gets a rewritten script
-(portable_shell.py), and Pythons among them come here by themselves (`write_boot`).
+arguments, directories and environments (spawn.py, programs.py), bash gets a rewritten script (shell.py), and Pythons
+among them come here by themselves (`write_boot`).
 
 Known not to be mapped:
 - C code that opens files by itself: SQL's `ATTACH` and `VACUUM INTO`, `ssl` loading certificates, OpenCV, h5py,
@@ -22,9 +22,10 @@ from __future__ import annotations
 import os
 import sys
 
-from . import portable_calls
-from .portable_calls import original
-from .portable_paths import ROOT_VARIABLE, SHARED_VARIABLE, SYSTEM_DIRECTORIES, PathMap
+from . import calls
+from .calls import original
+from .install import FILES, install
+from .paths import ROOT_VARIABLE, SHARED_VARIABLE, SYSTEM_DIRECTORIES, PathMap
 
 TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
 if TYPE_CHECKING:
@@ -46,15 +47,10 @@ __all__ = [
 ]
 
 
-def install() -> None:
-    """Puts the mapping in place, once. Nothing is mapped before `activate`: a zygote does this ahead of its guests."""
-    portable_calls.install()
-
-
 def activate(path_map: PathMap) -> None:
     """From now on this process's paths are the sandbox's. `path_map` is kept: `move` changes it."""
     install()
-    portable_calls.use(path_map)
+    calls.use(path_map)
     for name, value in os.environ.items():
         if path_map.root in value:
             os.environ[name] = path_map.shown(value)
@@ -75,7 +71,7 @@ def move(root: str) -> None:
     directory that is not there (yet) in the new one leaves the process at its top. A mapped process that copies the
     old tree into the new one after this, link by link (`os.readlink`, `os.symlink`), makes absolute links lead into it.
     """
-    path_map = portable_calls.current()
+    path_map = calls.current()
     try:
         directory = path_map.virtual(original.getcwd())
     except FileNotFoundError:
@@ -91,22 +87,22 @@ def move(root: str) -> None:
 
 
 def shell_command(code: str, path_map: PathMap) -> str:
-    """See portable_shell.py."""
-    from . import portable_shell
+    """See shell.py."""
+    from . import shell
 
-    return portable_shell.shell_command(code, path_map)
+    return shell.shell_command(code, path_map)
 
 
 def bash_environment(path_map: PathMap) -> dict[str, str]:
     """For a bash whose script has been through `shell_command`: where its home and its temporary files are."""
-    from . import portable_programs
+    from . import programs
 
     root = path_map.prefix
     return {
         "HOME": f"{root}/root",
         "TMPDIR": f"{root}/tmp",
         "PWD": f"{root}/root",
-        portable_programs.REWRITTEN: "1",
+        programs.REWRITTEN: "1",
     }
 
 
@@ -114,19 +110,19 @@ def child_environment(path_map: PathMap, guest_path: str) -> dict[str, str]:
     """What Pythons and bashes that descend from a program find their mapping by.
 
     Args:
-        guest_path: the guest package's own directory, the one that `jail` is in.
+        guest_path: the guest package's own directory.
     """
-    from . import portable_programs
+    from . import programs
 
-    return portable_programs.child_variables(path_map, f"{guest_path}/jail")
+    return programs.child_variables(path_map, f"{guest_path}/jail/portable")
 
 
 def write_boot(site_packages: str, guest_path: str) -> None:
     """Makes every Python that starts with this site-packages come into its mapping, if its environment names one."""
-    jail = f"{guest_path}/jail"
-    original.stat(f"{jail}/portable.py")  # says at once what is wrong, where a child would die of it
+    room = f"{guest_path}/jail/portable"
+    original.stat(f"{room}/mapping.py")  # says at once what is wrong, where a child would die of it
     with original.open(f"{site_packages}/podflare_jail_boot.py", "w", encoding="utf-8") as file:
-        file.write(_BOOT.format(jail=jail))
+        file.write(_BOOT.format(room=room))
     with original.open(f"{site_packages}/podflare_jail.pth", "w", encoding="utf-8") as file:
         file.write("import podflare_jail_boot\n")
 
@@ -138,9 +134,9 @@ if "PODFLARE_PORTABLE_ROOT" in os.environ:
     import sys
 
     package = type(sys)("_podflare_jail")
-    package.__path__ = [{jail!r}]
+    package.__path__ = [{room!r}]
     sys.modules[package.__name__] = package
-    from _podflare_jail.portable import activate_from_environment
+    from _podflare_jail.mapping import activate_from_environment
 
     activate_from_environment()
 """
@@ -168,7 +164,7 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 def without_wrappers(trace: TracebackType | None) -> TracebackType | None:
     """A traceback with the frames of the mapping taken out: what failed is the user's call."""
-    while trace is not None and trace.tb_frame.f_code.co_filename in portable_calls.FILES:
+    while trace is not None and trace.tb_frame.f_code.co_filename in FILES:
         trace = trace.tb_next
     if trace is not None:
         trace.tb_next = without_wrappers(trace.tb_next)

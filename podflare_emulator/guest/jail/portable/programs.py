@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .portable_paths import PathMap
-from .portable_shell import shell_command
-from .portable_words import SHELLS, Command, Role
+from .paths import PathMap
+from .shell import shell_command
+from .words import SHELLS, Command, Role
 
 REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # bash's script has been through `shell_command` already
 BASH_START = "BASH_ENV"
@@ -20,7 +20,7 @@ _OPTION = re.compile(r"([A-Za-z_-][\w-]*=)(/.*)", re.DOTALL)
 
 def child_variables(path_map: PathMap, jail: str = _HERE) -> dict[str, str]:
     """What Pythons and bashes in the sandbox find their mapping by. `jail` is this directory."""
-    return {**path_map.variables(), BASH_START: f"{jail}/portable_bash.sh"}
+    return {**path_map.variables(), BASH_START: f"{jail}/bash_start.sh"}
 
 
 def arguments(words: Iterable[Any], path_map: PathMap) -> list[Any]:

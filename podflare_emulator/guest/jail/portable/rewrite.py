@@ -1,4 +1,4 @@
-"""`python3 -I -S <this file>`: rewrites the bash script on standard input to standard output (portable_bash.sh)."""
+"""`python3 -I -S <this file>`: rewrites the bash script on standard input to standard output (bash_start.sh)."""
 
 import os
 import sys
@@ -7,8 +7,8 @@ if __name__ == "__main__":
     package = type(sys)("_podflare_jail")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules[package.__name__] = package
-    paths = __import__("_podflare_jail.portable_paths", fromlist=["portable_paths"])
-    shell = __import__("_podflare_jail.portable_shell", fromlist=["portable_shell"])
+    paths = __import__("_podflare_jail.paths", fromlist=["paths"])
+    shell = __import__("_podflare_jail.shell", fromlist=["shell"])
 
     script = os.fsdecode(sys.stdin.buffer.read())
     for own_name in ("${BASH_SOURCE[0]}", "${BASH_SOURCE}", "$BASH_SOURCE"):

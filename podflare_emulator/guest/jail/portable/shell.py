@@ -20,12 +20,12 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .portable_words import Command, Role
+from .words import Command, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .portable_paths import PathMap
+    from .paths import PathMap
 
 _LITERAL = re.compile(r"""[^\s'"`$*?\[\]{}()<>|;&\\,:=!#]+""")
 _REDIRECTION = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>\||>&|<|>")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from . import portable_calls
+from . import calls
 
 TYPE_CHECKING = False  # as in `typing`
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from .portable_calls import MappedFunction
+    from .calls import MappedFunction
 
 _execve = os.execve
 _posix_spawn = os.posix_spawn
@@ -19,14 +19,14 @@ _posix_spawn = os.posix_spawn
 
 def stand_ins() -> dict[str, MappedFunction]:
     """By the name in os."""
-    calls: dict[str, Callable[..., Any]] = {
+    by_name: dict[str, Callable[..., Any]] = {
         "execv": _exec_in_own_environment,
         "execve": _exec,
         "posix_spawn": _spawn,
         "posix_spawnp": _spawn_by_name,
         "system": _system,
     }
-    return {name: portable_calls.stand_in(getattr(os, name), call) for name, call in calls.items()}
+    return {name: calls.stand_in(getattr(os, name), call) for name, call in by_name.items()}
 
 
 def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
@@ -41,7 +41,7 @@ def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
         variables: Sequence[bytes] | None,
         *rest: Any,
     ) -> int:
-        paths = portable_calls.current()
+        paths = calls.current()
         if not paths.prefix:
             return function(words, executables, close_fds, kept, directory, variables, *rest)
         by_name: Mapping[Any, Any] = os.environ
@@ -58,19 +58,19 @@ def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
             *rest,
         )
 
-    return portable_calls.stand_in(function, call)
+    return calls.stand_in(function, call)
 
 
 def _arguments(words: Sequence[Any]) -> list[Any]:
-    from .portable_programs import arguments  # only where a program is started: it imports re
+    from .programs import arguments  # only where a program is started: it imports re
 
-    return arguments(words, portable_calls.current())
+    return arguments(words, calls.current())
 
 
 def _environment(variables: Mapping[Any, Any], words: Sequence[Any]) -> dict[bytes, bytes]:
-    from .portable_programs import environment
+    from .programs import environment
 
-    return environment(variables, portable_calls.current(), words)
+    return environment(variables, calls.current(), words)
 
 
 def _exec_in_own_environment(path: Any, argv: Any) -> None:
@@ -78,33 +78,33 @@ def _exec_in_own_environment(path: Any, argv: Any) -> None:
 
 
 def _exec(path: Any, argv: Any, env: Mapping[Any, Any]) -> None:
-    if portable_calls.current().prefix:
+    if calls.current().prefix:
         argv, env = _arguments(argv), _environment(env, argv)
-    real = portable_calls.current().real(path)
+    real = calls.current().real(path)
     try:
         _execve(real, argv, env)
     except OSError as error:
-        portable_calls.show(error, (real, path))
+        calls.show(error, (real, path))
         raise
 
 
 def _spawn(path: Any, argv: Any, env: Mapping[Any, Any] | None, **options: Any) -> int:
     env = os.environ if env is None else env  # Python 3.13
-    if portable_calls.current().prefix:
+    if calls.current().prefix:
         argv, env = _arguments(argv), _environment(env, argv)
-    real = portable_calls.current().real(path)
+    real = calls.current().real(path)
     if options.get("file_actions"):
         options["file_actions"] = [_file_action(*action) for action in options["file_actions"]]
     try:
         return _posix_spawn(real, argv, env, **options)
     except OSError as error:
-        portable_calls.show(error, (real, path))
+        calls.show(error, (real, path))
         raise
 
 
 def _file_action(kind: int, descriptor: int, *rest: Any) -> tuple[Any, ...]:
     if kind == os.POSIX_SPAWN_OPEN:
-        return (kind, descriptor, portable_calls.current().real(rest[0]), *rest[1:])
+        return (kind, descriptor, calls.current().real(rest[0]), *rest[1:])
     return (kind, descriptor, *rest)
 
 

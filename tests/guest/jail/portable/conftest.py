@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest.jail import landlock, portable
+from podflare_emulator.guest.jail.portable import mapping
+from podflare_emulator.guest.system import landlock
 
-GUEST = str(Path(portable.__file__).parents[1])
+GUEST = str(Path(mapping.__file__).parents[2])
 PACKAGES = (*site.getsitepackages(), str(Path(pytest.__file__).parents[1]))
 SHARED = (
-    *portable.SYSTEM_DIRECTORIES,
+    *mapping.SYSTEM_DIRECTORIES,
     os.path.realpath(sys.base_prefix),
     sys.base_prefix,
     sys.prefix,
@@ -31,18 +32,18 @@ guest, root, *shared = sys.argv[1:]
 package = types.ModuleType("podflare_guest")
 package.__path__ = [guest]
 sys.modules["podflare_guest"] = package
-from podflare_guest.jail import portable
+from podflare_guest.jail.portable import mapping
 os.chdir(root + "/root")
-portable.activate(portable.PathMap(root, shared))
+mapping.activate(mapping.PathMap(root, shared))
 sys.argv[1:] = []
-exec(compile(sys.stdin.read(), "<exec>", "exec"), {"__name__": "__main__", "portable": portable})
+exec(compile(sys.stdin.read(), "<exec>", "exec"), {"__name__": "__main__", "mapping": mapping})
 """
 
 
 class Sandbox:
     def __init__(self, root: Path) -> None:
         self.root = str(root)
-        self.paths = portable.PathMap(self.root, SHARED)
+        self.paths = mapping.PathMap(self.root, SHARED)
         self.path = f"{self.root}/.venv/bin:/usr/local/bin:/usr/bin:/bin"
         for directory in ("root", "tmp", "data", "home", "workspace", "run/shm"):
             (root / directory).mkdir(parents=True)
@@ -53,7 +54,7 @@ class Sandbox:
         (root / ".venv/pyvenv.cfg").write_text(f"home = {os.path.dirname(base)}\n")
         (root / ".venv/bin/python3").symlink_to(base)
         (packages / "host.pth").write_text("".join(f"{path}\n" for path in PACKAGES))
-        portable.write_boot(str(packages), GUEST)
+        mapping.write_boot(str(packages), GUEST)
 
     def python(self, code: str, preload: str = "sys") -> str:
         """What `code` prints in a guest, standard error included, as the host shows it.
@@ -76,11 +77,11 @@ class Sandbox:
 
     def bash(self, code: str) -> str:
         return self._shown(
-            ["bash", "-c", portable.shell_command(code, self.paths)],
+            ["bash", "-c", mapping.shell_command(code, self.paths)],
             {
                 "PATH": self.path,
-                **portable.bash_environment(self.paths),
-                **portable.child_environment(self.paths, GUEST),
+                **mapping.bash_environment(self.paths),
+                **mapping.child_environment(self.paths, GUEST),
             },
             "",
         )

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from podflare_emulator.guest.jail import landlock
+from podflare_emulator.guest.system import landlock
 
 from .conftest import Sandbox
 
@@ -184,7 +184,7 @@ def test_what_escapes_the_mapping_is_refused(
 
 
 def test_the_base_interpreter_is_not_mapped_without_the_variables(sandbox: Sandbox) -> None:
-    """The gap that the list in portable.py names: a Python that is not the sandbox's own."""
+    """The gap that the list in mapping.py names: a Python that is not the sandbox's own."""
     other = shutil.which("python3", path="/usr/bin")
     if other is None or other == sys.executable:
         pytest.skip("no other Python here")

@@ -309,7 +309,7 @@ def test_a_forked_process_goes_on_in_another_directory(sandbox: Sandbox) -> None
             former = subprocess.check_output("pwd", text=True).strip()  # a path of the host's, kept
             child = os.fork()
             if child == 0:
-                portable.move({copy!r})
+                mapping.move({copy!r})
                 target = os.readlink("/root/link"); os.unlink("/root/link"); os.symlink(target, "/root/link")
                 print(os.getcwd(), open("/root/a").read(), os.readlink("/root/link"), flush=True)
                 open("/root/a", "w").write("second"); open(former + "/new", "w").close()

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from podflare_emulator.guest.jail.portable import SYSTEM_DIRECTORIES, PathMap, shell_command
+from podflare_emulator.guest.jail.portable.mapping import SYSTEM_DIRECTORIES, PathMap, shell_command
 
 PATHS = PathMap("/R", (*SYSTEM_DIRECTORIES, "/opt/python"))
 

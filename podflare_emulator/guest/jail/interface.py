@@ -1,0 +1,49 @@
+"""What every isolation backend is to a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..protocol import Message
+
+
+class Jail(Protocol):
+    """What isolation means to a guest; one class a backend."""
+
+    @property
+    def root(self) -> str:
+        """Where the sandbox's tree is, as this process sees it."""
+
+    @property
+    def mounts(self) -> frozenset[str]:
+        """What in the tree is the system's, relative to its root."""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the sandbox's absolute paths for programs that are not mapped: "" or the root."""
+
+    @property
+    def changes(self) -> int | None:
+        """Descriptor of a directory with an entry wherever the tree may differ from a new one; None if unknown."""
+
+    def enter(self, tree: str, entrance: Sequence[int]) -> None:
+        """`entrance`: the descriptors that came with the jail, which are the jail's from now on."""
+
+    def move(self, tree: str, entrance: Sequence[int]) -> None:
+        """From one jail into another; `changes` of the one left stays open."""
+
+    def mark(self) -> str:
+        """What tells this sandbox's processes from others, for the init that ends them."""
+
+    def belongs(self, pid: int, message: Message) -> bool:
+        """Whether a process is one of the sandbox that the message, like an init's `end`, describes."""
+
+    def resolve(self, path: str, mark: str | None = None) -> str:
+        """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
+
+    def script(self, code: str) -> str:
+        """The bash code to run for the user's."""
+
+    def variables(self) -> dict[str, str]:
+        """The environment of a program that is started in the sandbox."""

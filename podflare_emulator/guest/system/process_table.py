@@ -1,0 +1,53 @@
+"""Who runs on this machine, as /proc tells, or, where there is none, `ps`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+
+
+def processes() -> list[int]:
+    """The processes that /proc shows; none where there is no /proc."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+def session(leader: int) -> list[int]:
+    """Who runs in a session, as `ps` tells: for machines without a /proc (macOS), whose kernel has to be asked."""
+    import subprocess  # which no other machine needs
+
+    command = ["ps", "-A", "-o", "pid=", "-o", "stat="]
+    try:
+        listing = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
+    except FileNotFoundError:
+        return []
+    found = []
+    for pid, state in map(str.split, listing.splitlines()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if not state.startswith("Z") and os.getsid(int(pid)) == leader:
+                found.append(int(pid))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """0 where it has ended."""
+    status = _status(pid)
+    return int(status[1]) if status else 0
+
+
+def runs_since(pid: int) -> int:
+    """When a process was started, in ticks since the machine was; -1 where it has ended, or there is no /proc."""
+    status = _status(pid)
+    return int(status[19]) if status and status[0] not in (b"Z", b"X") else -1
+
+
+def _status(pid: int) -> list[bytes]:
+    """What /proc says of it from its state on; empty where it has ended and was waited for."""
+    try:
+        with io.FileIO(f"/proc/{pid}/stat") as file:
+            return file.readall().rpartition(b")")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,120 @@
+"""A server somewhere as what the tests of a session run against."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from podflare_emulator.handle.clients.origins import Origins
+from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
+from pytest_podflare import leaks
+from pytest_podflare.targets.sdk import create_sandbox, the_sdk
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from podflare_emulator.handle.emulator import Emulator
+    from pytest_podflare.marker import Wishes
+    from pytest_podflare.options import Options
+
+
+class RemoteTarget:
+    def __init__(self, options: Options) -> None:
+        assert options.url is not None
+        self.kept = set[str]()
+        self.egress = True
+        self._default_egress = options.egress
+        self._url = options.url
+        self._api_key = options.api_key
+        self._leaks = options.leaks
+
+    @property
+    def emulator(self) -> Emulator:
+        pytest.skip(f"only the emulator can do this, and the tests run against {self._url}")
+
+    def start(self) -> None:
+        import_sdk()
+
+    def stop(self) -> None:
+        pass
+
+    @contextmanager
+    def serving_one_test(
+        self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> Iterator[None]:
+        if wishes.files or wishes.stubs or wishes.commands:
+            pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
+        if wishes.faults or wishes.latency:
+            pytest.skip(
+                f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
+            )
+        self.egress = self._default_egress if wishes.egress is None else wishes.egress
+        origins, sdk = Origins(), import_sdk()
+        with ExitStack() as inside:
+            inside.enter_context(redirect_clients(self._url, self._api_key))
+            if sdk and not self.egress:
+                inside.enter_context(_without_egress(sdk.Sandbox))
+            if sdk:
+                inside.enter_context(origins.recording(sdk.Sandbox))
+            yield
+        left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
+        leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
+
+    def _destroy(self, name: str) -> bool:
+        """Whether it was there: it may be another server's, or have ended by its time limit."""
+        import httpx  # which the SDK that has made it brings along
+
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
+        try:
+            answer = httpx.delete(f"{self._url.rstrip('/')}/v1/sandboxes/{name}", headers=headers)
+            if answer.status_code == 404:
+                return False
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            warnings.warn(
+                leaks.SandboxLeakWarning(f"sandbox {name} was left open and could not be destroyed: {error}"),
+                stacklevel=1,
+            )
+        return True
+
+    def create_lasting_sandbox(self) -> Any:
+        return self.create_sandbox()
+
+    def without_faults(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def only_default_stubs(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def journal(self) -> str:
+        return ""
+
+    def log(self) -> str:
+        return ""
+
+    def create_sandbox(self, **settings: Any) -> Any:
+        return create_sandbox(self._url, self._api_key, settings)
+
+    def create_client(self) -> Any:
+        return the_sdk().Client(host=self._url, api_key=self._api_key)
+
+
+@contextmanager
+def _without_egress(sandbox: type[Any]) -> Iterator[None]:
+    """Inside, what is made by this SDK's class has none, whatever is asked for."""
+    create = sandbox.__init__
+
+    @wraps(create)
+    def creating(self: Any, *args: Any, **settings: Any) -> None:
+        create(self, *args, **{**settings, "egress": False})
+
+    sandbox.__init__ = creating
+    try:
+        yield
+    finally:
+        sandbox.__init__ = create

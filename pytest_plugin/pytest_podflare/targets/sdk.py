@@ -1,0 +1,22 @@
+"""The installed SDK, whoever published it, as far as the fixtures need it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from podflare_emulator.handle.clients.redirect import import_sdk
+
+
+def create_sandbox(url: str, api_key: str | None, settings: dict[str, Any]) -> Any:
+    if "client" not in settings:  # which has its own
+        settings = {"host": url, "api_key": api_key, **settings}
+    return the_sdk().Sandbox(**settings)
+
+
+def the_sdk() -> Any:
+    sdk = import_sdk()
+    if sdk is None:
+        pytest.fail("this fixture needs a Podflare SDK; install one: pip install podflare", pytrace=False)
+    return sdk

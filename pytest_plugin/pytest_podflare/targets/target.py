@@ -1,0 +1,65 @@
+"""What a test runs against, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from podflare_emulator.handle.emulator import Emulator
+    from pytest_podflare.marker import Wishes
+
+
+class Target(Protocol):
+    kept: set[str]
+    """Ids of sandboxes that outlive the test that made them."""
+    egress: bool
+    """Whether the sandboxes of the running test may reach the network."""
+
+    @property
+    def emulator(self) -> Emulator:
+        """Skips the test where there is none."""
+        ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def serving_one_test(
+        self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Inside, clients of this process find it; afterwards they do not, and the test's sandboxes are gone.
+
+        `stubs` and `commands` are the defaults, to the test's own in `wishes`.
+        """
+        ...
+
+    def create_lasting_sandbox(self) -> Any:
+        """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
+        ...
+
+    def without_faults(self) -> AbstractContextManager[None]:
+        """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""
+        ...
+
+    def only_default_stubs(self) -> AbstractContextManager[None]:
+        """Inside, what the running test stubs for itself is not stubbed."""
+        ...
+
+    def journal(self) -> str:
+        """What the running test's sandboxes have done; empty where nobody knows."""
+        ...
+
+    def log(self) -> str:
+        """What the server has logged during the running test, as far as the options want it."""
+        ...
+
+    def create_sandbox(self, **settings: Any) -> Any:
+        """A `Sandbox` of the installed SDK."""
+        ...
+
+    def create_client(self) -> Any:
+        """A `Client` of the installed SDK."""
+        ...

@@ -1,0 +1,44 @@
+"""The servers of a session, and which of them a test gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_podflare.targets.emulator import EmulatorTarget
+from pytest_podflare.targets.remote import RemoteTarget
+
+if TYPE_CHECKING:
+    from pytest_podflare.options import Options
+    from pytest_podflare.targets.target import Target
+
+
+class Targets:
+    """The servers of a session: the emulator, a real API, or, with a test that is to run on both, the two."""
+
+    def __init__(self, options: Options, *, both: bool) -> None:
+        self._url = options.url
+        self._targets: dict[str, Target] = {}
+        if options.url:
+            self._targets["real"] = RemoteTarget(options)
+        if both or not options.url:
+            self._targets["emulator"] = EmulatorTarget(options)
+
+    def start(self) -> None:
+        for target in self._targets.values():
+            target.start()
+
+    def stop(self) -> None:
+        for target in self._targets.values():
+            target.stop()
+
+    def choose(self, wish: str | None, where: str | None) -> Target:
+        """For a test whose marker says `wish`; `where`, if it runs on both. Skips it if that is not to be had."""
+        if where:
+            return self._targets[where]
+        if wish == "real" and not self._url:
+            pytest.skip("only for a real API: give --podflare-url URL")
+        if wish == "emulator" and self._url:
+            pytest.skip(f"only for the emulator, and the tests run against {self._url}")
+        return self._targets["real" if self._url else "emulator"]
