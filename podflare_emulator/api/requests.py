@@ -61,13 +61,21 @@ class Request:
         """Its client hears no more; what is still done for it after that does not count."""
         self.ended = self.ended or now()
 
+    @property
+    def name(self) -> str:
+        return _named(self.method, self.path)[0] or f"{self.method} {self.path}"
+
+    @property
+    def sandbox(self) -> str | None:
+        return _named(self.method, self.path)[1] or self.made
+
     def described(self) -> dict[str, Any]:
-        call, sandbox = _named(self.method, self.path)
+        call, _ = _named(self.method, self.path)
         return {
             "method": self.method,
             "path": self.path,
             "call": call,
-            "sandbox": sandbox or self.made,
+            "sandbox": self.sandbox,
             "body": _decoded(self.body),
             "size": self.size,
             "status": self.status,
