@@ -124,6 +124,8 @@ def _named(method: str, path: str) -> tuple[str | None, str | None]:
             return "destroy", sandbox
         case ["DELETE", "v1", "spaces", _]:
             return "destroy_space", None
+        case ["GET", "v1", "sandboxes", sandbox, "pty"]:
+            return "pty_list", sandbox
         case [_, "v1", "sandboxes", sandbox, *words]:
             return "_".join(words[::2]) or None, sandbox  # what is between them are ids
         case [_, "v1", "spaces", _, word] | [_, "v1", "healthz" as word]:
