@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from .terminal import Terminal
-from .wire import Wire
+from .wire import Wire, texts
 
 pyte = pytest.importorskip("pyte")
 
@@ -22,7 +22,8 @@ class Screen:
         program = needs or command[0]
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-        self.terminal = Terminal(wire, wire.create(), command, cols=COLS, rows=ROWS)
+        self.sandbox = wire.create()
+        self.terminal = Terminal(wire, self.sandbox, command, cols=COLS, rows=ROWS)
         self._screen = pyte.Screen(COLS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._position = 0
@@ -64,9 +65,13 @@ def test_vim(wire: Wire) -> None:
     screen = Screen(wire, ["vim", "-u", "NONE", "-T", "vt100", "/root/note.txt"])
     screen.until("note.txt")
     screen.type("ihello from vim")
-    screen.until("hello from vim", "-- INSERT --")
-    screen.type("\x1b:wq\r")
+    screen.until("hello from vim")
+    screen.type("\x1b")
+    screen.type(":wq\r")
     assert screen.terminal.watching.exit_code() == 0
+    assert texts(wire.events(screen.sandbox, "print(open('/root/note.txt').read(), end='')")) == [
+        "hello from vim"
+    ]
 
 
 def test_a_full_screen_program_redraws_at_a_new_size(wire: Wire) -> None:
