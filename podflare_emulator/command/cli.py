@@ -123,7 +123,7 @@ def _parser() -> _Parser:
         metavar="auto|namespace|preload|portable",
         help="how sandboxes are kept apart (default auto)",
     )
-    add("--fork", dest="fork_engine", metavar="live|replay", help="how a sandbox is forked (default live)")
+    add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
     add(
         "--python",
         metavar="PATH",

@@ -17,8 +17,8 @@ from podflare_emulator.control.stub_calls import StubControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
 from podflare_emulator.vocabulary.lineage import Tree
+from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
-from podflare_emulator.vocabulary.settings import sandbox_path
 
 
 class Requests(Protocol):

@@ -59,15 +59,15 @@ class SandboxRegistry:
         pool_size: int,
         *,
         egress: bool = True,
-        fork_engine: str = "live",
+        fork: str = "live",
         seed: int | None = None,
     ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
-        self._engine: ForkEngine = ReplayFork() if fork_engine == "replay" else LiveFork(launcher.jails.take)
-        self._repeats = fork_engine == "replay"
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.jails.take)
+        self._repeats = fork == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()

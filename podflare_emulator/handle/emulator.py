@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
@@ -17,9 +17,17 @@ from podflare_emulator.handle.server.thread import ServerThread, Started
 from podflare_emulator.handle.stubbing import Stubs
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
-from podflare_emulator.vocabulary.settings import Settings, SettingsError, reachable_host
+from podflare_emulator.vocabulary.settings import (
+    Changes,
+    Settings,
+    SettingsError,
+    reachable_host,
+    with_present_names,
+)
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from podflare_emulator.hosting.isolation import Refusal
 
 
@@ -46,12 +54,14 @@ class Emulator(Faults, Stubs):
         settings: Settings | None = None,
         *,
         server: Literal["thread", "process"] = "thread",
-        **changes: Any,
+        **changes: Unpack[Changes],
     ) -> None:
         if server not in _SERVERS:
             raise SettingsError(f"server: expected {' or '.join(_SERVERS)}, got {server!r}")
         super().__init__()
-        self.settings = replace(settings or Settings(port=0), **changes)
+        if not isinstance(settings, (Settings, NoneType)):
+            raise SettingsError(f"settings: expected Settings, or its fields by name, got {settings!r}")
+        self.settings = replace(settings or Settings(port=0), **with_present_names(changes))
         self.isolation = ""  # the backend in use, once started
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
@@ -102,7 +112,7 @@ class Emulator(Faults, Stubs):
             raise EmulatorError(NOT_RUNNING)
         python = self._started.python
         return (
-            f"isolation: {self.isolation}, fork: {self.settings.fork_engine}, "
+            f"isolation: {self.isolation}, fork: {self.settings.fork}, "
             f"Python: {python.version} ({python.executable})"
         )
 

@@ -205,7 +205,7 @@ def test_one_that_was_not_called_is_named(any_emulator: Emulator) -> None:
 
 
 def test_a_fork_by_replay_is_answered_what_it_was_the_first_time() -> None:
-    with Emulator(fork_engine="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
+    with Emulator(fork="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         aws = emulator.stub_command("aws", stdout="once", times=1)
         ask = "import subprocess; said = subprocess.run(['aws'], capture_output=True, text=True).stdout"
         sandbox.run_code(ask)

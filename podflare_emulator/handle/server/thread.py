@@ -146,7 +146,7 @@ class ServerThread:
             launched.launcher,
             self._settings.pool_size,
             egress=self._settings.egress,
-            fork_engine=self._settings.fork_engine,
+            fork=self._settings.fork,
             seed=self._settings.seed,
         )
         registry.warm(launched.guest)

@@ -48,7 +48,7 @@ class EmulatorTarget:
         self._emulator = SessionEmulator(
             server=options.server,
             isolation=options.isolation,
-            fork_engine=options.fork,
+            fork=options.fork,
             python=options.python,
             profile=options.profile,
             seed=options.seed,
