@@ -50,7 +50,10 @@ def _serve(settings: Settings) -> int:
     with _signals(signal.SIGINT, signal.SIGTERM) as arrived:
         try:
             with Emulator(settings) as emulator:
-                _print(f"Podflare emulator listening on {emulator.url}\n{emulator.describe()}")
+                isolation = emulator.describe_isolation()
+                _print(
+                    f"Podflare emulator, isolation: {isolation}, listening on {emulator.url}\n{emulator.describe()}"
+                )
                 arrived.get()
         except EmulatorError as error:
             return _refuse(str(error))

@@ -50,7 +50,7 @@ def run(settings: Settings) -> int:
         else:
             _row(ability, "yes", _detail(ability))
     _open_files()
-    chosen = ""
+    chosen, named = "", ""
     for backend in BACKENDS:
         reason = asyncio.run(_try(backend, python))
         declined = decline(backend)
@@ -61,10 +61,14 @@ def run(settings: Settings) -> int:
             how = remedy(missing, answers, around) if missing else "nothing, unless the words above say what"
             _row(f"{backend} isolation", "no", reason, "a backend further down has to do", how)
         else:
+            named = named or backend
             aside = f"; auto leaves it out: {declined.reason}" if declined else ""
             _row(f"{backend} isolation", "yes", f"a sandbox was made, and has run code{aside}")
-    _say(f"\n--isolation auto takes: {chosen or 'nothing: the emulator cannot run here'}")
-    return 0 if chosen else 1
+    nothing = (
+        f"nothing unasked; say --isolation {named}" if named else "nothing: the emulator cannot run here"
+    )
+    _say(f"\n--isolation auto takes: {chosen or nothing}")
+    return 0 if named else 1
 
 
 def _probe() -> dict[str, str]:

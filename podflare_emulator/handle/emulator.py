@@ -108,13 +108,19 @@ class Emulator(Faults, Stubs):
 
     def describe(self) -> str:
         """One line: isolation, fork engine, Python; once started."""
+        isolation = self.describe_isolation()
+        assert self._started is not None
+        python = self._started.python
+        return f"isolation: {isolation}, fork: {self.settings.fork}, Python: {python.version} ({python.executable})"
+
+    def describe_isolation(self) -> str:
+        """One line: the backend in use and, where `auto` could not take a better one, what that lacks; once started."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
-        python = self._started.python
-        return (
-            f"isolation: {self.isolation}, fork: {self.settings.fork}, "
-            f"Python: {python.version} ({python.executable})"
+        lacks = "; ".join(
+            f"{refusal.backend}: {' '.join(refusal.reason.split())}" for refusal in self.refusals
         )
+        return f"{self.isolation} (better ones cannot be had: {lacks})" if lacks else self.isolation
 
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:

@@ -146,7 +146,7 @@ def served() -> Iterator[Served]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_serves_and_ends_with_0(served: Served, number: signal.Signals) -> None:
-    assert served.first_line == f"Podflare emulator listening on {served.url}\n"
+    assert served.first_line == f"Podflare emulator, isolation: portable, listening on {served.url}\n"
     assert served.url.startswith("http://127.0.0.1:")
     assert httpx.get(f"{served.url}/v1/healthz").text == "ok"
     code, errors = served.end(number)

@@ -13,6 +13,7 @@ import pytest
 
 from podflare_emulator.command.remedies import Surroundings, remedy
 from podflare_emulator.guest.processes import probe
+from podflare_emulator.hosting.disposable import disposable
 
 REFUSING = str(Path(__file__).with_name("refusing.py"))
 DOCTOR = [sys.executable, "-m", "podflare_emulator", "doctor"]
@@ -124,6 +125,17 @@ def test_a_kernel_without_landlock() -> None:
     report = doctor(refusing("ENOSYS", "landlock_create_ruleset"))
     assert report.words["Landlock"] == "landlock_create_ruleset: Function not implemented (ENOSYS)"
     assert "Linux 5.13" in report.remedies["Landlock"]
+
+
+@pytest.mark.skipif(disposable(), reason="this is a container or CI: nobody minds")
+def test_without_landlock_and_namespaces_nothing_is_taken_unasked() -> None:
+    report = doctor(refusing("EPERM", "landlock_create_ruleset", "unshare"))
+    assert report.there["portable isolation"]
+    assert "auto leaves it out: this kernel has no Landlock" in report.words["portable isolation"]
+    assert report.chosen in (
+        "nothing unasked; say --isolation preload",
+        "nothing unasked; say --isolation portable",
+    )
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")

@@ -143,6 +143,11 @@ class EmulatorTarget:
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return self.emulator.only_default_stubs()
 
+    def describe(self) -> str:
+        with suppress(EmulatorError):
+            return self.emulator.describe()
+        return ""
+
     def journal(self) -> str:
         with suppress(EmulatorError):  # it may be what the test has wrecked
             return self.emulator.report()

@@ -91,6 +91,9 @@ class RemoteTarget:
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def describe(self) -> str:
+        return ""
+
     def journal(self) -> str:
         return ""
 
