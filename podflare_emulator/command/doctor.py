@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -50,6 +52,7 @@ def run(settings: Settings) -> int:
         else:
             _row(ability, "yes", _detail(ability))
     _open_files()
+    _temp_directory()
     chosen, named = "", ""
     for backend in BACKENDS:
         reason = asyncio.run(_try(backend, python))
@@ -116,6 +119,20 @@ def _open_files() -> None:
             f"about {max(sandboxes, 0)} sandboxes at a time",
             f"ulimit -n {hard if hard > soft else 65536} (in Docker: --ulimit nofile=65536)",
         )
+
+
+def _temp_directory() -> None:
+    directory = tempfile.gettempdir()
+    if os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0):
+        _row(
+            "temp directory",
+            "no",
+            f"{directory} is mounted noexec",
+            "without namespace isolation, no program that lies in a sandbox can be run, and no command stubbed",
+            "another one, such as TMPDIR=/var/tmp",
+        )
+    else:
+        _row("temp directory", "yes", directory)
 
 
 async def _try(backend: str, python: Python) -> str | None:

@@ -69,7 +69,7 @@ def in_namespaces(first: str) -> list[str]:
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
-    others = ("overlay inside it", "pidfd", "Landlock", "fakechroot", "open files")
+    others = ("overlay inside it", "pidfd", "Landlock", "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
     assert [*report.there] == ["Python", *tried, *others, *backends]
     assert report.there["portable isolation"]
@@ -143,6 +143,12 @@ def test_few_open_files() -> None:
     report = doctor(["prlimit", "--nofile=256:256"])
     assert not report.there["open files"]
     assert "--ulimit nofile=" in report.remedies["open files"]
+
+
+def test_a_temp_directory_that_nothing_can_be_run_from(tmp_path: Path) -> None:
+    report = doctor(in_namespaces(f"mount -t tmpfs -o noexec none {tmp_path}"), TMPDIR=str(tmp_path))
+    assert report.words["temp directory"] == f"{tmp_path} is mounted noexec"
+    assert "TMPDIR=" in report.remedies["temp directory"]
 
 
 def test_a_python_that_is_none_ends_it_with_1() -> None:
