@@ -170,6 +170,12 @@ def _parser() -> _Parser:
         help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
     )
     add(
+        "--env",
+        action="append",
+        metavar="NAME[=VALUE]",
+        help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
+    )
+    add(
         "--profile",
         metavar="local|hosted",
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
@@ -192,4 +198,16 @@ def _settings(arguments: dict[str, Any]) -> Settings:
     for repeatable in ("api_keys", "allow_hosts"):
         if repeatable in overrides:
             overrides[repeatable] = tuple(overrides[repeatable])
+    if "env" in overrides:
+        overrides["env"] = dict(map(_variable, overrides["env"]))
     return Settings.from_environment(os.environ, **overrides)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, given, value = text.partition("=")
+    if given:
+        return name, value
+    try:
+        return name, os.environ[name]
+    except KeyError:
+        raise SettingsError(f"env: {name} is not set here; set it, or write {name}=VALUE") from None

@@ -15,6 +15,7 @@ from podflare_emulator.handle.server.patchers import exempt_server, refuse_green
 from podflare_emulator.handle.server.process import ServerProcess
 from podflare_emulator.handle.server.thread import ServerThread, Started
 from podflare_emulator.handle.stubbing import Stubs
+from podflare_emulator.handle.variables import Variables
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
 from podflare_emulator.vocabulary.settings import (
@@ -68,6 +69,7 @@ class Emulator(Faults, Stubs):
         self._origins = Origins()
         self._egress = True
         self._files = Files(self._call)
+        self._env = Variables(self._call)
         self._started: Started | None = None
         self._server: ServerThread | ServerProcess | None = None
 
@@ -148,6 +150,15 @@ class Emulator(Faults, Stubs):
         self._files.update(files)
 
     @property
+    def env(self) -> Variables:
+        """What every sandbox created from now on has in its environment; `env = {...}`: these, and no others."""
+        return self._env
+
+    @env.setter
+    def env(self, variables: Any) -> None:
+        self._env.replace(variables)
+
+    @property
     def egress(self) -> bool:
         """Set it to False, and no sandbox created until the next reset reaches the network.
 
@@ -199,10 +210,11 @@ class Emulator(Faults, Stubs):
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        All that was arranged since the start (`files`, `stub`, default ones too, `fault`, `egress`, ...) is forgotten,
-        and so is the journal. What the constructor was given holds.
+        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`, ...) is
+        forgotten, and so is the journal. What the constructor was given holds.
         """
         self.files.clear()
+        self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True

@@ -57,6 +57,8 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--host", "0.0.0.0"], "--api-key"),
         (["--api-key", ""], "api key"),
         (["--allow-host", "devbox:1"], "'devbox:1'"),
+        (["--env", "NOT_SET_HERE"], "NOT_SET_HERE is not set here; set it, or write NOT_SET_HERE=VALUE"),
+        (["--env", "PATH=/bin"], "PATH is the sandbox's own"),
         (["--log-format", "yaml"], "text or json, got 'yaml'"),
         (["doctor", "--port", "-1"], "0 to 65535"),
         (["--mount", "a\nb"], "mount"),

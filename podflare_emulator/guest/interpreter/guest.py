@@ -59,6 +59,7 @@ class Guest:
         self.repl = repl
         self.repl.forget_interrupts()  # those of the zygote
         self.commands = Commands()
+        self.variables: dict[str, str] = {}  # that the test's author has given to this sandbox
         self.take_descriptors()
         self._open_files = limits.OpenFiles()
 
@@ -99,6 +100,10 @@ class Guest:
                     self.connection.send(fork.follow(self, message, descriptors[0]))
                 case "inspect":
                     self.connection.send(inspection.answer(self.jail, self.repl.globals, self.flush, message))
+                case "environment":
+                    self.variables |= message["variables"]
+                    os.environ.update(message["variables"])
+                    self.connection.send({"set": True})
                 case "write":
                     self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)
@@ -120,7 +125,7 @@ class Guest:
 
     def _bash(self, code: str) -> Callable[[], int]:
         """What runs `code`; all that can need a file of ours is done before."""
-        script, variables = self.jail.script(code), self.jail.variables()
+        script, variables = self.jail.script(code), {**self.jail.variables(), **self.variables}
         home = f"{self.jail.prefix}/root"
         return lambda: bash.run(script, variables, home, lambda: self.repl.interrupted)
 

@@ -148,6 +148,7 @@ class ServerThread:
             egress=self._settings.egress,
             fork=self._settings.fork,
             seed=self._settings.seed,
+            env=self._settings.env,
         )
         registry.warm(launched.guest)
         record = Requests()

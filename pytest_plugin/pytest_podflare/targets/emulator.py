@@ -101,6 +101,8 @@ class EmulatorTarget:
         try:
             if wishes.files:
                 self.emulator.files.update(wishes.files)
+            if wishes.env:
+                self.emulator.env.update(wishes.env)
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 
@@ -134,7 +136,7 @@ class EmulatorTarget:
             ) from None
 
     def create_lasting_sandbox(self) -> Any:
-        with self.emulator.files.set_aside(), self.emulator.lasting_ids():
+        with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
             return self.create_sandbox()
 
     def without_faults(self) -> AbstractContextManager[None]:

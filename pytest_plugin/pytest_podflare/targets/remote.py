@@ -47,8 +47,10 @@ class RemoteTarget:
     def serving_one_test(
         self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> Iterator[None]:
-        if wishes.files or wishes.stubs or wishes.commands:
-            pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
+        if wishes.files or wishes.env or wishes.stubs or wishes.commands:
+            pytest.skip(
+                f"only the emulator takes files, variables and stubs, and the tests run against {self._url}"
+            )
         if wishes.faults or wishes.latency:
             pytest.skip(
                 f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
