@@ -71,6 +71,7 @@ def _signals(*numbers: signal.Signals) -> Iterator["SimpleQueue[int]"]:
     arrived: SimpleQueue[int] = SimpleQueue()
     for number in numbers:
         signal.signal(number, lambda received, _: arrived.put(received))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whoever started it may have blocked them
     try:
         yield arrived
     finally:
