@@ -50,7 +50,10 @@ def _serve(settings: Settings) -> int:
     with _signals(signal.SIGINT, signal.SIGTERM) as arrived:
         try:
             with Emulator(settings) as emulator:
-                _print(f"Podflare emulator listening on {emulator.url}\n{emulator.describe()}")
+                isolation = emulator.describe_isolation()
+                _print(
+                    f"Podflare emulator, isolation: {isolation}, listening on {emulator.url}\n{emulator.describe()}"
+                )
                 arrived.get()
         except EmulatorError as error:
             return _refuse(str(error))
@@ -68,6 +71,7 @@ def _signals(*numbers: signal.Signals) -> Iterator["SimpleQueue[int]"]:
     arrived: SimpleQueue[int] = SimpleQueue()
     for number in numbers:
         signal.signal(number, lambda received, _: arrived.put(received))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whoever started it may have blocked them
     try:
         yield arrived
     finally:
@@ -123,7 +127,7 @@ def _parser() -> _Parser:
         metavar="auto|namespace|preload|portable",
         help="how sandboxes are kept apart (default auto)",
     )
-    add("--fork", dest="fork_engine", metavar="live|replay", help="how a sandbox is forked (default live)")
+    add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
     add(
         "--python",
         metavar="PATH",
@@ -167,6 +171,12 @@ def _parser() -> _Parser:
         help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
     )
     add(
+        "--env",
+        action="append",
+        metavar="NAME[=VALUE]",
+        help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
+    )
+    add(
         "--profile",
         metavar="local|hosted",
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
@@ -189,4 +199,16 @@ def _settings(arguments: dict[str, Any]) -> Settings:
     for repeatable in ("api_keys", "allow_hosts"):
         if repeatable in overrides:
             overrides[repeatable] = tuple(overrides[repeatable])
+    if "env" in overrides:
+        overrides["env"] = dict(map(_variable, overrides["env"]))
     return Settings.from_environment(os.environ, **overrides)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, given, value = text.partition("=")
+    if given:
+        return name, value
+    try:
+        return name, os.environ[name]
+    except KeyError:
+        raise SettingsError(f"env: {name} is not set here; set it, or write {name}=VALUE") from None

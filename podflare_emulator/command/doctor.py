@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -50,7 +52,8 @@ def run(settings: Settings) -> int:
         else:
             _row(ability, "yes", _detail(ability))
     _open_files()
-    chosen = ""
+    _temp_directory()
+    chosen, named = "", ""
     for backend in BACKENDS:
         reason = asyncio.run(_try(backend, python))
         declined = decline(backend)
@@ -61,10 +64,14 @@ def run(settings: Settings) -> int:
             how = remedy(missing, answers, around) if missing else "nothing, unless the words above say what"
             _row(f"{backend} isolation", "no", reason, "a backend further down has to do", how)
         else:
+            named = named or backend
             aside = f"; auto leaves it out: {declined.reason}" if declined else ""
             _row(f"{backend} isolation", "yes", f"a sandbox was made, and has run code{aside}")
-    _say(f"\n--isolation auto takes: {chosen or 'nothing: the emulator cannot run here'}")
-    return 0 if chosen else 1
+    nothing = (
+        f"nothing unasked; say --isolation {named}" if named else "nothing: the emulator cannot run here"
+    )
+    _say(f"\n--isolation auto takes: {chosen or nothing}")
+    return 0 if named else 1
 
 
 def _probe() -> dict[str, str]:
@@ -112,6 +119,20 @@ def _open_files() -> None:
             f"about {max(sandboxes, 0)} sandboxes at a time",
             f"ulimit -n {hard if hard > soft else 65536} (in Docker: --ulimit nofile=65536)",
         )
+
+
+def _temp_directory() -> None:
+    directory = tempfile.gettempdir()
+    if os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0):
+        _row(
+            "temp directory",
+            "no",
+            f"{directory} is mounted noexec",
+            "without namespace isolation, no program that lies in a sandbox can be run, and no command stubbed",
+            "another one, such as TMPDIR=/var/tmp",
+        )
+    else:
+        _row("temp directory", "yes", directory)
 
 
 async def _try(backend: str, python: Python) -> str | None:

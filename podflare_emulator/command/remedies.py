@@ -25,7 +25,8 @@ _COSTS = {
     probe.NETWORK_NAMESPACE: "no sandbox can be kept off the network: egress=False is refused",
     probe.OVERLAY: "a new sandbox starts as a copy, which takes longer than a layer over the same files",
     probe.PIDFD: "nothing: processes are ended by their number",
-    probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file",
+    probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
+    "auto takes them in a container or CI only",
     probe.FAKECHROOT: "no preload isolation",
 }
 

@@ -16,9 +16,11 @@ from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
+from podflare_emulator.vocabulary.errors import SettingsError
+from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
+from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
-from podflare_emulator.vocabulary.settings import sandbox_path
 
 
 class Requests(Protocol):
@@ -51,6 +53,7 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._registry.stubs.clear()
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
+        self._registry.arrange_env({})
         self._faults.clear()
         await self._door.accept()
         destroyed = await self._registry.destroy_all(keep)
@@ -121,6 +124,13 @@ class Control(FaultControl, StubControl, InspectionControl):
         if type(allowed) is not bool:
             raise InvalidRequest(f"egress: expected true or false, got {allowed!r}")
         self._registry.arrange_egress(allowed)
+
+    async def set_env(self, env: dict[str, str]) -> None:
+        """Every sandbox created from now on has these variables in its environment, beside those of the settings."""
+        try:
+            self._registry.arrange_env(variables("env", env))
+        except SettingsError as error:
+            raise InvalidRequest(str(error)) from None
 
 
 def _file(file: Any) -> tuple[str, int, bytes]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from podflare_emulator.control.inspection import inspect
 from podflare_emulator.domain.registry import SandboxRegistry
+from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest, SandboxNotFound
-from podflare_emulator.vocabulary.settings import sandbox_path
 
 
 class InspectionControl:

@@ -59,15 +59,18 @@ class SandboxRegistry:
         pool_size: int,
         *,
         egress: bool = True,
-        fork_engine: str = "live",
+        fork: str = "live",
         seed: int | None = None,
+        env: Mapping[str, str] = {},
     ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
-        self._engine: ForkEngine = ReplayFork() if fork_engine == "replay" else LiveFork(launcher.jails.take)
-        self._repeats = fork_engine == "replay"
+        self._env = env
+        self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.jails.take)
+        self._repeats = fork == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
@@ -106,8 +109,8 @@ class SandboxRegistry:
             hint = f"; {order.template} needs {needed} in the Python of the sandboxes" if needed else ""
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}{hint}") from error
         files = self.seeds.files
-        if files:
-            await self._seed(guest, files)
+        env = {**self._env, **self._arranged_env}
+        await self._furnish(guest, env, files)
         history = None
         if self._repeats:
             history = History()
@@ -116,7 +119,7 @@ class SandboxRegistry:
 
         async def another() -> Guest:
             guest = await pool.take()
-            await self._seed(guest, files)
+            await self._furnish(guest, env, files)
             return guest
 
         if self._repeats:
@@ -125,13 +128,16 @@ class SandboxRegistry:
         self.ledger.create(sandbox.id, order.template)
         return sandbox
 
-    async def _seed(self, guest: Guest, files: list[File]) -> None:
+    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File]) -> None:
         try:
-            await guest.write(files)
+            if env:
+                await guest.set_variables(env)
+            if files:
+                await guest.write(files)
         except BaseException as error:
             await guest.end()
             if isinstance(error, HostingError):
-                reason = f"the test's files could not be written into the sandbox: {error}"
+                reason = f"the test's variables and files could not be put into the sandbox: {error}"
                 raise GuestFailed(reason) from error
             raise
 
@@ -140,6 +146,10 @@ class SandboxRegistry:
         if not allowed:
             self._check_egress_orders()
         self._arranged_egress = allowed
+
+    def arrange_env(self, env: Mapping[str, str]) -> None:
+        """What sandboxes created from now on have in their environment, beside what all have."""
+        self._arranged_env = env
 
     def _check_egress_orders(self) -> None:
         if not self._launcher.takes_egress_orders:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
@@ -15,11 +15,20 @@ from podflare_emulator.handle.server.patchers import exempt_server, refuse_green
 from podflare_emulator.handle.server.process import ServerProcess
 from podflare_emulator.handle.server.thread import ServerThread, Started
 from podflare_emulator.handle.stubbing import Stubs
+from podflare_emulator.handle.variables import Variables
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
-from podflare_emulator.vocabulary.settings import Settings, SettingsError, reachable_host
+from podflare_emulator.vocabulary.settings import (
+    Changes,
+    Settings,
+    SettingsError,
+    reachable_host,
+    with_present_names,
+)
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from podflare_emulator.hosting.isolation import Refusal
 
 
@@ -46,18 +55,21 @@ class Emulator(Faults, Stubs):
         settings: Settings | None = None,
         *,
         server: Literal["thread", "process"] = "thread",
-        **changes: Any,
+        **changes: Unpack[Changes],
     ) -> None:
         if server not in _SERVERS:
             raise SettingsError(f"server: expected {' or '.join(_SERVERS)}, got {server!r}")
         super().__init__()
-        self.settings = replace(settings or Settings(port=0), **changes)
+        if not isinstance(settings, (Settings, NoneType)):
+            raise SettingsError(f"settings: expected Settings, or its fields by name, got {settings!r}")
+        self.settings = replace(settings or Settings(port=0), **with_present_names(changes))
         self.isolation = ""  # the backend in use, once started
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
         self._egress = True
         self._files = Files(self._call)
+        self._env = Variables(self._call)
         self._started: Started | None = None
         self._server: ServerThread | ServerProcess | None = None
 
@@ -98,13 +110,19 @@ class Emulator(Faults, Stubs):
 
     def describe(self) -> str:
         """One line: isolation, fork engine, Python; once started."""
+        isolation = self.describe_isolation()
+        assert self._started is not None
+        python = self._started.python
+        return f"isolation: {isolation}, fork: {self.settings.fork}, Python: {python.version} ({python.executable})"
+
+    def describe_isolation(self) -> str:
+        """One line: the backend in use and, where `auto` could not take a better one, what that lacks; once started."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
-        python = self._started.python
-        return (
-            f"isolation: {self.isolation}, fork: {self.settings.fork_engine}, "
-            f"Python: {python.version} ({python.executable})"
+        lacks = "; ".join(
+            f"{refusal.backend}: {' '.join(refusal.reason.split())}" for refusal in self.refusals
         )
+        return f"{self.isolation} (better ones cannot be had: {lacks})" if lacks else self.isolation
 
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
@@ -130,6 +148,15 @@ class Emulator(Faults, Stubs):
     def files(self, files: Any) -> None:
         self._files.clear()
         self._files.update(files)
+
+    @property
+    def env(self) -> Variables:
+        """What every sandbox created from now on has in its environment; `env = {...}`: these, and no others."""
+        return self._env
+
+    @env.setter
+    def env(self, variables: Any) -> None:
+        self._env.replace(variables)
 
     @property
     def egress(self) -> bool:
@@ -183,10 +210,11 @@ class Emulator(Faults, Stubs):
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        All that was arranged since the start (`files`, `stub`, default ones too, `fault`, `egress`, ...) is forgotten,
-        and so is the journal. What the constructor was given holds.
+        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`, ...) is
+        forgotten, and so is the journal. What the constructor was given holds.
         """
         self.files.clear()
+        self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True

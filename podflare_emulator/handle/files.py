@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from podflare_emulator.vocabulary.errors import EmulatorError
-from podflare_emulator.vocabulary.settings import SettingsError, sandbox_path
+from podflare_emulator.vocabulary.errors import EmulatorError, SettingsError
+from podflare_emulator.vocabulary.mounts import sandbox_path
 
 SandboxPath = str | os.PathLike[str]
 Source = bytes | str | os.PathLike[str]

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,6 +236,10 @@ class Guest:
         """
         answer, (descriptor,) = await self._ask({"op": "terminal", **order})
         return Terminal(descriptor, answer["pid"], self._init, sink, on_exit)
+
+    async def set_variables(self, variables: Mapping[str, str]) -> None:
+        """Of the environment, for all that the sandbox runs from now on; raises HostingError. Not while code runs."""
+        await self._ask({"op": "environment", "variables": dict(variables)})
 
     async def inspect(self, question: Message) -> Message:
         """Asks what is in the sandbox; raises HostingError when that cannot be told. Not while code runs."""

@@ -19,12 +19,15 @@ BACKENDS = ("namespace", "preload", "portable")  # best first
 
 @dataclass(frozen=True)
 class Refusal:
-    """A backend that was tried, and the kernel's own words."""
+    """A backend that was tried, and the kernel's own words; or that was left out though it might work, and why."""
 
     backend: str
     reason: str
+    left_out: bool = False
 
     def __str__(self) -> str:
+        if self.left_out:
+            return f"{self.backend} isolation is not taken unasked: {self.reason}"
         return f"{self.backend} isolation cannot be had here: {self.reason}"
 
 
@@ -68,14 +71,20 @@ async def launch(
 
 
 def decline(backend: str) -> Refusal | None:
-    """Why "auto" leaves out a backend that may work: it would put files at risk that portable isolation maps."""
-    if backend == "preload" and sys.platform == "linux" and not (landlock.abi() or disposable()):
-        return Refusal(
-            backend,
-            "this kernel has no Landlock to refuse what escapes it, and this is neither a container nor CI; "
-            "--isolation preload takes it all the same",
-        )
-    return None
+    """Why "auto" leaves out a backend that may work.
+
+    Without namespaces, paths are mapped by means that can be escaped: `D=root; rm -rf /$D/x` in bash. Landlock is the
+    net below; without it they would be files of the developer's, while the test passes.
+    """
+    if backend == "namespace" or landlock.abi() or disposable():
+        return None
+    return Refusal(
+        backend,
+        "this kernel has no Landlock to keep what escapes it from your own files, and this is neither a container nor "
+        f"CI; to take it all the same, name it: --isolation {backend}, pytest --podflare-isolation={backend} or "
+        f"Emulator(isolation='{backend}')",
+        left_out=True,
+    )
 
 
 async def attempt(

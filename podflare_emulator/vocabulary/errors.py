@@ -5,4 +5,8 @@ class EmulatorError(RuntimeError):
     """It could not start, or cannot do what it was asked; the message is for its user."""
 
 
+class SettingsError(EmulatorError, ValueError):
+    """The message names the setting, what was given, and what is allowed; it is one line."""
+
+
 NOT_RUNNING = "this emulator is not running; start it, or use it in a with block"

@@ -2,28 +2,20 @@
 
 import ipaddress
 import os
-import posixpath
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
+
+from podflare_emulator.vocabulary.errors import SettingsError as SettingsError
+from podflare_emulator.vocabulary.kinds import flag, one_of, several, variables, whole_number
+from podflare_emulator.vocabulary.mounts import Mount as Mount
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
 LogFormat = Literal["text", "json"]
 Profile = Literal["local", "hosted"]
-
-# A mount is copied in, and these are the machine's own directories, kernel filesystems or the sandbox's
-# curated ones: a copy there would be hidden, refused or, without isolation, land on the host.
-SYSTEM_DIRECTORIES = (
-    *("/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/boot"),
-    *("/etc", "/dev", "/proc", "/sys", "/run"),
-)
-
-
-class SettingsError(ValueError):
-    """The message names the setting, what was given, and what is allowed; it is one line."""
 
 
 def is_loopback(name: str) -> bool:
@@ -42,61 +34,27 @@ def reachable_host(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A file or folder of the host that every new sandbox gets a copy of.
+class Changes(TypedDict, total=False):
+    """Fields of `Settings`, as `Emulator` takes them."""
 
-    Attributes:
-        source: Absolute path on the host; exists.
-        target: Absolute path in the sandbox: normalised, not `/`, not in a system directory.
-
-    Raises:
-        SettingsError: One of the two is not so.
-    """
-
-    source: str
-    target: str
-
-    def __post_init__(self) -> None:
-        given = f"mount {self.source + ':' + self.target!r}"
-        if not os.path.isabs(self.source):
-            raise SettingsError(f"{given}: the host path must be absolute")
-        if not Path(self.source).exists():
-            raise SettingsError(f"{given}: no such file or folder on the host: {self.source!r}")
-        try:
-            target = sandbox_path(self.target)
-        except SettingsError as error:
-            raise SettingsError(f"{given}: {error}") from None
-        if self.target != target:
-            raise SettingsError(f"{given}: write the sandbox path as {target!r}")
-
-    @classmethod
-    def parse(cls, text: str) -> "Mount":
-        """Read `HOST_PATH:SANDBOX_PATH`; the last colon divides, and HOST_PATH may be relative to the cwd."""
-        source, colon, target = text.rpartition(":")
-        if not (colon and source and target):
-            raise SettingsError(f"mount {text!r}: expected HOST_PATH:SANDBOX_PATH, such as ./data:/data")
-        if target.startswith("/"):
-            target = _normalised(target)
-        return cls(os.path.abspath(source), target)
-
-
-def sandbox_path(path: str) -> str:
-    """`path`, normalised: where a file or folder of the host's may be put in a sandbox. Raises SettingsError."""
-    if not path.startswith("/"):
-        raise SettingsError("the sandbox path must be absolute, such as /data")
-    path = _normalised(path)
-    if path == "/":
-        raise SettingsError("the sandbox path must be a name below /, such as /data")
-    for directory in SYSTEM_DIRECTORIES:
-        if path == directory or path.startswith(directory + "/"):
-            raise SettingsError(f"{directory} belongs to the system; choose another, such as /data")
-    return path
-
-
-def _normalised(path: str) -> str:
-    # POSIX leaves two leading slashes alone; in a sandbox they mean nothing.
-    return "/" + posixpath.normpath(path).lstrip("/")
+    host: str
+    port: int
+    isolation: Isolation
+    fork: ForkEngine
+    python: "str | os.PathLike[str] | None"
+    mounts: Sequence[Mount | str]
+    api_keys: Sequence[str]
+    auth_disabled: bool
+    allow_hosts: Sequence[str]
+    log_format: LogFormat
+    pool_size: int
+    egress: bool
+    egress_unenforced: bool
+    files_on_disk: bool
+    profile: Profile
+    seed: int | None
+    env: Mapping[str, str]
+    fork_engine: ForkEngine  # deprecated: the old name of `fork`
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +65,10 @@ class Settings:
         host: Address or name to listen on. One that is not loopback needs `api_keys` or `auth_disabled`.
         port: TCP port; 0 lets the kernel pick one.
         isolation: How sandboxes are kept apart; `auto` takes the best that works here.
-        fork_engine: How a sandbox is forked.
+        fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
         python: Absolute path of the guests' interpreter; None for the one that is running. A relative path or
             a name on PATH may be given.
-        mounts: What every new sandbox gets a copy of.
+        mounts: What every new sandbox gets a copy of; a text such as "./data:/data" may be given for one.
         api_keys: Keys of which each request must carry one; none means no authentication.
         auth_disabled: Let everybody in, whatever `api_keys` says.
         allow_hosts: `Host` names to answer to besides the loopback ones, without a port.
@@ -122,6 +80,8 @@ class Settings:
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
             publishes.
+        env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
+            reaches them.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
 
     Raises:
@@ -131,7 +91,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7070
     isolation: Isolation = "auto"
-    fork_engine: ForkEngine = "live"
+    fork: ForkEngine = "live"
     python: str | None = None
     mounts: tuple[Mount, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -144,20 +104,22 @@ class Settings:
     files_on_disk: bool = False
     profile: Profile = "local"
     seed: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
-        if not self.host or set(self.host) & set("/[] "):
+        if not isinstance(self.host, str) or not self.host or set(self.host) & set("/[] "):
             raise SettingsError(f"host: expected an address or a name to listen on, got {self.host!r}")
-        if not 0 <= self.port <= 65535:
-            raise SettingsError(f"port: expected 0 to 65535, got {self.port}")
-        if self.pool_size < 0:
-            raise SettingsError(f"pool size: expected 0 or more, got {self.pool_size}")
-        if self.seed is not None and not (type(self.seed) is int and self.seed >= 0):
-            raise SettingsError(f"seed: expected a whole number from 0, such as 7, got {self.seed!r}")
-        _one_of("isolation", self.isolation, get_args(Isolation))
-        _one_of("fork", self.fork_engine, get_args(ForkEngine))
-        _one_of("log format", self.log_format, get_args(LogFormat))
-        _one_of("profile", self.profile, get_args(Profile))
+        whole_number("port", self.port, "0 to 65535", most=65535)
+        whole_number("pool size", self.pool_size, "0 or more")
+        if self.seed is not None:
+            whole_number("seed", self.seed, "a whole number from 0, such as 7")
+        one_of("isolation", self.isolation, get_args(Isolation))
+        one_of("fork", self.fork, get_args(ForkEngine))
+        one_of("log format", self.log_format, get_args(LogFormat))
+        one_of("profile", self.profile, get_args(Profile))
+        for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):
+            flag(name, getattr(self, name))
+        object.__setattr__(self, "env", variables("env", self.env))
         self._check_python()
         self._check_mounts()
         self._check_access()
@@ -165,25 +127,37 @@ class Settings:
     def _check_python(self) -> None:
         if self.python is None:
             return
-        found = shutil.which(self.python)
+        if not isinstance(self.python, (str, os.PathLike)):
+            raise SettingsError(f"python: expected a path such as /usr/bin/python3, got {self.python!r}")
+        found = shutil.which(os.fspath(self.python))
         if found is None:
             raise SettingsError(f"python: no executable file {self.python!r}")
         # Not resolved: what a virtual environment's link points at is an interpreter without its packages.
         object.__setattr__(self, "python", os.path.abspath(found))
 
     def _check_mounts(self) -> None:
+        mounts = several("mounts", self.mounts, "('./data:/data',)")
+        object.__setattr__(self, "mounts", tuple(map(_mount, mounts)))
         targets = [mount.target for mount in self.mounts]
         for target in targets:
             if targets.count(target) > 1:
                 raise SettingsError(f"mount: the sandbox path {target!r} is given twice")
 
     def _check_access(self) -> None:
+        object.__setattr__(self, "api_keys", several("api_keys", self.api_keys, "('pk_test',)"))
+        object.__setattr__(self, "allow_hosts", several("allow_hosts", self.allow_hosts, "('devbox',)"))
         for key in self.api_keys:
             # It travels in a header. An empty one must not pass for "no key configured".
-            if not key or not key.isascii() or not key.isprintable() or " " in key:
+            if (
+                not isinstance(key, str)
+                or not key
+                or not key.isascii()
+                or not key.isprintable()
+                or " " in key
+            ):
                 raise SettingsError("api key: expected printable ASCII without spaces, and not empty")
         for name in self.allow_hosts:
-            is_name = bool(name) and not set(name) & set("/*@, ")
+            is_name = isinstance(name, str) and bool(name) and not set(name) & set("/*@, ")
             if not is_name or (":" in name and not _is_address(name)):
                 raise SettingsError(f"allow host: expected a bare name such as devbox, no port, got {name!r}")
         if not (is_loopback(self.host) or self.api_keys or self.auth_disabled):
@@ -191,6 +165,12 @@ class Settings:
                 f"host: {self.host} is not loopback, so anybody on the network could run code here: "
                 "give --api-key or set PODFLARE_API_KEYS (or PODFLARE_AUTH_DISABLED=1 to let everybody in)"
             )
+
+    @property
+    def fork_engine(self) -> ForkEngine:
+        """Deprecated: the old name of `fork`."""
+        _warn_of_fork_engine(of=3)
+        return self.fork
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":
@@ -207,17 +187,20 @@ class Settings:
         if keys := environ.get("PODFLARE_API_KEYS"):
             values["api_keys"] = tuple(key.strip() for key in keys.split(",") if key.strip())
         if disabled := environ.get("PODFLARE_AUTH_DISABLED"):
-            _one_of("PODFLARE_AUTH_DISABLED", disabled, ("0", "1"))
+            one_of("PODFLARE_AUTH_DISABLED", disabled, ("0", "1"))
             values["auth_disabled"] = disabled == "1"
         if log_format := environ.get("PODFLARE_LOG_FORMAT"):
-            _one_of("PODFLARE_LOG_FORMAT", log_format, get_args(LogFormat))
+            one_of("PODFLARE_LOG_FORMAT", log_format, get_args(LogFormat))
             values["log_format"] = log_format
         return cls(**(values | overrides))
 
 
-def _one_of(setting: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise SettingsError(f"{setting}: expected {', '.join(allowed[:-1])} or {allowed[-1]}, got {value!r}")
+def _mount(given: Any) -> Mount:
+    if isinstance(given, Mount):
+        return given
+    if isinstance(given, str):
+        return Mount.parse(given)
+    raise SettingsError(f"mounts: expected texts such as './data:/data', or Mount, got {given!r}")
 
 
 def _is_address(name: str) -> bool:
@@ -237,3 +220,25 @@ def _address(text: str) -> tuple[str, int]:
             f"PODFLARE_HOSTD_ADDR: expected host:port such as 127.0.0.1:7070 or [::1]:7070, got {text!r}"
         )
     return (host[1:-1] if bracketed else host), int(port)
+
+
+def with_present_names(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that are given by a name that they had in the last release have the one of this release."""
+    present = dict(changes)
+    if "fork_engine" in present:
+        _warn_of_fork_engine(of=4)
+        present["fork"] = present.pop("fork_engine")
+    unknown = present.keys() - {*Settings.__dataclass_fields__}
+    if unknown:
+        from difflib import get_close_matches  # late: seldom needed
+
+        (name, *_) = sorted(unknown)
+        near = get_close_matches(name, Settings.__dataclass_fields__, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Settings.__dataclass_fields__)}"
+        raise SettingsError(f"{name}: no such setting; {hint}")
+    return present
+
+
+def _warn_of_fork_engine(*, of: int) -> None:
+    """`of`: how many calls up it is written."""
+    warnings.warn("fork_engine is called fork now", DeprecationWarning, stacklevel=of)

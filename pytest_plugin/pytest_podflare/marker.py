@@ -9,9 +9,10 @@ from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
 DESCRIPTION = (
-    f"{NAME}(files=None, stubs=None, commands=None, faults=None, latency=None, egress=None, leaks=None, target=None, "
-    "compare='results'): arrange the Podflare emulator for a test. "
+    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, leaks=None, "
+    "target=None, compare='results'): arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
+    "env: a dict of variables that every new sandbox has in its environment; "
     "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
     "dict of Emulator.stub's arguments; "
     "commands: a dict from names of shell commands to what they print, or to a dict of Emulator.stub_command's "
@@ -27,6 +28,7 @@ DESCRIPTION = (
 _TARGETS = ("emulator", "real", "both")
 _EXAMPLES = {
     "files": "{'/data/x.csv': Path('x.csv')}",
+    "env": "{'PIP_INDEX_URL': 'https://mirror.example/simple'}",
     "stubs": "{'pip install': 'Done'}",
     "commands": "{'pip': 'Done'}",
     "faults": "{'exec': 503}",
@@ -37,6 +39,7 @@ _COMPARE = ("results", "outcome")
 
 class Wishes(NamedTuple):
     files: Mapping[str, Any]
+    env: Mapping[str, str]
     stubs: Mapping[Any, Any]
     commands: Mapping[str, Any]
     faults: Mapping[str, Any]
@@ -60,18 +63,21 @@ def check(item: pytest.Item) -> None:
 def read(node: pytest.Item) -> Wishes:
     """Of several markers the nearest to the test wins, entry by entry."""
     files: dict[str, Any] = {}
+    env: dict[str, str] = {}
     stubs: dict[Any, Any] = {}
     commands: dict[str, Any] = {}
     faults: dict[str, Any] = {}
     latency: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers(NAME))):
         files |= mark.kwargs.get("files") or {}
+        env |= mark.kwargs.get("env") or {}
         stubs |= mark.kwargs.get("stubs") or {}
         commands |= mark.kwargs.get("commands") or {}
         faults |= mark.kwargs.get("faults") or {}
         latency |= mark.kwargs.get("latency") or {}
     return Wishes(
         files,
+        env,
         stubs,
         commands,
         faults,

@@ -83,6 +83,8 @@ SETTINGS = (
     ),
 )
 
+_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as pytest's own settings are written
+
 _OF_THE_EMULATOR = {"isolation", "python", "seed"}  # it knows best what they may be
 
 
@@ -145,15 +147,31 @@ def _value(config: pytest.Config, setting: Setting) -> tuple[str | None, str]:
     sources = (
         (config.getoption(setting.option), setting.option),
         (os.environ.get(setting.variable), f"environment variable {setting.variable}"),
-        (config.getini(setting.key), f"{setting.key} in {config.inipath or 'the ini file'}"),
+        (_ini(config, setting.key), f"{setting.key} in {config.inipath or 'the ini file'}"),
     )
     for value, source in sources:
         if value is None or (value == "" and source != setting.option):
             continue
+        if setting.choices == ("yes", "no"):
+            value = "yes" if value.lower() in _YES else "no" if value.lower() in _NO else value
         if not value or (setting.choices and value not in setting.choices):
             raise pytest.UsageError(f"{source}: expected {_expected(setting)}, got {value!r}")
         return value, source
     return None, ""
+
+
+def _ini(config: pytest.Config, key: str) -> str | None:
+    """As it would be written without types: pytest 9 takes none but texts from a file that has types."""
+    try:
+        value = config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError):
+        settings: Any = (
+            getattr(config, "_inicfg", None) or config.inicfg
+        )  # one is pytest 9's, one is before it
+        value = getattr(settings[key], "value", settings[key])
+        if not isinstance(value, (bool, int)):
+            raise pytest.UsageError(f"{key} in {config.inipath}: expected a text, got {value!r}") from None
+    return value if value is None else str(value)
 
 
 def _expected(setting: Setting) -> str:

@@ -67,7 +67,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if report.failed:
             report.sections += [
                 (f"Podflare {name}", text)
-                for name, text in (("journal", target.journal()), ("log", target.log()))
+                for name, text in (
+                    ("emulator", target.describe()),
+                    ("journal", target.journal()),
+                    ("log", target.log()),
+                )
                 if text
             ]
 

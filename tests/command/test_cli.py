@@ -57,6 +57,8 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--host", "0.0.0.0"], "--api-key"),
         (["--api-key", ""], "api key"),
         (["--allow-host", "devbox:1"], "'devbox:1'"),
+        (["--env", "NOT_SET_HERE"], "NOT_SET_HERE is not set here; set it, or write NOT_SET_HERE=VALUE"),
+        (["--env", "PATH=/bin"], "PATH is the sandbox's own"),
         (["--log-format", "yaml"], "text or json, got 'yaml'"),
         (["doctor", "--port", "-1"], "0 to 65535"),
         (["--mount", "a\nb"], "mount"),
@@ -146,7 +148,7 @@ def served() -> Iterator[Served]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_serves_and_ends_with_0(served: Served, number: signal.Signals) -> None:
-    assert served.first_line == f"Podflare emulator listening on {served.url}\n"
+    assert served.first_line == f"Podflare emulator, isolation: portable, listening on {served.url}\n"
     assert served.url.startswith("http://127.0.0.1:")
     assert httpx.get(f"{served.url}/v1/healthz").text == "ok"
     code, errors = served.end(number)

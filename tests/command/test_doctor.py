@@ -13,6 +13,7 @@ import pytest
 
 from podflare_emulator.command.remedies import Surroundings, remedy
 from podflare_emulator.guest.processes import probe
+from podflare_emulator.hosting.disposable import disposable
 
 REFUSING = str(Path(__file__).with_name("refusing.py"))
 DOCTOR = [sys.executable, "-m", "podflare_emulator", "doctor"]
@@ -68,7 +69,7 @@ def in_namespaces(first: str) -> list[str]:
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
-    others = ("overlay inside it", "pidfd", "Landlock", "fakechroot", "open files")
+    others = ("overlay inside it", "pidfd", "Landlock", "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
     assert [*report.there] == ["Python", *tried, *others, *backends]
     assert report.there["portable isolation"]
@@ -126,11 +127,28 @@ def test_a_kernel_without_landlock() -> None:
     assert "Linux 5.13" in report.remedies["Landlock"]
 
 
+@pytest.mark.skipif(disposable(), reason="this is a container or CI: nobody minds")
+def test_without_landlock_and_namespaces_nothing_is_taken_unasked() -> None:
+    report = doctor(refusing("EPERM", "landlock_create_ruleset", "unshare"))
+    assert report.there["portable isolation"]
+    assert "auto leaves it out: this kernel has no Landlock" in report.words["portable isolation"]
+    assert report.chosen in (
+        "nothing unasked; say --isolation preload",
+        "nothing unasked; say --isolation portable",
+    )
+
+
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")
 def test_few_open_files() -> None:
     report = doctor(["prlimit", "--nofile=256:256"])
     assert not report.there["open files"]
     assert "--ulimit nofile=" in report.remedies["open files"]
+
+
+def test_a_temp_directory_that_nothing_can_be_run_from(tmp_path: Path) -> None:
+    report = doctor(in_namespaces(f"mount -t tmpfs -o noexec none {tmp_path}"), TMPDIR=str(tmp_path))
+    assert report.words["temp directory"] == f"{tmp_path} is mounted noexec"
+    assert "TMPDIR=" in report.remedies["temp directory"]
 
 
 def test_a_python_that_is_none_ends_it_with_1() -> None:

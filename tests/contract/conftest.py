@@ -70,7 +70,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield Server(request.param, os.environ.get(variable), emulated=False)
         return
     isolation, engine = request.param
-    with serving(isolation, fork_engine=engine) as emulator:
+    with serving(isolation, fork=engine) as emulator:
         yield Server(emulator.url, None, emulated=True, isolation=emulator.isolation, engine=engine)
 
 

@@ -241,3 +241,34 @@ def test_an_import_finder_of_the_user_s_is_told_too(sandbox: Sandbox) -> None:
         "sys.meta_path.append(Finder())\n",
     )
     assert printed(sandbox, "print(Finder.told > 0)") == "True"
+
+
+def test_the_handler_of_interrupts_is_pythons_own_for_whoever_looks(sandbox: Sandbox) -> None:
+    code = """
+        import signal
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.default_int_handler.__name__)
+        try: signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt: print("stopped")
+        """
+    assert sandbox.run_code(code).stdout == "True default_int_handler\nstopped"
+
+
+def test_an_interrupt_that_code_sends_itself_is_not_the_next_execs(sandbox: Sandbox) -> None:
+    assert sandbox.run_code("import os, signal; os.kill(os.getpid(), signal.SIGINT)").exit_code == 130
+    assert sandbox.run_code("print(1)").stdout == "1"
+
+
+def test_asyncio_ends_as_pythons_own_does_when_it_is_interrupted(sandbox: Sandbox) -> None:
+    code = """
+        import asyncio, os, signal
+        async def main():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(60)
+            finally:
+                print("cleaned up")
+        asyncio.run(main())
+        """
+    result = sandbox.run_code(code)
+    assert (result.stdout, result.exit_code) == ("cleaned up", 130)
+    assert sandbox.run_code("print(1)").stdout == "1"

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+
+from podflare_emulator import Emulator
 
 from .terminal import Terminal, Watching
 from .wire import NEVER_WAS, Wire, error_of, texts
@@ -45,6 +50,15 @@ def test_words_are_executed_directly_in_the_given_place_and_environment(wire: Wi
     words = ["python3", "-c", program, "$HOME", "a b"]
     terminal = Terminal(wire, box, words, cwd="/tmp", env=[["GREETING", "hello"]])
     assert output(terminal) == "/tmp hello ['$HOME', 'a b']\r\n"
+
+
+def test_the_testers_variables_are_there(own_emulator: Callable[..., Emulator]) -> None:
+    emulator = own_emulator(env={"GREETING": "hello"})
+    with httpx.Client(base_url=emulator.url) as client:
+        box = client.post("/v1/sandboxes", json={}).json()["id"]
+        answer = client.post(f"/v1/sandboxes/{box}/pty", json={"shellCmd": "echo $GREETING"})
+    printed = [json.loads(line).get("data_b64", "") for line in answer.text.splitlines()]
+    assert b"".join(map(base64.b64decode, printed)) == b"hello\r\n"
 
 
 def test_it_is_the_same_machine_as_the_interpreters(wire: Wire, box: str) -> None:

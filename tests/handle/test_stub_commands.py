@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -205,7 +209,7 @@ def test_one_that_was_not_called_is_named(any_emulator: Emulator) -> None:
 
 
 def test_a_fork_by_replay_is_answered_what_it_was_the_first_time() -> None:
-    with Emulator(fork_engine="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
+    with Emulator(fork="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         aws = emulator.stub_command("aws", stdout="once", times=1)
         ask = "import subprocess; said = subprocess.run(['aws'], capture_output=True, text=True).stdout"
         sandbox.run_code(ask)
@@ -277,3 +281,57 @@ def test_only_the_defaults_answer_what_is_prepared_for_other_tests(any_emulator:
         with any_emulator.only_default_stubs():
             assert (sandbox.run_code("ask").stdout, bash(sandbox, "aws")) == ("default", "default")
         assert (sandbox.run_code("ask").stdout, bash(sandbox, "aws")) == ("the test's", "the test's")
+
+
+@pytest.mark.parametrize("code", ["ulimit -f 0; uname", "trap '' XFSZ; ulimit -f 0; uname"])
+def test_a_call_that_cannot_be_written_down_is_answered(
+    emulator: Emulator, sandbox: Sandbox, code: str
+) -> None:
+    emulator.stub_command("uname", stdout="stubbed")
+    assert bash(sandbox, code) == "stubbed"
+
+
+def test_what_is_stubbed_is_not_run_where_no_answer_can_be_put_on_the_path(
+    emulator: Emulator, sandbox: Sandbox
+) -> None:
+    sandbox.run_code("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))")
+    emulator.stub_command("uname", stdout="stubbed")
+    result = sandbox.run_code("uname", "bash")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert "the test's commands cannot be put on the PATH" in result.stderr
+    sandbox.run_code("resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))")
+
+
+@pytest.mark.parametrize("options", ["size=8m,noexec", "size=8m"], ids=["noexec", "full"])
+@pytest.mark.parametrize("isolation", ["preload", "portable"])
+def test_a_temp_directory_that_is_noexec_or_full(tmp_path: Path, isolation: str, options: str) -> None:
+    program = f"""
+from podflare import Sandbox
+from podflare_emulator import Emulator
+with Emulator(isolation={isolation!r}, pool_size=0) as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
+    emulator.stub_command("uname", stdout="stubbed")
+    print(sandbox.run_code("head -c 9000000 /dev/zero > /root/fill; uname; uname", "bash"))
+"""
+    done = subprocess.run(
+        [*_with_mount(tmp_path, options), sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if "libfakechroot is not installed" in done.stderr:
+        pytest.skip("fakechroot is not installed")
+    assert "Linux" not in done.stdout, "the real command was run"
+    if "noexec" in options:
+        assert "the temp directory is mounted noexec" in done.stdout, done.stderr
+    else:
+        assert "stdout='stubbed\\nstubbed'" in done.stdout, done.stderr
+
+
+def _with_mount(directory: Path, options: str) -> list[str]:
+    user = [] if os.getuid() == 0 else ["--user", "--map-root-user"]
+    mount = f'mount -t tmpfs -o {options} none {directory} && exec "$@"'
+    words = ["unshare", *user, "--mount", "sh", "-c", mount, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True).returncode:
+        pytest.skip("mounts cannot be had here")
+    return words

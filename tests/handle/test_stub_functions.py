@@ -224,7 +224,7 @@ def test_the_real_thing_is_interrupted_when_its_client_goes_away(
 
 
 def test_what_really_ran_is_in_a_fork_by_replay() -> None:
-    with Emulator(fork_engine="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
+    with Emulator(fork="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         emulator.stub("paid", answer=lambda call: call.run_real("x = 'free'"))
         emulator.stub("never", answer=lambda call: "not run")
         sandbox.run_code("x = paid()")

@@ -15,8 +15,6 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.guest.jail import preload
-from podflare_emulator.hosting import isolation
-from podflare_emulator.hosting.disposable import disposable
 
 from ..serving import serving
 
@@ -242,36 +240,6 @@ def test_packages_that_it_cannot_leave_where_they_are_are_refused(paths: list[st
 
 def test_a_directory_in_another_is_not_named_twice() -> None:
     assert preload._excluded(["/usr/lib", "/workspace/src", "/usr", "/usr"]) == ["/usr", "/workspace/src"]
-
-
-def test_auto_leaves_it_out_where_nothing_would_catch_what_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation.landlock, "abi", lambda: 0)
-    monkeypatch.setattr(isolation, "disposable", lambda: False)
-    refusal = isolation.decline("preload")
-    assert refusal is not None
-    assert "no Landlock" in refusal.reason
-    assert "--isolation preload takes it all the same" in refusal.reason
-    assert isolation.decline("namespace") is isolation.decline("portable") is None
-
-
-@pytest.mark.parametrize(("abi", "thrown_away"), [(7, False), (0, True)])
-def test_auto_takes_it_with_landlock_or_where_nobody_minds(
-    monkeypatch: pytest.MonkeyPatch, abi: int, thrown_away: bool
-) -> None:
-    monkeypatch.setattr(isolation.landlock, "abi", lambda: abi)
-    monkeypatch.setattr(isolation, "disposable", lambda: thrown_away)
-    assert isolation.decline("preload") is None
-
-
-@pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("false", False), ("", False)])
-def test_ci_is_a_place_where_nobody_minds(
-    monkeypatch: pytest.MonkeyPatch, value: str, expected: bool
-) -> None:
-    for name in ("container", "KUBERNETES_SERVICE_HOST"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CI", value)
-    monkeypatch.setattr(os.path, "exists", lambda path: False)
-    assert disposable() is expected
 
 
 def test_a_machine_without_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,13 @@ def test_a_failing_tests_report_holds_its_journal_and_no_other_tests(pytester: p
     result.stdout.no_fnmatch_line("*elsewhere*")
 
 
+def test_a_failing_tests_report_names_the_isolation_that_it_ran_under(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test(podflare_sandbox): assert False")
+    result = pytester.runpytest_subprocess("--podflare-isolation=portable")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- Podflare emulator -*", "isolation: portable, fork: live, Python: 3.*"])
+
+
 def test_a_failing_test_without_an_exec_has_no_journal(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_sandbox): assert False")
     result = pytester.runpytest_subprocess()

@@ -183,7 +183,7 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         ("fils={}", "unknown name 'fils'; did you mean files?"),
-        ("colour='red'", "unknown name 'colour'; there are files, stubs,*"),
+        ("colour='red'", "unknown name 'colour'; there are files, env, stubs,*"),
         ("'/data/x'", "takes names only, such as files={...}, got '/data/x'"),
         ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
         ("faults={'exce': 503}", "faults: call: expected any, create, exec, *; did you mean exec?"),
@@ -199,7 +199,7 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
             "faults={'exec': {'status': 503, 'pattern': 'x'}}",
             "faults: 'exec': got an unexpected keyword argument 'pattern'; there are *, code, *",
         ),
-        ("isolation='portable'", "unknown name 'isolation'; there are files, stubs,*"),
+        ("isolation='portable'", "unknown name 'isolation'; there are files, env, stubs,*"),
         (
             "faults={'fork': [503, {'cut_after': 2}]}",
             "faults: cut_after: only an exec has a stream of events*",
@@ -288,7 +288,7 @@ def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pyt
     with Emulator(isolation="portable") as server:
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files and stubs*"])
+    result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files, variables and stubs*"])
 
 
 def test_calls_fail_and_are_slow_in_the_test_and_not_in_its_fixtures(pytester: pytest.Pytester) -> None:
@@ -348,3 +348,43 @@ def test_faults_cannot_be_arranged_on_another_server(pytester: pytest.Pytester) 
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["SKIPPED*only the emulator fails and is slow on demand*"])
+
+
+def test_variables_are_a_tests_own_and_not_a_prepared_sandboxes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_podflare import prepared_sandbox
+
+        pytestmark = pytest.mark.podflare(env={"FIRST": "module", "SECOND": "2"})
+        ECHO = "echo $FIRST $SECOND"
+
+        @prepared_sandbox
+        def prepared(sandbox):
+            assert sandbox.run_code(ECHO, "bash").stdout == ""
+
+        @pytest.mark.podflare(env={"FIRST": "test"})
+        def test_of_its_own(podflare_sandbox, prepared):
+            assert podflare_sandbox.run_code(ECHO, "bash").stdout == "test 2"
+
+        def test_of_the_module(podflare_sandbox):
+            assert podflare_sandbox.run_code(ECHO, "bash").stdout == "module 2"
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_a_variable_that_cannot_be_fails_its_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.podflare(env={"PATH": "/bin"})
+        def test(podflare_sandbox): ...
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*@pytest.mark.podflare: env: PATH is the sandbox's own; set it in the code*"]
+    )

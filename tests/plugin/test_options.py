@@ -45,7 +45,7 @@ def test_the_fork_engine_can_be_chosen(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         def test(podflare_emulator, podflare_sandbox):
-            assert podflare_emulator.settings.fork_engine == "replay"
+            assert podflare_emulator.settings.fork == "replay"
             podflare_sandbox.run_code("x = object(); number = id(x)")
             (child,) = podflare_sandbox.fork()
             assert child.run_code("print(type(x).__name__)").stdout == "object"
@@ -61,6 +61,54 @@ def test_the_seed_can_be_given(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_emulator): assert podflare_emulator.settings.seed == 7")
     pytester.makeini("[pytest]\npodflare_isolation = portable\npodflare_seed = 7")
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("table", "seed", "egress"),
+    [
+        ("tool.pytest", "7", "false"),
+        ("tool.pytest", '"7"', '"no"'),
+        ("tool.pytest.ini_options", "7", "false"),
+        ("tool.pytest.ini_options", '"7"', '"off"'),
+    ],
+)
+def test_a_file_that_has_types_may_use_them(
+    pytester: pytest.Pytester, table: str, seed: str, egress: str
+) -> None:
+    if table == "tool.pytest" and pytest.version_tuple < (9,):
+        pytest.skip("pytest reads [tool.pytest] from 9 on")
+    pytester.makepyfile(
+        """
+        def test(pytestconfig):
+            from pytest_podflare import options
+            chosen = options.read(pytestconfig)
+            assert (chosen.seed, chosen.egress) == (7, False)
+        """
+    )
+    pytester.makepyprojecttoml(f"[{table}]\npodflare_seed = {seed}\npodflare_egress = {egress}")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("egress", ["False", "off", "0", "NO"])
+def test_no_is_written_as_pytest_lets_it_be_written(pytester: pytest.Pytester, egress: str) -> None:
+    pytester.makepyfile(
+        """
+        def test(pytestconfig):
+            from pytest_podflare import options
+            assert not options.read(pytestconfig).egress
+        """
+    )
+    pytester.makeini(f"[pytest]\npodflare_egress = {egress}")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_type_that_cannot_be_meant_is_refused(pytester: pytest.Pytester) -> None:
+    if pytest.version_tuple < (9,):
+        pytest.skip("pytest reads [tool.pytest] from 9 on")
+    pytester.makepyprojecttoml("[tool.pytest]\npodflare_seed = [7]")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*podflare_seed in *pyproject.toml: expected a text, got [[]7]*"])
 
 
 def test_the_profile_can_be_given(pytester: pytest.Pytester) -> None:

@@ -125,4 +125,4 @@ def test_another_server_is_not_stubbed(pytester: pytest.Pytester) -> None:
     with Emulator(isolation="portable") as server:
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files and stubs*"])
+    result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files, variables and stubs*"])

@@ -189,7 +189,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["namespace", "preload", "portable"])
 def client(request: pytest.FixtureRequest, engine: str) -> Iterator[Client]:
-    with serving(request.param, fork_engine=engine) as emulator, Client(host=emulator.url) as client:
+    with serving(request.param, fork=engine) as emulator, Client(host=emulator.url) as client:
         yield client
 
 

@@ -1,17 +1,20 @@
 """Settings say no with a line that names the setting, what was given and what is allowed."""
 
+import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
+from podflare_emulator import Emulator, EmulatorError
+from podflare_emulator.vocabulary.settings import Changes, Mount, Settings, SettingsError
 
 
 def test_the_defaults_listen_on_loopback_alone() -> None:
     settings = Settings()
-    assert (settings.host, settings.port, settings.isolation, settings.fork_engine) == (
+    assert (settings.host, settings.port, settings.isolation, settings.fork) == (
         "127.0.0.1",
         7070,
         "auto",
@@ -89,9 +92,34 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
             {"isolation": "vm"},
             "isolation: expected auto, namespace, preload or portable, got 'vm'",
         ),
-        ({"fork_engine": "magic"}, "fork: expected live or replay, got 'magic'"),
+        ({"fork": "magic"}, "fork: expected live or replay, got 'magic'"),
         ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),
         ({"profile": "cloud"}, "profile: expected local or hosted, got 'cloud'"),
+        ({"host": None}, "host: expected an address"),
+        ({"port": "7070"}, "port: expected 0 to 65535, got '7070'"),
+        ({"port": True}, "port: expected 0 to 65535, got True"),
+        ({"pool_size": 1.5}, "pool size: expected 0 or more, got 1.5"),
+        ({"egress": "no"}, "egress: expected True or False, got 'no'"),
+        ({"egress": 0}, "egress: expected True or False, got 0"),
+        ({"auth_disabled": "0"}, "auth_disabled: expected True or False, got '0'"),
+        ({"egress_unenforced": None}, "egress_unenforced: expected True or False, got None"),
+        ({"files_on_disk": "yes"}, "files_on_disk: expected True or False, got 'yes'"),
+        ({"isolation": ["portable"]}, "isolation: expected auto, namespace, preload or portable, got "),
+        ({"api_keys": "pk"}, "api_keys: expected a tuple such as ('pk_test',), got str"),
+        ({"api_keys": (b"pk",)}, "api key: "),
+        ({"allow_hosts": "devbox"}, "allow_hosts: expected a tuple such as ('devbox',), got 'devbox'"),
+        ({"allow_hosts": (1,)}, "allow host: "),
+        (
+            {"mounts": "./data:/data"},
+            "mounts: expected a tuple such as ('./data:/data',), got './data:/data'",
+        ),
+        ({"mounts": [("./data", "/data")]}, "mounts: expected texts such as './data:/data', or Mount, got "),
+        ({"mounts": ["./no-such-folder:/data"]}, "no such file or folder on the host"),
+        ({"python": 3}, "python: expected a path such as /usr/bin/python3, got 3"),
+        ({"env": ["TZ=UTC"]}, "env: expected a dict such as {'TZ': 'UTC'}, got list"),
+        ({"env": {"A=B": "1"}}, "env: expected the name of a variable, such as TZ, got 'A=B'"),
+        ({"env": {"A": 1}}, "env: A: expected text, got int"),
+        ({"env": {"PATH": "/bin"}}, "env: PATH is the sandbox's own; set it in the code that you run"),
         ({"python": "/no/such/python"}, "python: no executable file '/no/such/python'"),
         ({"api_keys": ("",)}, "api key: "),
         ({"api_keys": ("a b",)}, "api key: "),
@@ -103,7 +131,7 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message.replace("(", r"\(")) as refusal:
+    with pytest.raises(SettingsError, match=re.escape(message)) as refusal:
         Settings(**given)
     assert "\n" not in str(refusal.value)
 
@@ -201,3 +229,44 @@ def test_one_place_for_two_mounts_is_refused(tmp_path: Path) -> None:
 def test_a_seed_is_a_whole_number(seed: Any) -> None:
     with pytest.raises(SettingsError, match="seed: expected a whole number from 0, such as 7"):
         Settings(seed=seed)
+
+
+def test_what_can_only_mean_one_thing_is_taken(tmp_path: Path) -> None:
+    settings = Settings(mounts=[f"{tmp_path}:/data"], api_keys=["pk"], python=Path(sys.executable))  # type: ignore[arg-type]
+    assert settings.mounts == (Mount(str(tmp_path), "/data"),)
+    assert settings.api_keys == ("pk",)
+    assert settings.python == sys.executable
+
+
+def test_secrets_are_not_in_a_refusal_or_where_settings_are_printed() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings(api_keys="pk_secret")  # type: ignore[arg-type]
+    assert "pk_secret" not in str(refusal.value)
+    assert "pk_secret" not in repr(Settings(env={"TOKEN": "pk_secret"}))
+
+
+def test_a_refusal_is_an_error_of_the_emulators_and_of_a_value() -> None:
+    assert issubclass(SettingsError, EmulatorError)
+    assert issubclass(SettingsError, ValueError)
+
+
+def test_what_an_emulator_takes_by_name_are_the_settings() -> None:
+    assert {*Changes.__annotations__} - {"fork_engine"} == {field.name for field in fields(Settings)}
+
+
+def test_the_old_name_of_fork_works_and_says_so() -> None:
+    with pytest.warns(DeprecationWarning, match="fork_engine is called fork now") as warned:
+        emulator = Emulator(fork_engine="replay")
+    assert warned[0].filename == __file__
+    assert emulator.settings.fork == "replay"
+    with pytest.warns(DeprecationWarning, match="fork_engine is called fork now"):
+        assert emulator.settings.fork_engine == "replay"
+
+
+def test_a_setting_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="isolaton: no such setting; did you mean isolation"):
+        Emulator(isolaton="portable")  # type: ignore[call-arg]
+    with pytest.raises(
+        SettingsError, match="settings: expected Settings, or its fields by name, got 'portable'"
+    ):
+        Emulator("portable")  # type: ignore[arg-type]

@@ -21,17 +21,21 @@ _BEGINNING = """\
 #!/bin/sh
 # In place of a command that a test answers: Emulator.stub_command. No function sets a variable in this shell: the real
 # command must find those of whoever calls it. `command -p`: the system's, whatever the sandbox's PATH is.
-claim() (  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments
+claim() (  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments. 9: it is used up
+    trap '' XFSZ  # no more may be written: the arguments are lost, not the answer
     call=${0%/*}/calls/$1 most=$2 number=0
     shift 2
     set -C
     while [ "$number" != "$most" ]; do
         number=$((number + 1))
         [ -e "$call.$number" ] && continue
-        { printf '%s\\000' "$0" "$@" > "$call.$number"; } 2> /dev/null && return
-        [ -e "$call.$number" ] || return 0  # it cannot be written: the call is answered all the same
+        if { : > "$call.$number"; } 2> /dev/null; then
+            { printf '%s\\000' "$0" "$@" >| "$call.$number"; } 2> /dev/null
+            return 0
+        fi
+        [ -e "$call.$number" ] || return 0  # it cannot be made: the call is answered all the same
     done
-    return 1
+    return 9
 )
 pause() {  # a shell that is interrupted just as it starts a command waits for that: this one asks itself
     trap 'kill $! 2> /dev/null; trap - INT; kill -INT $$' INT
@@ -41,10 +45,17 @@ pause() {  # a shell that is interrupted just as it starts a command waits for t
 }
 """
 
+# What is stubbed is not run for real because something else has failed: the shell cannot fork, or was killed.
 _ENTRY = """\
-case "$*" in *{match}*) if claim {number} '{left}' "$@"; then
-{steps}exit {exit_code}
-fi ;; esac
+case "$*" in *{match}*)
+claim {number} '{left}' "$@"
+case $? in
+0)
+{steps}exit {exit_code} ;;
+9) ;;
+*) echo "$0: the test's answer cannot be given, and what is stubbed is not run for real" >&2; exit 126 ;;
+esac ;;
+esac
 """
 
 _END = """\
@@ -81,14 +92,23 @@ class Commands:
         _remove(root + STUBS)
         self._are_there = bool(self.wanted)
         if self._are_there:
-            posix.mkdir(root + STUBS)
-            posix.mkdir(root + _CALLS)
+            for directory in (STUBS, _CALLS):
+                posix.mkdir(root + directory)
+                posix.chmod(
+                    root + directory, 0o755
+                )  # whatever the umask, or another user's call would be the real one
             posix.chmod(root + _CALLS, 0o777)  # whoever calls leaves a file there
         scripts: dict[str, list[Message]] = {}
         for entry in self.wanted:
             scripts.setdefault(entry["command"], []).append(entry)
         for command, entries in scripts.items():
-            _write(f"{root}{STUBS}/{command}", _script(command, entries))
+            script = f"{root}{STUBS}/{command}"
+            _write(script, _script(command, entries))
+            if not posix.access(script, posix.X_OK):  # a shell would go on to the real one
+                raise OSError(
+                    "the temp directory is mounted noexec, so that no program can be run from it; give the emulator "
+                    "another, such as TMPDIR=/var/tmp"
+                )
         self.wanted = None
 
     def report(self, root: str) -> Message:

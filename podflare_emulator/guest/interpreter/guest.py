@@ -60,6 +60,7 @@ class Guest:
         self.repl.forget_interrupts()  # those of the zygote
         self.commands = Commands()
         self.has_started = False  # a process that is no child of this one
+        self.variables: dict[str, str] = {}  # that the test's author has given to this sandbox
         self.take_descriptors()
         self._open_files = limits.OpenFiles()
 
@@ -102,13 +103,17 @@ class Guest:
                     self.connection.send(inspection.answer(self.jail, self.repl.globals, self.flush, message))
                 case "terminal":
                     self._start_terminal(message)
+                case "environment":
+                    self.variables |= message["variables"]
+                    os.environ.update(message["variables"])
+                    self.connection.send({"set": True})
                 case "write":
                     self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)
 
     def _start_terminal(self, order: Message) -> None:
         self.flush()  # else the forked process would have it too
-        answer, terminal = terminals.start(self.jail, order)
+        answer, terminal = terminals.start(self.jail, self.variables, order)
         self.has_started |= bool(terminal)
         self.connection.send(answer, terminal)
         for number in terminal:
@@ -131,7 +136,7 @@ class Guest:
 
     def _bash(self, code: str) -> Callable[[], int]:
         """What runs `code`; all that can need a file of ours is done before."""
-        script, variables = self.jail.script(code), self.jail.variables()
+        script, variables = self.jail.script(code), {**self.jail.variables(), **self.variables}
         home = f"{self.jail.prefix}/root"
         return lambda: bash.run(script, variables, home, lambda: self.repl.interrupted)
 

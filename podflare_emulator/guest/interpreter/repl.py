@@ -13,6 +13,8 @@ import types
 from importlib import invalidate_caches
 from importlib.machinery import PathFinder
 
+from .interrupts import Interrupts
+
 _SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
 
 _STREAMS = (("stdin", "r", "strict"), ("stdout", "w", "strict"), ("stderr", "w", "backslashreplace"))
@@ -28,9 +30,8 @@ class Repl:
         self.globals = main.__dict__
         self._runs = 0
         self._running = False
-        self._interrupts = 0  # how many have arrived,
-        self._past = 0  # and how many of them were meant for earlier execs
-        signal.signal(signal.SIGINT, self._interrupt)
+        self._interrupts = Interrupts()
+        self._handle_interrupts()
         self._open_streams()
 
     def run(self, source: str) -> int:
@@ -66,23 +67,33 @@ class Repl:
 
     def expect(self, interrupts: int) -> None:
         """An exec begins, which was ordered after `interrupts` of them: one more is meant for it, however early."""
-        self._past = interrupts
-        self._interrupts = max(self._interrupts, interrupts)  # not all of them came here
+        self._interrupts.expect(interrupts)
 
     def forget_interrupts(self) -> None:
-        """A forked child starts the count anew, as its host does: its parent's interrupts were not meant for it."""
-        self._interrupts = self._past = 0
+        """A guest counts from 0, as its host does: the zygote's interrupts were not meant for it."""
+        self._interrupts = Interrupts()
 
     @property
     def interrupted(self) -> bool:
         """Whether the client of this exec had gone away before its code could start."""
-        return self._interrupts > self._past
+        return self._interrupts.pending
 
-    def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
-        """SIGINT: stops the running code. Between two execs it is late for the last one, or early for the next."""
-        self._interrupts += 1
-        if self._running:
-            raise KeyboardInterrupt
+    def _handle_interrupts(self) -> None:
+        """SIGINT stops the running code. Between two execs it is late for the last one, or early for the next.
+
+        The handler takes the place of Python's own, under its name: pdb, asyncio and others look whether it is there.
+        """
+
+        def default_int_handler(number: int, frame: types.FrameType | None, /) -> None:
+            """The default handler for SIGINT installed by Python: it raises KeyboardInterrupt."""
+            if self._running:
+                self._interrupts.hits += 1
+                raise KeyboardInterrupt
+            self._interrupts.between += 1
+
+        default_int_handler.__module__, default_int_handler.__qualname__ = "_signal", "default_int_handler"
+        signal.default_int_handler = default_int_handler  # type: ignore[assignment]
+        signal.signal(signal.SIGINT, default_int_handler)
 
     def _leave(self, code: object) -> int:
         if code is None:

@@ -12,10 +12,10 @@ from ..system.siblings import fork_siblings
 _TERM = "xterm-256color"
 
 
-def start(jail: Jail, order: Message) -> tuple[Message, list[int]]:
+def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Message, list[int]]:
     """Starts `order`'s program; the answer's `pid` leads a session whose terminal is the descriptor beside it.
 
-    `order`: `shell`, a command for `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. `failed` in
+    `variables`: what the test's author has put into the sandbox's environment. `order`: `shell`, a command for `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. `failed` in
     the answer says why there is none. The program is no child of this process: `os.wait()` in user code does not find
     it.
     """
@@ -31,7 +31,7 @@ def start(jail: Jail, order: Message) -> tuple[Message, list[int]]:
     try:
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", order["rows"], order["cols"], 0, 0))
         if fork_siblings(1) is not None:
-            _become(jail, order, theirs, writing)
+            _become(jail, variables, order, theirs, writing)
         os.close(writing)
         writing = -1
         pid = int(os.read(reading, 32) or b"0")
@@ -45,7 +45,7 @@ def start(jail: Jail, order: Message) -> tuple[Message, list[int]]:
     return {"pid": pid}, [ours]
 
 
-def _become(jail: Jail, order: Message, terminal: int, writing: int) -> None:
+def _become(jail: Jail, variables: dict[str, str], order: Message, terminal: int, writing: int) -> None:
     """In the child. Does not return."""
     import fcntl
     import termios
@@ -60,7 +60,7 @@ def _become(jail: Jail, order: Message, terminal: int, writing: int) -> None:
         for number in signal.valid_signals():
             if number not in (signal.SIGKILL, signal.SIGSTOP):
                 signal.signal(number, signal.SIG_DFL)
-        environment = {**jail.variables(), "TERM": _TERM, **dict(order["env"])}
+        environment = {**jail.variables(), **variables, "TERM": _TERM, **dict(order["env"])}
         argv = order["argv"] or ["bash", "-lc", _shell(jail, order["shell"], environment["PATH"])]
         os.chdir(order["cwd"] or "/root")
         os.execvpe(argv[0], argv, environment)

@@ -23,7 +23,7 @@ from ..jail.namespace.keep import Keep
 from ..jail.portable import inside as portable
 from ..order import Order
 from ..protocol import Connection
-from ..system import kernel
+from ..system import inheritance, kernel
 from ..system.process_table import parent_of, processes
 from .keeper import Keeper
 
@@ -32,6 +32,7 @@ _BACKENDS = {"namespace": start, "preload": preload, "portable": portable}
 
 
 def main(descriptor: int) -> None:
+    inheritance.forget()
     connection = Connection(socket.socket(fileno=descriptor))
     arrived = connection.receive()
     if arrived is None:

@@ -146,8 +146,9 @@ class ServerThread:
             launched.launcher,
             self._settings.pool_size,
             egress=self._settings.egress,
-            fork_engine=self._settings.fork_engine,
+            fork=self._settings.fork,
             seed=self._settings.seed,
+            env=self._settings.env,
         )
         registry.warm(launched.guest)
         record = Requests()

@@ -48,7 +48,7 @@ class EmulatorTarget:
         self._emulator = SessionEmulator(
             server=options.server,
             isolation=options.isolation,
-            fork_engine=options.fork,
+            fork=options.fork,
             python=options.python,
             profile=options.profile,
             seed=options.seed,
@@ -101,6 +101,8 @@ class EmulatorTarget:
         try:
             if wishes.files:
                 self.emulator.files.update(wishes.files)
+            if wishes.env:
+                self.emulator.env.update(wishes.env)
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 
@@ -134,7 +136,7 @@ class EmulatorTarget:
             ) from None
 
     def create_lasting_sandbox(self) -> Any:
-        with self.emulator.files.set_aside(), self.emulator.lasting_ids():
+        with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
             return self.create_sandbox()
 
     def without_faults(self) -> AbstractContextManager[None]:
@@ -142,6 +144,11 @@ class EmulatorTarget:
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return self.emulator.only_default_stubs()
+
+    def describe(self) -> str:
+        with suppress(EmulatorError):
+            return self.emulator.describe()
+        return ""
 
     def journal(self) -> str:
         with suppress(EmulatorError):  # it may be what the test has wrecked

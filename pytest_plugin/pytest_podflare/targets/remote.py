@@ -47,8 +47,10 @@ class RemoteTarget:
     def serving_one_test(
         self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> Iterator[None]:
-        if wishes.files or wishes.stubs or wishes.commands:
-            pytest.skip(f"only the emulator takes files and stubs, and the tests run against {self._url}")
+        if wishes.files or wishes.env or wishes.stubs or wishes.commands:
+            pytest.skip(
+                f"only the emulator takes files, variables and stubs, and the tests run against {self._url}"
+            )
         if wishes.faults or wishes.latency:
             pytest.skip(
                 f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
@@ -90,6 +92,9 @@ class RemoteTarget:
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def describe(self) -> str:
+        return ""
 
     def journal(self) -> str:
         return ""

@@ -48,6 +48,10 @@ class Target(Protocol):
         """Inside, what the running test stubs for itself is not stubbed."""
         ...
 
+    def describe(self) -> str:
+        """How it runs, in a line, for the report of a test that has failed; empty where nobody knows."""
+        ...
+
     def journal(self) -> str:
         """What the running test's sandboxes have done; empty where nobody knows."""
         ...

@@ -1,0 +1,55 @@
+"""What kind of value a setting takes; each refusal is a SettingsError that says what to write."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from podflare_emulator.vocabulary.errors import SettingsError
+
+
+def one_of(setting: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{setting}: expected {', '.join(allowed[:-1])} or {allowed[-1]}, got {value!r}")
+
+
+def flag(setting: str, value: Any) -> None:
+    if type(value) is not bool:  # "no" and 0 would mean the opposite of one another
+        raise SettingsError(f"{setting}: expected True or False, got {value!r}")
+
+
+def whole_number(setting: str, value: Any, expected: str, *, most: int | None = None) -> None:
+    """From 0."""
+    if type(value) is not int or value < 0 or (most is not None and value > most):
+        raise SettingsError(f"{setting}: expected {expected}, got {value!r}")
+
+
+def several(setting: str, value: Any, example: str) -> tuple[Any, ...]:
+    """A text is a sequence too, of its letters: nobody means that."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise SettingsError(f"{setting}: expected a tuple such as {example}, got {_shown(setting, value)}")
+    return tuple(value)
+
+
+def variables(setting: str, value: Any) -> dict[str, str]:
+    """Of an environment; the values may be secrets, and are not in the messages."""
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{setting}: expected a dict such as {{'TZ': 'UTC'}}, got {type(value).__name__}")
+    for name, text in value.items():
+        if not isinstance(name, str) or not name or set(name) & set("=\0 \n"):
+            raise SettingsError(f"{setting}: expected the name of a variable, such as TZ, got {name!r}")
+        if _is_the_sandboxes(name):
+            raise SettingsError(f"{setting}: {name} is the sandbox's own; set it in the code that you run")
+        if not isinstance(text, str) or "\0" in text:
+            raise SettingsError(f"{setting}: {name}: expected text, got {type(text).__name__}")
+    return dict(value)
+
+
+def _is_the_sandboxes(name: str) -> bool:
+    """What it finds its files, its commands and, without namespaces, its root by."""
+    return name in _SANDBOXES or name.startswith(("FAKECHROOT", "PODFLARE_PORTABLE", "PODFLARE_SANDBOX"))
+
+
+_SANDBOXES = {"BASH_ENV", "ENV", "HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "PWD", "TMPDIR"}
+
+
+def _shown(setting: str, value: Any) -> str:
+    return type(value).__name__ if "key" in setting else repr(value)
