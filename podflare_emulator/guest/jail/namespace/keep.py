@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -61,6 +62,7 @@ class Keep:
         kernel.bind("/proc", "root/proc")
         self._build_runtime("root" + RUNTIME)
         self._build_devices("root/dev")
+        _copy_huge_page_settings("root")
         os.symlink(f"/state/base{base.VENV}", "root" + base.VENV)
         os.symlink(f"{RUNTIME}/etc", "root/etc")
         os.chdir("root")
@@ -215,6 +217,18 @@ def _bind_system(root: str) -> None:
             kernel.make_read_only(f"{root}/{name}")
 
 
+def _copy_huge_page_settings(root: str) -> None:
+    """What glibc reads, once a process, before malloc asks for huge pages: zygotes find it, and guests inherit that.
+
+    Plain files, since the kernel's own would bring the rest of /sys with them.
+    """
+    directory = "/sys/kernel/mm/transparent_hugepage"
+    os.makedirs(root + directory)
+    for name in ("enabled", "hpage_pmd_size"):
+        with contextlib.suppress(FileNotFoundError), open(f"{directory}/{name}", encoding="ascii") as file:
+            _write(f"{root}{directory}/{name}", file.read())  # a kernel without huge pages has neither
+
+
 def _make_layers(directory: str) -> None:
     for layer in ("", "/upper", "/work"):
         os.mkdir(directory + layer)
@@ -228,6 +242,11 @@ def _layer(directory: str) -> list[int]:
         if error.errno in (errno.ENOSYS, errno.EPERM):  # Linux 5.2, or a filter of system calls
             return []
         raise
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _touch(path: str) -> None:
