@@ -68,7 +68,7 @@ def in_namespaces(first: str) -> list[str]:
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
-    others = ("overlay inside it", "pidfd", "Landlock", "fakechroot", "open files")
+    others = ("overlay inside it", "pidfd", "Landlock", "root emulation", "fakechroot", "open files")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
     assert [*report.there] == ["Python", *tried, *others, *backends]
     assert report.there["portable isolation"]
@@ -124,6 +124,13 @@ def test_a_kernel_without_landlock() -> None:
     report = doctor(refusing("ENOSYS", "landlock_create_ruleset"))
     assert report.words["Landlock"] == "landlock_create_ruleset: Function not implemented (ENOSYS)"
     assert "Linux 5.13" in report.remedies["Landlock"]
+
+
+def test_a_kernel_without_seccomp_filters() -> None:
+    report = doctor(refusing("EINVAL", "seccomp"))
+    assert report.words["root emulation"] == "seccomp: Invalid argument (EINVAL)"
+    assert "CONFIG_SECCOMP_FILTER" in report.remedies["root emulation"]
+    assert report.there["portable isolation"]
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")

@@ -11,6 +11,8 @@ from podflare import Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.vocabulary.settings import Isolation
 
+from ..emulators import namespace_emulator as namespace_emulator
+from ..emulators import namespace_sandbox as namespace_sandbox
 from ..serving import serving
 
 _BACKENDS = [name for name in get_args(Isolation) if name != "auto"]
