@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..files import recycling, tree
 from ..protocol import Message
-from ..system import kernel, landlock, root_emulation
+from ..system import kernel, landlock
 
 if TYPE_CHECKING:
     from ..order import Order
@@ -42,13 +42,9 @@ def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], 
 def confine(state: str) -> None:
     """Where the kernel can: no descendant writes outside the sandboxes' directories, or signals a stranger.
 
-    All of the sandboxes' directories, because forked children must write their own; and devices. An ordinary user's
-    gets root emulation besides, which takes the `no_new_privs` that comes with Landlock.
+    All of the sandboxes' directories, because forked children must write their own; and devices.
     """
-    confined = landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
-    if confined is not None and root_emulation.is_needed():
-        with contextlib.suppress(OSError):  # then the kernel's refusals stand
-            root_emulation.begin()
+    landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
 
 class Keep:
