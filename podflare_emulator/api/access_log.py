@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podflare_emulator.api import requests
 from podflare_emulator.api.requests import Request, Requests
-from podflare_emulator.vocabulary.logs import logger, traceparent
+from podflare_emulator.vocabulary.logs import logger, served
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -36,7 +36,7 @@ class AccessLog:
                 request.whole = True
             await send(message)
 
-        trace = traceparent.set(request.trace)
+        serving = served.set(request)
         started = time.perf_counter_ns()
         try:
             await self._app(scope, receive, noting_answer)
@@ -44,7 +44,7 @@ class AccessLog:
             request.end()
             if logger.isEnabledFor(logging.INFO):
                 _log(request, round((time.perf_counter_ns() - started) / 1e6, 2))
-            traceparent.reset(trace)
+            served.reset(serving)
 
 
 def _log(request: Request, duration_ms: float) -> None:

@@ -13,10 +13,17 @@ from podflare_emulator.api.access_log import AccessLog
 from podflare_emulator.api.control import ControlRoutes
 from podflare_emulator.api.faults import ArrangedRefusal, Disturb
 from podflare_emulator.api.guard import Guard
+from podflare_emulator.api.regions import Regions
 from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.sandboxes import SandboxRoutes
+from podflare_emulator.api.terminals import TerminalRoutes
 from podflare_emulator.vocabulary.logs import logger
-from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.vocabulary.sandbox_errors import (
+    GuestFailed,
+    InvalidRequest,
+    SandboxNotFound,
+    TerminalNotFound,
+)
 from podflare_emulator.vocabulary.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,11 +42,11 @@ def build_app(
 
     `record` gets every request; `disturb` is put around each call of the service's.
     """
-    routes = SandboxRoutes(registry, disturb).routes()
+    routes = SandboxRoutes(registry, disturb).routes() + TerminalRoutes(registry, disturb).routes()
     if control:
         routes += ControlRoutes(control).routes()
     router = Router(routes, redirect_slashes=False)
-    return AccessLog(ErrorAnswers(Guard(router, settings)), record or Requests())
+    return Regions(AccessLog(ErrorAnswers(Guard(router, settings)), record or Requests()))
 
 
 class ErrorAnswers:
@@ -67,7 +74,7 @@ class ErrorAnswers:
 def _answer(error: Exception, scope: Scope) -> Response:
     headers = None
     match error:
-        case SandboxNotFound():
+        case SandboxNotFound() | TerminalNotFound():
             status, message = 404, str(error)
         case InvalidRequest():
             status, message = 400, str(error)

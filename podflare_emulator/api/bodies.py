@@ -1,5 +1,6 @@
 """Request bodies: reading one within its limit, and the shape of each."""
 
+import itertools
 import re
 from typing import Literal, TypeVar
 
@@ -48,6 +49,69 @@ class ForkBody(msgspec.Struct):
     def __post_init__(self) -> None:
         if not 1 <= self.n <= 32:
             raise ValueError(f"n: expected 1 to 32, got {self.n}")
+
+
+class TerminalBody(msgspec.Struct):
+    """`POST /v1/sandboxes/{id}/pty`: `shellCmd` or `argv`; `env` as pairs; `cwd` an absolute path."""
+
+    shellCmd: str | None = None  # noqa: N815 (the wire's name)
+    argv: list[str] | None = None
+    cols: int = 80
+    rows: int = 24
+    env: list[tuple[str, str]] | None = None
+    cwd: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.shellCmd is None) == (not self.argv):
+            raise ValueError("shellCmd: expected a command for bash, or argv, a list of words, in its place")
+        check_size(self.cols, self.rows)
+        for word in (
+            self.shellCmd or "",
+            self.cwd or "",
+            *(self.argv or ()),
+            *itertools.chain(*(self.env or ())),
+        ):
+            if "\0" in word:
+                raise ValueError("shellCmd, argv, env and cwd cannot hold a NUL character")
+        for name, _ in self.env or ():
+            if not name or "=" in name:
+                raise ValueError(f"env: expected pairs of a name and a value, got the name {name!r}")
+
+
+class InputBody(msgspec.Struct):
+    """`POST .../pty/{pid}/input`."""
+
+    data_b64: str
+
+
+class SizeBody(msgspec.Struct):
+    """`POST .../pty/{pid}/resize`."""
+
+    cols: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        check_size(self.cols, self.rows)
+
+
+class ReadBody(msgspec.Struct):
+    """`POST .../pty/{pid}/read`: from the byte `since_seq` on; waits up to `timeout_ms`, 30 s at most."""
+
+    since_seq: int = 0
+    max_bytes: int = 65536
+    timeout_ms: int = 10000
+
+    def __post_init__(self) -> None:
+        for name, least in (("since_seq", 0), ("max_bytes", 1), ("timeout_ms", 0)):
+            value: int = getattr(self, name)
+            if value < least:
+                raise ValueError(f"{name}: expected {least} or more, got {value}")
+
+
+def check_size(cols: int, rows: int) -> None:
+    for name, value in (("cols", cols), ("rows", rows)):
+        if not 1 <= value <= 65535:
+            raise ValueError(f"{name}: expected 1 to 65535, got {value}")
 
 
 Body = TypeVar("Body")

@@ -15,7 +15,8 @@ class Guard:
     Raises:
         HTTPException: 403 for a foreign `Host` (DNS rebinding), `Origin` or cross-site request (a web page);
             401 on `/v1/*` but healthz, and on the control API, for anything but
-            `Authorization: Bearer <one of the keys>`, when there are keys; 415 for a body that is not JSON (what
+            `Authorization: Bearer <one of the keys>`, when there are keys, with a text of its own where there is no
+            such header (contract: "a 401 has two texts"); 415 for a body that is not JSON (what
             a page can send without a preflight).
     """
 
@@ -71,12 +72,18 @@ class Guard:
             )
 
     def _check_key(self, credentials: bytes | None) -> None:
-        scheme, _, key = (credentials or b"").partition(b" ")
+        if credentials is None:
+            raise _unauthorized("missing Authorization: Bearer <key>")
+        scheme, _, key = credentials.partition(b" ")
         key = key.strip()
         # Every key is compared, each in constant time: the answer's timing tells nothing about any of them.
         matches = [hmac.compare_digest(key, known) for known in self._keys]
         if scheme.lower() != b"bearer" or not any(matches):
-            raise HTTPException(401, "invalid api key", headers={"WWW-Authenticate": "Bearer"})
+            raise _unauthorized("invalid api key")
+
+
+def _unauthorized(message: str) -> HTTPException:
+    return HTTPException(401, message, headers={"WWW-Authenticate": "Bearer"})
 
 
 def needs_key(path: str) -> bool:

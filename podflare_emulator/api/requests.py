@@ -61,13 +61,21 @@ class Request:
         """Its client hears no more; what is still done for it after that does not count."""
         self.ended = self.ended or now()
 
+    @property
+    def name(self) -> str:
+        return _named(self.method, self.path)[0] or f"{self.method} {self.path}"
+
+    @property
+    def sandbox(self) -> str | None:
+        return _named(self.method, self.path)[1] or self.made
+
     def described(self) -> dict[str, Any]:
-        call, sandbox = _named(self.method, self.path)
+        call, _ = _named(self.method, self.path)
         return {
             "method": self.method,
             "path": self.path,
             "call": call,
-            "sandbox": sandbox or self.made,
+            "sandbox": self.sandbox,
             "body": _decoded(self.body),
             "size": self.size,
             "status": self.status,
@@ -116,6 +124,8 @@ def _named(method: str, path: str) -> tuple[str | None, str | None]:
             return "destroy", sandbox
         case ["DELETE", "v1", "spaces", _]:
             return "destroy_space", None
+        case ["GET", "v1", "sandboxes", sandbox, "pty"]:
+            return "pty_list", sandbox
         case [_, "v1", "sandboxes", sandbox, *words]:
             return "_".join(words[::2]) or None, sandbox  # what is between them are ids
         case [_, "v1", "spaces", _, word] | [_, "v1", "healthz" as word]:

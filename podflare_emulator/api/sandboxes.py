@@ -1,16 +1,16 @@
 """The calls on sandboxes: each turns a request into one call of the domain, and its result into an answer."""
 
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from podflare_emulator.api import ndjson, requests
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
+from podflare_emulator.api.endpoint import Calls
 from podflare_emulator.api.faults import Disturb, last_words
 from podflare_emulator.domain.registry import SandboxOrder
 
@@ -28,46 +28,24 @@ _exec_body = msgspec.json.Decoder(ExecBody)
 _fork_body = msgspec.json.Decoder(ForkBody)
 
 
-Answer = Callable[[Request], Coroutine[Any, Any, ASGIApp]]
-
-
-class Endpoint:
-    """An async function from request to answer, as an ASGI application.
-
-    Starlette's own wrapper looks for exception handlers and watches each message on their behalf; there are none
-    here (`ErrorAnswers` serves all routes), and an exec is short enough to notice.
-    """
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._answer(Request(scope, receive, send))
-        await answer(scope, receive, send)
-
-
 class SandboxRoutes:
     """`disturb` puts what a test may arrange for a call, of that name, in front of it."""
 
     def __init__(self, registry: "SandboxRegistry", disturb: "Disturb | None" = None) -> None:
         self._registry = registry
-        self._disturb = disturb
+        self._call = Calls(disturb)
 
     def routes(self) -> list[Route]:
         one = "/v1/sandboxes/{sandbox_id}"
         return [
-            Route(f"{one}/exec", self._endpoint(self.exec), methods=["POST"]),
-            Route("/v1/sandboxes", self._endpoint(self.create), methods=["POST"]),
-            Route(f"{one}/fork", self._endpoint(self.fork), methods=["POST"]),
-            Route(one, self._endpoint(self.destroy), methods=["DELETE"]),
-            Route(f"{one}/merge_into/{{winner_id}}", self._endpoint(self.merge_into), methods=["POST"]),
-            Route(f"{one}/replay", self._endpoint(self.replay), methods=["GET"]),
-            Route("/v1/healthz", self._endpoint(self.healthz), methods=["GET"]),
+            Route(f"{one}/exec", self._call(self.exec), methods=["POST"]),
+            Route("/v1/sandboxes", self._call(self.create), methods=["POST"]),
+            Route(f"{one}/fork", self._call(self.fork), methods=["POST"]),
+            Route(one, self._call(self.destroy), methods=["DELETE"]),
+            Route(f"{one}/merge_into/{{winner_id}}", self._call(self.merge_into), methods=["POST"]),
+            Route(f"{one}/replay", self._call(self.replay), methods=["GET"]),
+            Route("/v1/healthz", self._call(self.healthz), methods=["GET"]),
         ]
-
-    def _endpoint(self, answer: Answer) -> ASGIApp:
-        endpoint = Endpoint(answer)
-        return self._disturb(answer.__name__, endpoint) if self._disturb else endpoint
 
     async def create(self, request: Request) -> Response:
         body = await read(request, _create_body)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from podflare_emulator.domain.events import Journal, Lines
 from podflare_emulator.domain.history import History
+from podflare_emulator.domain.terminals import Terminals
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.output import Stream
 
@@ -33,6 +34,7 @@ class Machine:
         self.history = history
         self.forkable = forkable
         self.journal = Journal()
+        self.terminals = Terminals()
         self._background = {"stdout": Lines(guest.jail.hidden), "stderr": Lines(guest.jail.hidden)}
         self.rest()
 

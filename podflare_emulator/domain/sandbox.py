@@ -12,6 +12,7 @@ from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
+from podflare_emulator.domain.terminals import Session, TerminalOrder, Terminals
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.death import LastWords
 from podflare_emulator.domain.testing.questions import AskedExec
@@ -309,6 +310,24 @@ class Sandbox:
             children = [self._adopt(machine.child(guest)) for guest in copies.guests]
             self._ledger.fork(self.id, [child.id for child in children])
             return Forked(children, copies.threads, copies.processes, copies.differences)
+
+    async def start_terminal(self, order: TerminalOrder) -> Session:
+        """Waits for its turn; raises SandboxNotFound, GuestFailed."""
+        async with self.turn:
+            machine = self.working_machine()
+            try:
+                return await machine.terminals.start(machine.guest, order)
+            except HostingError as error:
+                if self.machine is not machine:
+                    raise SandboxNotFound from None
+                raise GuestFailed(str(error)) from error
+
+    @property
+    def terminals(self) -> Terminals:
+        """Raises SandboxNotFound."""
+        if self.machine is None:
+            raise SandboxNotFound
+        return self.machine.terminals
 
     def replay(self) -> list[Event]:
         if self.machine is None:

@@ -14,7 +14,23 @@ from podflare_emulator.handle.record import Record
 from podflare_emulator.handle.registration import entry_of
 from podflare_emulator.vocabulary.errors import EmulatorError
 
-Call = Literal["any", "create", "exec", "fork", "merge_into", "destroy", "replay", "healthz"]
+Call = Literal[
+    "any",
+    "create",
+    "exec",
+    "fork",
+    "merge_into",
+    "destroy",
+    "replay",
+    "healthz",
+    "pty",
+    "pty_list",
+    "pty_input",
+    "pty_resize",
+    "pty_kill",
+    "pty_attach",
+    "pty_read",
+]
 
 
 @dataclass(frozen=True)

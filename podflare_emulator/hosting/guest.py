@@ -18,6 +18,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail
 from podflare_emulator.hosting.output import Output, Sink
+from podflare_emulator.hosting.terminal import Terminal
 
 _FILES_A_MESSAGE = 200  # each brings a descriptor, of which the kernel lets few travel at once
 
@@ -225,6 +226,16 @@ class Guest:
                 for number in held[start + _FILES_A_MESSAGE :]:
                     os.close(number)
                 raise
+
+    async def start_terminal(
+        self, order: Message, sink: Callable[[bytes], None], on_exit: Callable[[int | None], None]
+    ) -> Terminal:
+        """Starts a program on a terminal of its own; raises HostingError when it cannot be. Not while code runs.
+
+        `order`: see guest/interpreter/terminals.py; `sink` and `on_exit`: see Terminal.
+        """
+        answer, (descriptor,) = await self._ask({"op": "terminal", **order})
+        return Terminal(descriptor, answer["pid"], self._init, sink, on_exit)
 
     async def inspect(self, question: Message) -> Message:
         """Asks what is in the sandbox; raises HostingError when that cannot be told. Not while code runs."""

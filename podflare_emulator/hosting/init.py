@@ -59,6 +59,14 @@ class Init:
         self._awaited.pop(pid, None)
         return report.result() if report.done() and not report.cancelled() else None
 
+    async def ended(self, pid: int) -> int | None:
+        """Waits until this process, of the init's family, has ended; how, as `exit_code` tells it."""
+        if pid not in self._exits and not self.channel.closed:
+            report = self._awaited.setdefault(pid, asyncio.get_running_loop().create_future())
+            await asyncio.wait([report])
+            self._awaited.pop(pid, None)
+        return self._exits.get(pid)
+
     def _received(self, message: Message, descriptors: list[int]) -> None:
         if "exited" in message:
             pid, code = message["exited"], message["code"]

@@ -4,21 +4,38 @@ import json
 import logging
 import time
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from podflare_emulator.vocabulary.settings import LogFormat
 
 logger = logging.getLogger("podflare_emulator")
 
-traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
-"""The W3C trace context of the request that is being served."""
+
+class Served(Protocol):
+    """The request that is being served, as its log lines tell of it."""
+
+    @property
+    def trace(self) -> str | None:
+        """Its W3C trace context."""
+
+    @property
+    def name(self) -> str:
+        """The call that it is, such as `exec`."""
+
+    @property
+    def sandbox(self) -> str | None:
+        """The id of the one that it is about."""
+
+
+served: ContextVar[Served | None] = ContextVar("served", default=None)
 
 
 class BindTraceparent(logging.Filter):
-    """Gives every record the attribute `traceparent`: of the request it was logged for, or None."""
+    """Gives every record the attributes `served`, the request it was logged for, and that one's `traceparent`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.traceparent = traceparent.get()
+        record.served = request = served.get()
+        record.traceparent = request and request.trace
         return True
 
 
@@ -42,7 +59,11 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line. `ts` is UTC; an access line carries its `fields` as keys of their own."""
+    """One object a line, with the keys that the service documents: `timestamp`, `level`, `message`, `span` and so on.
+
+    `timestamp` is UTC. `span` (`name`, and under a trace `trace_id` and `parent_span_id`) and `sandbox_id` are those of
+    the request that the line was logged for. Ours besides: `logger`, `traceback`, and the fields of an access line.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,17 +71,28 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "ts": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
+            "timestamp": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        if trace := _trace_of(record):
-            line["traceparent"] = trace
+        request: Served | None = getattr(record, "served", None)
+        if request:
+            line["span"] = _span(request)
+            if request.sandbox:
+                line["sandbox_id"] = request.sandbox
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _span(request: Served) -> dict[str, str]:
+    span = {"name": request.name}
+    if request.trace:
+        _, trace, parent, _ = request.trace.split("-")
+        span |= {"trace_id": trace, "parent_span_id": parent}
+    return span
 
 
 def log_to_stderr(log_format: LogFormat) -> None:

@@ -12,6 +12,13 @@ class SandboxNotFound(SandboxError):
         super().__init__(message)
 
 
+class TerminalNotFound(SandboxError):
+    """The sandbox has had no terminal of that id."""
+
+    def __init__(self, message: str = "pty not found") -> None:
+        super().__init__(message)
+
+
 class InvalidRequest(SandboxError):
     """The request makes no sense; the message names the field."""
 

@@ -60,16 +60,36 @@ def test_a_request_is_one_json_object(handler: "logging.StreamHandler[StringIO]"
     handler.setFormatter(JsonFormatter())
     ask(FakeRegistry(), "DELETE", "/v1/sandboxes/a b", headers={"traceparent": TRACE})
     line = json.loads(written(handler)[0])
-    assert line["ts"].endswith("Z")
+    assert line["timestamp"].endswith("Z")
     assert isinstance(line["duration_ms"], float)
-    assert {key: line[key] for key in ("level", "logger", "method", "path", "status", "traceparent")} == {
+    assert {
+        key: line[key] for key in ("level", "logger", "method", "path", "status", "span", "sandbox_id")
+    } == {
         "level": "INFO",
         "logger": "podflare_emulator",
         "method": "DELETE",
         "path": "/v1/sandboxes/a%20b",
         "status": 204,
-        "traceparent": TRACE,
+        "span": {
+            "name": "destroy",
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "parent_span_id": "b7ad6b7169203331",
+        },
+        "sandbox_id": "a b",
     }
+
+
+def test_every_json_line_of_a_request_names_its_call_and_its_sandbox(
+    handler: "logging.StreamHandler[StringIO]",
+) -> None:
+    handler.setFormatter(JsonFormatter())
+    ask(LoggingRegistry(), "POST", "/v1/sandboxes")
+    ask(FakeRegistry(), "GET", "/v1/healthz")
+    inside, access, other = (json.loads(line) for line in written(handler))
+    assert (inside["message"], inside["span"]) == ("the pool is empty", {"name": "create"})
+    assert access["sandbox_id"] == FakeRegistry().sandbox.id
+    assert other["span"] == {"name": "healthz"}
+    assert "sandbox_id" not in other
 
 
 def test_a_failure_is_one_json_object_with_its_traceback(handler: "logging.StreamHandler[StringIO]") -> None:

@@ -165,11 +165,15 @@ def test_each_key_opens(authorization: str) -> None:
 
 @pytest.mark.parametrize(
     "authorization",
-    [None, "", "Bearer", "Bearer ", "Bearer pk_", "Bearer pk_onex", "Basic pk_one", "pk_one", "Bearer pé"],
+    ["", "Bearer", "Bearer ", "Bearer pk_", "Bearer pk_onex", "Basic pk_one", "pk_one", "Bearer pé"],
 )
-def test_a_wrong_or_missing_key_is_401(authorization: str | None) -> None:
-    headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
+def test_a_wrong_key_is_401(authorization: str) -> None:
+    headers = {"Authorization": authorization.encode("latin-1")}
     assert create_with(headers, KEYED) == (401, "invalid api key")
+
+
+def test_no_key_is_401_with_a_text_of_its_own() -> None:
+    assert create_with({}, KEYED) == (401, "missing Authorization: Bearer <key>")
 
 
 @pytest.mark.parametrize(

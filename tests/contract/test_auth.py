@@ -35,7 +35,7 @@ def keyed(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_without_a_key_it_is_401(keyed: str, method: str, path: str) -> None:
     answer = httpx.request(method, keyed + path, json={} if method == "POST" else None)
-    assert (answer.status_code, answer.json()) == (401, {"error": "invalid api key"})
+    assert (answer.status_code, answer.json()) == (401, {"error": "missing Authorization: Bearer <key>"})
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_sdk_raises_unauthorized_error_which_is_httpxs_too(
     keyed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PODFLARE_API_KEY", raising=False)
-    with pytest.raises(UnauthorizedError, match="invalid api key") as caught:
+    with pytest.raises(UnauthorizedError, match="missing Authorization") as caught:
         Sandbox(host=keyed)
     assert isinstance(caught.value, httpx.HTTPStatusError)
 

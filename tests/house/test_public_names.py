@@ -1,19 +1,45 @@
-"""What the package itself offers, and what it costs who wants only a part of it."""
+"""What is public, and what it costs who wants only a part of it."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
-import podflare_emulator
-from podflare_emulator import Emulator, EmulatorError
+PUBLIC = {
+    "podflare_emulator": [
+        "Answer",
+        "Emulator",
+        "EmulatorError",
+        "Mount",
+        "Settings",
+        "SettingsError",
+        "StubCall",
+    ],
+    "podflare_emulator.emulator": ["Emulator", "EmulatorError"],
+    "podflare_emulator.errors": ["EmulatorError"],
+    "podflare_emulator.settings": ["Mount", "Settings", "SettingsError"],
+    "podflare_emulator.stubs": ["Answer", "CommandStub", "Stub", "StubCall"],
+    "pytest_podflare": ["SandboxLeakWarning", "prepared_sandbox"],
+}
 
 
-def test_the_emulator_is_imported_from_the_package() -> None:
-    assert podflare_emulator.Emulator is Emulator
-    assert podflare_emulator.EmulatorError is EmulatorError
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_can_be_imported(module: str) -> None:
+    imported = importlib.import_module(module)
+    assert sorted(imported.__all__) == PUBLIC[module]
+    for name in PUBLIC[module]:
+        assert callable(getattr(imported, name))
+
+
+def test_a_name_means_the_same_wherever_it_is_public() -> None:
+    package = importlib.import_module("podflare_emulator")
+    for module in ("emulator", "errors", "settings", "stubs"):
+        public = importlib.import_module(f"podflare_emulator.{module}")
+        for name in set(public.__all__) & set(package.__all__):
+            assert getattr(public, name) is getattr(package, name)
 
 
 def test_a_name_that_it_does_not_have_is_no_import() -> None:

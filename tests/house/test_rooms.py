@@ -12,9 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [
-    ROOT / "podflare_emulator",
-    ROOT / "pytest_plugin" / "pytest_podflare",
-    ROOT / "podflare" / "src" / "podflare",
+    ROOT / name for name in ("podflare_emulator", "pytest_plugin/pytest_podflare", "podflare/src/podflare")
 ]
 MOST_ENTRIES = 14
 
@@ -40,7 +38,7 @@ def test_imports_point_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("room", rooms(), ids=lambda room: str(room.relative_to(ROOT)))
+@pytest.mark.parametrize("room", list(rooms()), ids=lambda room: str(room.relative_to(ROOT)))
 def test_a_room_is_described_and_not_a_warehouse(room: Path) -> None:
     assert ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
     entries = [path.name for path in room.iterdir() if not path.name.startswith(("__", "."))]

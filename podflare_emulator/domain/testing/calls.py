@@ -10,7 +10,8 @@ from typing import Any
 
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
-CALLS = ("create", "exec", "fork", "merge_into", "destroy", "replay", "healthz")
+_TERMINALS = ("pty", "pty_list", "pty_input", "pty_resize", "pty_kill", "pty_attach", "pty_read")
+CALLS = ("create", "exec", "fork", "merge_into", "destroy", "replay", *_TERMINALS, "healthz")
 ANY = "any"
 _WITHOUT_SANDBOX = ("create", "healthz")
 

@@ -39,6 +39,7 @@ class Guest(Protocol):
     err: int
     baseline: int
     pid: int
+    has_started: bool
 
     @property
     def repl(self) -> Repl: ...
@@ -130,6 +131,7 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
         moment.take_outputs(out, err)
         guest.repl.forget_interrupts()
         guest.pid = posix.getpid()
+        guest.has_started = False
         changes = guest.jail.changes
         guest.jail.move(ticket["tree"], entrance)
         target = posix.open(guest.jail.root, _DIRECTORY)
@@ -243,7 +245,7 @@ def _close(numbers: Iterable[int]) -> None:
 
 def _processes(guest: Guest) -> int:
     """How many the sandbox has started that are still running."""
-    if _childless():
+    if _childless() and not guest.has_started:
         return 0
     sandbox = {"mark": guest.jail.mark(), "pid": guest.pid}
     born = runs_since(

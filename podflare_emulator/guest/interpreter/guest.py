@@ -13,7 +13,7 @@ from ..jail.interface import Jail
 from ..protocol import Connection, Message
 from ..system import kernel
 from ..system.descriptors import hide
-from . import bash, inspection, limits
+from . import bash, inspection, limits, terminals
 from .commands import Commands
 from .repl import Repl
 
@@ -59,6 +59,7 @@ class Guest:
         self.repl = repl
         self.repl.forget_interrupts()  # those of the zygote
         self.commands = Commands()
+        self.has_started = False  # a process that is no child of this one
         self.take_descriptors()
         self._open_files = limits.OpenFiles()
 
@@ -99,9 +100,19 @@ class Guest:
                     self.connection.send(fork.follow(self, message, descriptors[0]))
                 case "inspect":
                     self.connection.send(inspection.answer(self.jail, self.repl.globals, self.flush, message))
+                case "terminal":
+                    self._start_terminal(message)
                 case "write":
                     self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)
+
+    def _start_terminal(self, order: Message) -> None:
+        self.flush()  # else the forked process would have it too
+        answer, terminal = terminals.start(self.jail, order)
+        self.has_started |= bool(terminal)
+        self.connection.send(answer, terminal)
+        for number in terminal:
+            os.close(number)
 
     def _execute(self, code: str, language: str) -> int:
         self._mend_descriptors()

@@ -1,0 +1,40 @@
+"""A call of the service's as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from podflare_emulator.api.faults import Disturb
+
+Answer = Callable[[Request], Coroutine[Any, Any, ASGIApp]]
+
+
+class Endpoint:
+    """An async function from request to answer, as an ASGI application.
+
+    Starlette's own wrapper looks for exception handlers and watches each message on their behalf; there are none
+    here (`ErrorAnswers` serves all routes), and an exec is short enough to notice.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._answer(Request(scope, receive, send))
+        await answer(scope, receive, send)
+
+
+class Calls:
+    """From an async method to its endpoint, behind what a test may arrange for the call of the method's name."""
+
+    def __init__(self, disturb: Disturb | None) -> None:
+        self._disturb = disturb
+
+    def __call__(self, answer: Answer) -> ASGIApp:
+        endpoint = Endpoint(answer)
+        return self._disturb(answer.__name__, endpoint) if self._disturb else endpoint

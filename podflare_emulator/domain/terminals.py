@@ -1,0 +1,144 @@
+"""The terminals of a machine: each a program, what it has printed lately, and who watches it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from podflare_emulator.domain.events import now
+from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.terminal import Terminal
+from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
+
+KEPT = 1 << 20
+"""Bytes of output that are replayed to who attaches (contract)."""
+
+
+@dataclass(frozen=True)
+class TerminalOrder:
+    """`shell`: a command for `bash -lc`; or `argv`, executed directly. `cwd` None: /root."""
+
+    shell: str | None
+    argv: list[str] | None
+    cols: int
+    rows: int
+    env: list[tuple[str, str]]
+    cwd: str | None
+
+    @property
+    def label(self) -> str:
+        return self.shell if self.shell is not None else " ".join(self.argv or [])
+
+
+class Session:
+    """One terminal. Positions in its output count bytes from its start."""
+
+    def __init__(self, number: int, label: str, hidden: bytes) -> None:
+        """`hidden` is taken out of the output: where the sandbox's directory lies on the host is nobody's business."""
+        self.id = f"pty_{number:08x}"
+        self.label = label
+        self.created = now()
+        self.exit_code: int | None = None
+        self.terminal: Terminal
+        self._hidden = hidden
+        self._kept = bytearray()
+        self.end = 0
+        self._changed: set[asyncio.Future[None]] = set()
+
+    @property
+    def ended(self) -> bool:
+        return self.exit_code is not None
+
+    def hear(self, data: bytes) -> None:
+        if self._hidden:
+            data = data.replace(self._hidden, b"")
+        self._kept += data
+        self.end += len(data)
+        if len(self._kept) > 2 * KEPT:  # now and then: each time it has to be moved
+            del self._kept[:-KEPT]
+        self._tell()
+
+    def finish(self, code: int | None) -> None:
+        """`code`: as Terminal's `on_exit` gets it; kept as a shell would tell it."""
+        code = -signal.SIGKILL if code is None else code
+        self.exit_code = 128 - code if code < 0 else code
+        self._tell()
+
+    def read(self, position: int, most: int = KEPT) -> tuple[bytes, int]:
+        """What was printed from there on, at most so many bytes, and where it ends. What is too old is skipped."""
+        begin = max(position, self.end - min(len(self._kept), KEPT))
+        start = len(self._kept) - (self.end - begin)
+        data = bytes(self._kept[start : start + most])
+        return data, begin + len(data)
+
+    async def wait(self, position: int) -> None:
+        """Until there is more than that, or the program has ended."""
+        while self.end <= position and not self.ended:
+            changed = asyncio.get_running_loop().create_future()
+            self._changed.add(changed)
+            try:
+                await changed
+            finally:
+                self._changed.discard(changed)
+
+    async def watch(self) -> AsyncIterator[bytes]:
+        """What is kept, then what comes, until the program has ended. Who is too slow misses what is no longer kept."""
+        position = 0
+        while True:
+            data, position = self.read(position, 1 << 16)
+            if data:
+                yield data
+            elif self.ended:
+                return
+            else:
+                await self.wait(position)
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "pty_id": self.id,
+            "cmd_label": self.label,
+            "created_at_ms": self.created,
+            "exit_code": self.exit_code,
+        }
+
+    def _tell(self) -> None:
+        for changed in self._changed:
+            if not changed.done():
+                changed.set_result(None)
+
+
+class Terminals:
+    """Of one machine: a fork's children have none, and the winner of a merge brings its own."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+
+    async def start(self, guest: Guest, order: TerminalOrder) -> Session:
+        """Raises HostingError when it cannot be started."""
+        session = Session(next(self._numbers), order.label, guest.jail.hidden)
+        message = {
+            "shell": order.shell,
+            "argv": order.argv,
+            "cols": order.cols,
+            "rows": order.rows,
+            "env": order.env,
+            "cwd": order.cwd,
+        }
+        session.terminal = await guest.start_terminal(message, session.hear, session.finish)
+        self._sessions[session.id] = session
+        return session
+
+    def get(self, terminal_id: str) -> Session:
+        try:
+            return self._sessions[terminal_id]
+        except KeyError:
+            raise TerminalNotFound from None
+
+    def active(self) -> list[dict[str, Any]]:
+        return [session.described() for session in self._sessions.values() if not session.ended]

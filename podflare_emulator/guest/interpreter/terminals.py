@@ -1,0 +1,76 @@
+"""Terminals: a program on a pseudo-terminal of its own, beside the REPL and at the same time as what runs there."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from ..jail.interface import Jail
+from ..protocol import Message
+from ..system.siblings import fork_siblings
+
+_TERM = "xterm-256color"
+
+
+def start(jail: Jail, order: Message) -> tuple[Message, list[int]]:
+    """Starts `order`'s program; the answer's `pid` leads a session whose terminal is the descriptor beside it.
+
+    `order`: `shell`, a command for `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. `failed` in
+    the answer says why there is none. The program is no child of this process: `os.wait()` in user code does not find
+    it.
+    """
+    import fcntl
+    import struct
+    import termios  # few sandboxes need it, and what is loaded here every fork has to copy
+
+    try:
+        ours, theirs = os.openpty()
+    except OSError as error:
+        return {"failed": f"no terminal can be had: {error.strerror}"}, []
+    reading, writing = os.pipe()  # the child's pid, since siblings are not told
+    try:
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", order["rows"], order["cols"], 0, 0))
+        if fork_siblings(1) is not None:
+            _become(jail, order, theirs, writing)
+        os.close(writing)
+        writing = -1
+        pid = int(os.read(reading, 32) or b"0")
+    except OSError as error:
+        os.close(ours)
+        return {"failed": f"no process can be started: {error.strerror}"}, []
+    finally:
+        for number in (theirs, reading, writing):
+            if number >= 0:
+                os.close(number)
+    return {"pid": pid}, [ours]
+
+
+def _become(jail: Jail, order: Message, terminal: int, writing: int) -> None:
+    """In the child. Does not return."""
+    import fcntl
+    import termios
+
+    try:
+        os.setsid()
+        os.write(writing, str(os.getpid()).encode())
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        for number in (0, 1, 2):
+            os.dup2(terminal, number, inheritable=True)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        for number in signal.valid_signals():
+            if number not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(number, signal.SIG_DFL)
+        environment = {**jail.variables(), "TERM": _TERM, **dict(order["env"])}
+        argv = order["argv"] or ["bash", "-lc", _shell(jail, order["shell"], environment["PATH"])]
+        os.chdir(order["cwd"] or "/root")
+        os.execvpe(argv[0], argv, environment)
+    except BaseException as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        os.write(2, f"podflare: the program cannot be started: {reason}\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(127)
+
+
+def _shell(jail: Jail, command: str, path: str) -> str:
+    """Where /etc is the host's, so is the profile that a login shell begins with, and that sets its own PATH."""
+    return f"export PATH='{path}'; {command}" if jail.prefix else command

@@ -1,0 +1,121 @@
+"""The host's end of a terminal: what its program prints, what is typed, its size, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import fcntl
+import os
+import signal
+import struct
+import termios
+from collections import deque
+from collections.abc import Callable
+
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.init import Init
+
+_PIECE = 1 << 16
+
+
+class Terminal:
+    """`pid` leads the session on the terminal that `descriptor` is the other end of; both are this object's.
+
+    `sink` is called with what is printed, as it comes; `on_exit` once, after the last of it, with the exit code, minus
+    the signal, or None if nobody can tell.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        pid: int,
+        init: Init,
+        sink: Callable[[bytes], None],
+        on_exit: Callable[[int | None], None],
+    ) -> None:
+        self._descriptor = descriptor
+        self._pid = pid
+        self._init = init
+        self._sink = sink
+        self._on_exit = on_exit
+        self._typed: deque[memoryview] = deque()
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(descriptor, False)
+        nobody = contextvars.Context()  # what is printed belongs to no request's trace
+        nobody.run(self._loop.add_reader, descriptor, self._read)
+        self._waiting = nobody.run(self._loop.create_task, self._wait())
+
+    @property
+    def ended(self) -> bool:
+        return self._descriptor < 0
+
+    def write(self, data: bytes) -> None:
+        """As if it were typed; silent once the program has ended."""
+        if data and not self.ended:
+            self._typed.append(memoryview(data))
+            if len(self._typed) == 1:
+                self._write()
+
+    def resize(self, cols: int, rows: int) -> None:
+        """The program gets SIGWINCH."""
+        if not self.ended:
+            fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    async def kill(self) -> None:
+        """SIGKILL for the program's process group, and for the one in the foreground."""
+        groups = {self._pid}
+        with contextlib.suppress(OSError):
+            groups.add(os.tcgetpgrp(self._descriptor))
+        for group in groups - {0}:
+            with contextlib.suppress(HostingError):  # its init is gone, and so is what was to be killed
+                await self._init.signal(-group, signal.SIGKILL)
+
+    def _read(self) -> None:
+        if not self._take():
+            self._loop.remove_reader(self._descriptor)
+
+    def _take(self) -> bool:
+        """Whether more may come."""
+        try:
+            data = os.read(self._descriptor, _PIECE)
+        except BlockingIOError:
+            return True
+        except OSError:  # EIO: no process has the terminal open any more
+            return False
+        self._sink(data)
+        return bool(data)
+
+    def _write(self) -> None:
+        try:
+            while self._typed:
+                written = os.write(self._descriptor, self._typed[0])
+                self._typed[0] = self._typed[0][written:]
+                if not self._typed[0]:
+                    self._typed.popleft()
+        except BlockingIOError:
+            self._loop.add_writer(self._descriptor, self._write)
+            return
+        except OSError:
+            self._typed.clear()
+        self._loop.remove_writer(self._descriptor)
+
+    async def _wait(self) -> None:
+        code = await self._init.ended(self._pid)
+        self._drain()
+        for stop in (self._loop.remove_reader, self._loop.remove_writer):
+            stop(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._on_exit(code)
+
+    def _drain(self) -> None:
+        """What is there at this moment, no more: a process in the background may print for ever."""
+        for _ in range(16):
+            try:
+                data = os.read(self._descriptor, _PIECE)
+            except OSError:
+                return
+            if not data:
+                return
+            self._sink(data)
