@@ -32,7 +32,7 @@ def comes_from(ancestor: int, peer: Address, here: Address) -> bool:
     if inode == 0:
         return True
     name = f"socket:[{inode}]"
-    if _has(os.getpid(), name) or _has(os.getppid(), name):  # seldom another's, and soon found
+    if _has(os.getppid(), name) or _has(os.getpid(), name):  # a test's, which in turn has started its server
         return False
     if any(_has(pid, name) for pid in _descendants(ancestor)):
         return True
