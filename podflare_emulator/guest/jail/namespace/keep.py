@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -22,6 +21,14 @@ _DEVICE_LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
+_SYS = (
+    "devices/system/cpu",
+    "devices/system/node",
+    "devices/virtual/net/lo",
+    "kernel/mm/hugepages",
+    "kernel/mm/transparent_hugepage",
+)
+_SYS_LINKS = {"class/net/lo": "../../devices/virtual/net/lo"}
 _PTS_FLAGS = kernel.MS_NOSUID | kernel.MS_NOEXEC
 _PROBE = "probe"  # no jail's name
 
@@ -62,7 +69,7 @@ class Keep:
         kernel.bind("/proc", "root/proc")
         self._build_runtime("root" + RUNTIME)
         self._build_devices("root/dev")
-        _copy_huge_page_settings("root")
+        self._build_sys("root/sys")
         os.symlink(f"/state/base{base.VENV}", "root" + base.VENV)
         os.symlink(f"{RUNTIME}/etc", "root/etc")
         os.chdir("root")
@@ -96,6 +103,22 @@ class Keep:
             os.mkdir(f"{devices}/{name}")
         kernel.bind(devices, devices)
         kernel.make_read_only(devices)
+
+    def _build_sys(self, place: str) -> None:
+        """What programs ask of a machine: its processors, its loopback; and whether malloc may ask for huge pages.
+
+        glibc asks that once a process, so zygotes must find it for guests to have them.
+        """
+        os.mkdir(place)
+        for path in _SYS:
+            if os.path.isdir(f"/sys/{path}"):
+                os.makedirs(f"{place}/{path}")
+                kernel.bind(f"/sys/{path}", f"{place}/{path}")
+        for name, target in _SYS_LINKS.items():
+            os.makedirs(os.path.dirname(f"{place}/{name}"), exist_ok=True)
+            os.symlink(target, f"{place}/{name}")
+        kernel.bind(place, place)
+        kernel.make_read_only(place)
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
@@ -167,7 +190,7 @@ class Keep:
     def _lay_out_mounts(self) -> list[str]:
         """The places in the base tree that a jail's mounts go over; returns their names."""
         place = f"{self.state}/base"
-        mounts = [RUNTIME[1:], "dev", "proc"]
+        mounts = [RUNTIME[1:], "dev", "proc", "sys"]
         for name in SYSTEM:
             if os.path.islink(f"/{name}"):
                 os.symlink(os.readlink(f"/{name}"), f"{place}/{name}")
@@ -204,7 +227,7 @@ class Keep:
 
     def _stack(self, directory: str) -> None:
         layers = f"lowerdir={self.state}/base,upperdir={directory}/upper,workdir={directory}/work"
-        kernel.mount("overlay", directory, "overlay", 0, f"{layers},userxattr")
+        kernel.mount("overlay", directory, "overlay", 0, f"{layers},userxattr,xino=on")
 
 
 def _bind_system(root: str) -> None:
@@ -215,18 +238,6 @@ def _bind_system(root: str) -> None:
             os.mkdir(f"{root}/{name}")
             kernel.bind(f"/{name}", f"{root}/{name}")
             kernel.make_read_only(f"{root}/{name}")
-
-
-def _copy_huge_page_settings(root: str) -> None:
-    """What glibc reads, once a process, before malloc asks for huge pages: zygotes find it, and guests inherit that.
-
-    Plain files, since the kernel's own would bring the rest of /sys with them.
-    """
-    directory = "/sys/kernel/mm/transparent_hugepage"
-    os.makedirs(root + directory)
-    for name in ("enabled", "hpage_pmd_size"):
-        with contextlib.suppress(FileNotFoundError), open(f"{directory}/{name}", encoding="ascii") as file:
-            _write(f"{root}{directory}/{name}", file.read())  # a kernel without huge pages has neither
 
 
 def _make_layers(directory: str) -> None:
@@ -242,11 +253,6 @@ def _layer(directory: str) -> list[int]:
         if error.errno in (errno.ENOSYS, errno.EPERM):  # Linux 5.2, or a filter of system calls
             return []
         raise
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _touch(path: str) -> None:
