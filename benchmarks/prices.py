@@ -61,6 +61,9 @@ PRICES = (
         "`fork(5)`, 1 GB in numeric buffers", "fork-arrays-1-gb", "fork(5), 1 GB in arrays", 15, "ms", _CHILD
     ),
     Price(
+        "`fork(5)`, 1 GB in bytearrays", "fork-bytes-1-gb", "fork(5), 1 GB in bytearrays", 15, "ms", _CHILD
+    ),
+    Price(
         "`fork(5)`, 1 GB of small objects",
         "fork-objects-1-gb",
         "fork(5), 1 GB in small objects",

@@ -23,6 +23,10 @@ except ImportError:
     held = [bytearray(b"1") * {piece} for _ in range({pieces})]
 """
 
+_BYTES = """
+held = [bytearray(b"1") * {piece} for _ in range({pieces})]
+"""
+
 _OBJECTS = """
 import resource
 def resident():
@@ -66,6 +70,11 @@ def fork_arrays_100_mb(bench: Bench) -> None:
 @case(quick=False)
 def fork_arrays_1_gb(bench: Bench) -> None:
     _fork(bench, "1 GB in arrays", _ARRAYS.format(piece=64 * _MB, pieces=16))
+
+
+@case(quick=False)
+def fork_bytes_1_gb(bench: Bench) -> None:
+    _fork(bench, "1 GB in bytearrays", _BYTES.format(piece=64 * _MB, pieces=16))
 
 
 @case(quick=False, seconds=180)

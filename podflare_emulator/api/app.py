@@ -12,6 +12,7 @@ from podflare_emulator.api import requests
 from podflare_emulator.api.access_log import AccessLog
 from podflare_emulator.api.faults import ArrangedRefusal, Disturb
 from podflare_emulator.api.guard import Guard
+from podflare_emulator.api.inside import NotFromInside
 from podflare_emulator.api.regions import Regions
 from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.routes.control import ControlRoutes
@@ -46,7 +47,9 @@ def build_app(
     if control:
         routes += ControlRoutes(control).routes()
     router = Router(routes, redirect_slashes=False)
-    return Regions(AccessLog(ErrorAnswers(Guard(router, settings)), record or Requests()))
+    return Regions(
+        AccessLog(ErrorAnswers(Guard(NotFromInside(router, registry), settings)), record or Requests())
+    )
 
 
 class ErrorAnswers:

@@ -98,6 +98,8 @@ def _detail(ability: str) -> str:
         abi = landlock.abi()
         signals = "" if abi >= _SIGNALS_SINCE else "; signals to strangers are not refused before ABI 6"
         return f"ABI {abi}{signals}"
+    if ability == probe.ROOT_EMULATION:
+        return "a sandbox's root changes owners, groups and ids with success, and without effect"
     if ability == probe.FAKECHROOT:
         from podflare_emulator.guest.jail import preload
 

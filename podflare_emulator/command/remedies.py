@@ -27,6 +27,7 @@ _COSTS = {
     probe.PIDFD: "nothing: processes are ended by their number",
     probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
     "auto takes them in a container or CI only",
+    probe.ROOT_EMULATION: "in a sandbox, changes of owner, groups and ids fail: tar and cp -a as root, chown, su",
     probe.FAKECHROOT: "no preload isolation",
 }
 
@@ -70,6 +71,8 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
     if ability == probe.LANDLOCK:
         how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
         return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
+    if ability == probe.ROOT_EMULATION:
+        return "Linux 4.17 or later with seccomp filters (CONFIG_SECCOMP_FILTER), on x86-64 or ARM 64"
     if ability == probe.FAKECHROOT:
         if "musl" in answers[ability]:
             return "an image of Debian's or Ubuntu's"

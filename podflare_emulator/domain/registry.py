@@ -19,6 +19,7 @@ from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
+from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
@@ -85,6 +86,10 @@ class SandboxRegistry:
         pool = self._pool("default", self._egress)
         pool.add(guest)
         pool.refill()
+
+    def is_at(self, peer: Address, here: Address) -> bool:
+        """Whether a process of a sandbox has the end `peer` of a TCP connection whose other end is `here`."""
+        return self._launcher.is_at(peer, here)
 
     async def create(self, order: SandboxOrder) -> Sandbox:
         """Raises GuestFailed when no guest can be made.

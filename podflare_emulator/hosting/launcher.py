@@ -15,6 +15,7 @@ from pathlib import Path
 import podflare_emulator.guest
 from podflare_emulator.guest.order import Order, Python, Seed
 from podflare_emulator.guest.protocol import Message
+from podflare_emulator.guest.system.peers import Address, comes_from
 from podflare_emulator.hosting.bytecode import compile_directory
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
@@ -99,6 +100,10 @@ class Launcher:
     def takes_egress_orders(self) -> bool:
         """Whether a sandbox can be ordered without egress: it gets none, or this emulator was told not to mind."""
         return self._isolation == "namespace" or self._egress_unenforced
+
+    def is_at(self, peer: Address, here: Address) -> bool:
+        """Whether a process of a sandbox has the end `peer` of a TCP connection whose other end is `here`."""
+        return comes_from(self._warden.pid, peer, here)  # it adopts whatever leaves its parent
 
     async def guest(self, template: str, preload: dict[str, str], limits: Limits = _NO_LIMITS) -> Guest:
         """A new guest of a new family; raises HostingError when it cannot be made."""

@@ -10,8 +10,8 @@ import struct
 import sys
 
 NUMBERS = {
-    "x86_64": {"mount": 165, "unshare": 272, "landlock_create_ruleset": 444},
-    "aarch64": {"mount": 40, "unshare": 97, "landlock_create_ruleset": 444},
+    "x86_64": {"mount": 165, "unshare": 272, "seccomp": 317, "landlock_create_ruleset": 444},
+    "aarch64": {"mount": 40, "unshare": 97, "seccomp": 277, "landlock_create_ruleset": 444},
 }
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 REFUSE, ALLOW = 0x00050000, 0x7FFF0000

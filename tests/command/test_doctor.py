@@ -69,7 +69,8 @@ def in_namespaces(first: str) -> list[str]:
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
-    others = ("overlay inside it", "pidfd", "Landlock", "fakechroot", "open files", "temp directory")
+    others = ("overlay inside it", "pidfd", "Landlock", "root emulation")
+    others = (*others, "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
     assert [*report.there] == ["Python", *tried, *others, *backends]
     assert report.there["portable isolation"]
@@ -136,6 +137,13 @@ def test_without_landlock_and_namespaces_nothing_is_taken_unasked() -> None:
         "nothing unasked; say --isolation preload",
         "nothing unasked; say --isolation portable",
     )
+
+
+def test_a_kernel_without_seccomp_filters() -> None:
+    report = doctor(refusing("EINVAL", "seccomp"))
+    assert report.words["root emulation"] == "seccomp: Invalid argument (EINVAL)"
+    assert "CONFIG_SECCOMP_FILTER" in report.remedies["root emulation"]
+    assert report.there["portable isolation"]
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")

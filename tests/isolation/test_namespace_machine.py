@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,39 @@ def test_its_devices(namespace_sandbox: Make) -> None:
         == "3\n3"
     )
     assert "No space left" in sandbox.run_code("echo x > /dev/full", language="bash").stderr
+
+
+def test_it_knows_its_processors_and_its_loopback(namespace_sandbox: Make) -> None:
+    sandbox = namespace_sandbox()
+    for path in ("/sys/devices/system/cpu/online", "/sys/class/net/lo/address"):
+        if not Path(path).exists():
+            pytest.skip(f"{path} is not there")
+        assert bash(sandbox, f"cat {path}") == Path(path).read_text().strip()
+    assert bash(sandbox, "ls /sys /sys/class/net") == "/sys:\nclass\ndevices\nkernel\n\n/sys/class/net:\nlo"
+    assert "Read-only file system" in sandbox.run_code("touch /sys/x", language="bash").stderr
+
+
+@pytest.mark.skipif(shutil.which("lscpu") is None, reason="lscpu is not installed")
+def test_lscpu(namespace_sandbox: Make) -> None:
+    assert "On-line CPU(s) list:" in bash(namespace_sandbox(), "lscpu")
+
+
+def test_a_listing_and_stat_tell_the_same_inode(namespace_sandbox: Make) -> None:
+    sandbox = namespace_sandbox()
+    code = """
+import os
+os.makedirs("/root/new/sub", exist_ok=True)
+open("/root/new/file", "w").close()
+open("/etc/passwd", "a").close()
+for directory in ("/root", "/root/new", "/etc", "/tmp", "/var", "/data"):
+    for entry in os.scandir(directory):
+        if entry.inode() != entry.stat(follow_symlinks=False).st_ino:
+            print(entry.path)
+"""
+    assert sandbox.run_code(code).stdout == ""
+    (child,) = sandbox.fork(1)
+    assert child.run_code(code).stdout == ""
+    child.close()
 
 
 def test_its_standard_streams_can_be_opened(namespace_sandbox: Make) -> None:

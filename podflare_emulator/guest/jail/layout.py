@@ -39,7 +39,7 @@ HOST_ETC = (
 PROC_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 
 # Below these a jail has mounts of the system, not files of the sandbox's.
-MOUNTS = frozenset((*SYSTEM, RUNTIME[1:], "dev", "proc"))
+MOUNTS = frozenset((*SYSTEM, RUNTIME[1:], "dev", "proc", "sys"))
 
 
 def below_system(path: str) -> bool:

@@ -74,7 +74,7 @@ def build_base(order: Order) -> None:
         path=order.python.path,
         seeds=order.seeds,
     )
-    for directory in ("/etc", "/dev"):
+    for directory in ("/etc/pam.d", "/dev"):
         os.makedirs(tree + directory)
     for path in _host_paths():
         os.symlink(path, tree + path)
@@ -143,6 +143,7 @@ def _own_etc() -> dict[str, str]:
         "passwd": f"root:x:{os.getuid()}:{os.getgid()}:root:/root:/bin/bash\n"
         "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
         "group": f"root:x:{os.getgid()}:\nnogroup:x:65534:\n",
+        **environment.ACCOUNTS,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from ..interpreter import guest
 from ..interpreter.repl import Repl
 from ..jail.namespace import inside
 from ..protocol import Connection, Message, encode
-from ..system import kernel, landlock
+from ..system import kernel, landlock, root_emulation
 from .reaper import Reaper
 
 
@@ -19,6 +20,8 @@ class Families:
 
     def __init__(self) -> None:
         kernel.bound_capabilities()
+        with contextlib.suppress(OSError):  # then the kernel's refusals stand
+            root_emulation.begin()
         self._scope = landlock.abstract_socket_scope()
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ from ..jail import preload
 from ..jail.interface import Jail
 from ..jail.portable import inside, mapping
 from ..protocol import Connection, Message
+from ..system import kernel, landlock, root_emulation
 
 _JAILS: dict[str, Callable[[str, Sequence[str]], Jail]] = {
     "preload": preload.PreloadJail,
@@ -27,6 +29,10 @@ class KeeperGuests:
             preload.check_variables()
         else:
             mapping.install()
+        if landlock.abi() and root_emulation.is_needed():
+            with contextlib.suppress(OSError):  # then the kernel's refusals stand
+                kernel.give_up_new_privileges()  # as Landlock will have it of every guest
+                root_emulation.begin()
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
         control, out, err = descriptors

@@ -18,7 +18,7 @@ from functools import partial
 from ..files import removal
 from ..jail import preload
 from ..protocol import Connection
-from ..system import kernel, landlock
+from ..system import kernel, landlock, root_emulation
 
 USER_NAMESPACE = "user namespace"
 MOUNTS = "mounts inside it"
@@ -28,6 +28,7 @@ NETWORK_NAMESPACE = "network namespace"
 OVERLAY = "overlay inside it"
 PIDFD = "pidfd"
 LANDLOCK = "Landlock"
+ROOT_EMULATION = "root emulation"
 FAKECHROOT = "fakechroot"
 
 
@@ -137,6 +138,11 @@ def _landlock(directory: str) -> None:
     raise OSError("it refused nothing")
 
 
+def _root_emulation() -> None:
+    kernel.give_up_new_privileges()
+    root_emulation.begin()
+
+
 def _fakechroot(directory: str) -> None:
     library = preload.library()
     with open(f"{directory}/mapped", "w", encoding="ascii"):
@@ -159,6 +165,7 @@ _TRIALS: dict[str, Callable[[str], object]] = {
     OVERLAY: _overlay,
     PIDFD: lambda directory: _pidfd(),
     LANDLOCK: _landlock,
+    ROOT_EMULATION: lambda directory: _root_emulation(),
     FAKECHROOT: _fakechroot,
 }
 if sys.platform != "linux":

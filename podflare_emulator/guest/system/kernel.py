@@ -140,6 +140,11 @@ def lock_down() -> None:
             _checked(libc.prctl(_PR_CAP_AMBIENT, 2, number, 0, 0), "prctl ambient")
 
 
+def give_up_new_privileges() -> None:
+    """For good: setuid programs started from here on have the rights of who starts them."""
+    _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl no_new_privs")
+
+
 def stay_dumpable() -> None:
     """Lost with a change of ids; without it /proc/PID/ns is closed to our own processes."""
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)

@@ -21,6 +21,14 @@ _DEVICE_LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
+_SYS = (
+    "devices/system/cpu",
+    "devices/system/node",
+    "devices/virtual/net/lo",
+    "kernel/mm/hugepages",
+    "kernel/mm/transparent_hugepage",
+)
+_SYS_LINKS = {"class/net/lo": "../../devices/virtual/net/lo"}
 _PTS_FLAGS = kernel.MS_NOSUID | kernel.MS_NOEXEC
 _PROBE = "probe"  # no jail's name
 
@@ -61,6 +69,7 @@ class Keep:
         kernel.bind("/proc", "root/proc")
         self._build_runtime("root" + RUNTIME)
         self._build_devices("root/dev")
+        self._build_sys("root/sys")
         os.symlink(f"/state/base{base.VENV}", "root" + base.VENV)
         os.symlink(f"{RUNTIME}/etc", "root/etc")
         os.chdir("root")
@@ -94,6 +103,22 @@ class Keep:
             os.mkdir(f"{devices}/{name}")
         kernel.bind(devices, devices)
         kernel.make_read_only(devices)
+
+    def _build_sys(self, place: str) -> None:
+        """What programs ask of a machine: its processors, its loopback; and whether malloc may ask for huge pages.
+
+        glibc asks that once a process, so zygotes must find it for guests to have them.
+        """
+        os.mkdir(place)
+        for path in _SYS:
+            if os.path.isdir(f"/sys/{path}"):
+                os.makedirs(f"{place}/{path}")
+                kernel.bind(f"/sys/{path}", f"{place}/{path}")
+        for name, target in _SYS_LINKS.items():
+            os.makedirs(os.path.dirname(f"{place}/{name}"), exist_ok=True)
+            os.symlink(target, f"{place}/{name}")
+        kernel.bind(place, place)
+        kernel.make_read_only(place)
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
@@ -165,7 +190,7 @@ class Keep:
     def _lay_out_mounts(self) -> list[str]:
         """The places in the base tree that a jail's mounts go over; returns their names."""
         place = f"{self.state}/base"
-        mounts = [RUNTIME[1:], "dev", "proc"]
+        mounts = [RUNTIME[1:], "dev", "proc", "sys"]
         for name in SYSTEM:
             if os.path.islink(f"/{name}"):
                 os.symlink(os.readlink(f"/{name}"), f"{place}/{name}")
@@ -202,7 +227,7 @@ class Keep:
 
     def _stack(self, directory: str) -> None:
         layers = f"lowerdir={self.state}/base,upperdir={directory}/upper,workdir={directory}/work"
-        kernel.mount("overlay", directory, "overlay", 0, f"{layers},userxattr")
+        kernel.mount("overlay", directory, "overlay", 0, f"{layers},userxattr,xino=on")
 
 
 def _bind_system(root: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ...files import base
 from ...order import Order
 from ...system import kernel
+from .. import environment
 from ..layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
 from .keep import Keep
 
@@ -20,6 +21,7 @@ _OWN_ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
     "group": "root:x:0:\nnogroup:x:65534:\n",
     "shells": "/bin/sh\n/bin/bash\n",
+    **environment.ACCOUNTS,
 }
 _NOBODY = 65534
 
@@ -31,7 +33,7 @@ def build_base(order: Order) -> None:
     base.build(
         tree, python=layout.executable, version=order.python.version, path=layout.path, seeds=order.seeds
     )
-    os.makedirs(f"{tree}/etc")
+    os.makedirs(f"{tree}/etc/pam.d")
     for name, text in _OWN_ETC.items():
         _write(f"{tree}/etc/{name}", text)
     with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
