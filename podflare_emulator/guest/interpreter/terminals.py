@@ -16,7 +16,7 @@ def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Messag
     """Starts `order`'s program; the answer's `pid` leads a session whose terminal is the descriptor beside it.
 
     `variables`: what the test's author has put into the sandbox's environment. `order`: `shell`, a command for
-    `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. `failed` in the answer says why there is none.
+    `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. The answer's `failed` tells why not.
     The program is no child of this process: `os.wait()` in user code does not find it.
     """
     import fcntl
