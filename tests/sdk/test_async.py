@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import inspect
 import pickle
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -195,4 +196,4 @@ def test_every_call_is_awaitable() -> None:
         AsyncSandbox.fork,
         AsyncSandbox.close,
     ]
-    assert all(asyncio.iscoroutinefunction(call) for call in calls)
+    assert all(inspect.iscoroutinefunction(call) for call in calls)

@@ -1,6 +1,6 @@
 """The Podflare SDK: cloud sandboxes with a Python REPL that can be forked in memory."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
 from podflare.aio.client import AsyncClient
 from podflare.aio.events import AsyncEventStream
@@ -66,8 +66,8 @@ __all__ = [
 ]
 
 try:
-    __version__ = version("podflare")
-except PackageNotFoundError:  # a copy of the source that is on the path without being installed
+    __version__ = _metadata.version("podflare")
+except _metadata.PackageNotFoundError:  # a copy of the source that is on the path without being installed
     __version__ = "0+unknown"
 
 

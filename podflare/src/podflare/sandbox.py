@@ -372,7 +372,10 @@ class Sandbox:
     ) -> None:
         with shield():
             try:
-                self._end(destroy=self._owned)
+                if self._owned:
+                    self.close()
+                else:
+                    self._end(destroy=False)
             except Exception:
                 if exc_type is None:
                     raise

@@ -32,7 +32,14 @@ class _Event:
     seq: int
     ts: int
 
-    def __new__(cls, type: EventType | None = None, *_: object, **__: object) -> _Event:  # noqa: A002
+    # The parameters are those of the fields, for whoever inspects them.
+    def __new__(
+        cls,
+        type: EventType | None = None,  # noqa: A002
+        data: str | int = "",
+        seq: int = 0,
+        ts: int = 0,
+    ) -> _Event:
         # Without arguments: copies and pickles are made so.
         if type is None or cls is not _Event:
             return super().__new__(cls)

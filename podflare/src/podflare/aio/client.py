@@ -28,6 +28,9 @@ class AsyncClient:
             the first: it takes as long as its code.
         traceparent: W3C trace context, sent with every request. Default: `PODFLARE_TRACEPARENT`, else none.
         api_key: Sent as a bearer token. Default: `PODFLARE_API_KEY`, else none is sent.
+        keep_alive: Seconds for which an unused connection is kept. Servers close theirs, after 5 seconds often, and a
+            request sent at that moment would be lost. With 0 none is kept: a client that several event loops use,
+            one after the other, needs that.
 
     Raises:
         InvalidArgumentError: If the host is not an http or https URL. It is a `ValueError`.
@@ -43,6 +46,8 @@ class AsyncClient:
         timeout: float | None = 30.0,
         traceparent: str | None = None,
         api_key: str | None = None,
+        *,
+        keep_alive: float = 4.0,
     ) -> None:
         self.host = wire.chosen_host(host)
         self.traceparent = traceparent
@@ -50,7 +55,7 @@ class AsyncClient:
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
         self._http = httpx.AsyncClient(
-            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host)
+            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host, keep_alive)
         )
         watch_connections(self._http)
 

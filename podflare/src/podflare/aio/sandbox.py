@@ -378,7 +378,10 @@ class AsyncSandbox:
     ) -> None:
         with async_shield():
             try:
-                await self._end(destroy=self._owned)
+                if self._owned:
+                    await self.close()
+                else:
+                    await self._end(destroy=False)
             except Exception:
                 if exc_type is None:
                     raise

@@ -40,14 +40,17 @@ def headers(api_key: str | None, traceparent: str | None) -> dict[str, str]:
     return sent
 
 
-def http_settings(host: str) -> dict[str, Any]:
+def http_settings(host: str, keep_alive: float) -> dict[str, Any]:
     """The arguments of httpx's client, of either kind."""
     url = httpx.URL(host)
     return {
         "base_url": url,
-        # One connection per running exec, however many there are. Idle ones go before the 5 seconds after
-        # which uvicorn, and others, close them: a request sent at that moment would be lost.
-        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0),
+        # One connection per running exec, however many there are.
+        "limits": httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=100 if keep_alive > 0 else 0,
+            keepalive_expiry=keep_alive,
+        ),
         "verify": True if url.scheme == "https" else _no_certificates(),
         # A proxy of the environment cannot reach the loopback interface of this machine.
         "trust_env": url.host not in _LOOPBACK,
