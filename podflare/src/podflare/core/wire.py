@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import ssl
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -152,3 +153,11 @@ class Printed:
 
     def result(self) -> ExecResult:
         return ExecResult("\n".join(self._stdout), "\n".join(self._stderr), self._exit_code)
+
+
+def result_of(events: Iterable[Event]) -> ExecResult:
+    """What all the events of an exec have printed, and its exit code."""
+    printed = Printed()
+    for one in events:
+        printed.add(one)
+    return printed.result()

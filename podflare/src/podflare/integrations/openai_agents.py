@@ -9,6 +9,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from podflare.core.wire import result_of
 from podflare.errors import PodflareError
 from podflare.sandbox import Sandbox
 from podflare.types import Language
@@ -36,7 +37,7 @@ def podflare_code_interpreter(
 
     Returns:
         A tool that takes `code` and `language`, and gives the model `stdout`, `stderr` and `exit_code`. Code
-        runs in a thread, and the event loop goes on. If the sandbox fails, the run ends with an exception.
+        runs in a thread, and the event loop goes on; cancelling the run interrupts it. If the sandbox fails, the run ends with an exception.
 
     Raises:
         ImportError: If `openai-agents` is not installed.
@@ -63,11 +64,15 @@ def podflare_code_interpreter(
         what is printed is returned. Bash runs in a fresh process each time, on the same files.
         """
 
-        def run() -> dict[str, str | int]:
-            result = holder.sandbox().run_code(code, language)
-            return {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
-
-        return await asyncio.to_thread(run)
+        sandbox = await asyncio.to_thread(holder.sandbox)
+        events = sandbox.run_code_stream(code, language)
+        try:
+            result = await asyncio.to_thread(result_of, events)
+        except asyncio.CancelledError:
+            # The thread cannot be cancelled: this ends it, and the code.
+            events.close()
+            raise
+        return {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
 
     return run_code
 
