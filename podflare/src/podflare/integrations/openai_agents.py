@@ -37,7 +37,8 @@ def podflare_code_interpreter(
 
     Returns:
         A tool that takes `code` and `language`, and gives the model `stdout`, `stderr` and `exit_code`. Code
-        runs in a thread, and the event loop goes on; cancelling the run interrupts it. If the sandbox fails, the run ends with an exception.
+        runs in a thread, and the event loop goes on; cancelling the run interrupts the code. If the sandbox
+        fails, the run ends with an exception.
 
     Raises:
         ImportError: If `openai-agents` is not installed.
