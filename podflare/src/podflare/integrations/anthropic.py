@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from podflare.aio.sandbox import AsyncSandbox
+from podflare.integrations.running import text_for_model
 from podflare.sandbox import Sandbox
 from podflare.types import ExecResult, Language
 
@@ -67,8 +68,7 @@ def _asked(
 
 
 def _answer(tool_use_id: str, result: ExecResult) -> "ToolResultBlockParam":
-    text = f"stdout:\n{result.stdout}\nstderr:\n{result.stderr}\nexit_code: {result.exit_code}"
-    return _tool_result(tool_use_id, text, is_error=not result.ok)
+    return _tool_result(tool_use_id, text_for_model(result), is_error=not result.ok)
 
 
 def _tool_result(tool_use_id: str, text: str, *, is_error: bool) -> "ToolResultBlockParam":
