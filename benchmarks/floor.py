@@ -37,7 +37,7 @@ class Floor:
 
 
 def call(client: Client) -> None:
-    for _ in client.execute(_NAME, "", "python"):
+    for _ in client.exec_stream(_NAME, ""):
         pass
 
 

@@ -13,4 +13,5 @@ from cases import memory as memory
 from cases import fork_memory as fork_memory
 from cases import throughput as throughput
 from cases import scaling as scaling
+from cases import handlers as handlers
 import peers as peers

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
+from podflare_emulator.handle.clients.watch import sandbox_classes
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
@@ -130,8 +131,7 @@ class Emulator(Faults, Stubs):
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
-        sdk = import_sdk()
-        recording = self._origins.recording(sdk.Sandbox) if sdk else nullcontext()
+        recording = self._origins.recording(*sandbox_classes(import_sdk()))
         with redirect_clients(self.url, keys[0] if keys else None), recording:
             yield
 

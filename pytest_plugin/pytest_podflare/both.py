@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from podflare_emulator.handle.clients.redirect import import_sdk
+from podflare_emulator.handle.clients.watch import sandbox_classes
 from pytest_podflare import marker
 from pytest_podflare.observed import Observed, Seen, first_difference
 
@@ -25,10 +26,7 @@ def observing(item: pytest.Item, kept: Collection[str]) -> Iterator[None]:
     """Inside, what the test sees is recorded, but of the sandboxes `kept`, which outlive it."""
     observed = Observed()
     item.stash[_seen] = lambda: observed.seen(kept)
-    if sdk := import_sdk():
-        with observed.recording(sdk.Sandbox):
-            yield
-    else:
+    with observed.recording(*sandbox_classes(import_sdk())):
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -26,10 +26,14 @@ class Observed:
         self._results: list[tuple[str, str, str, Any]] = []
 
     @contextmanager
-    def recording(self, sandbox: type[Any]) -> Iterator[None]:
-        """Inside, what this SDK's class answers is kept."""
-        notes: dict[str, Note] = {"__init__": self._created, "fork": self._forked, "run_code": self._ran}
-        with watched(sandbox, notes):
+    def recording(self, *sandboxes: type[Any]) -> Iterator[None]:
+        """Inside, what these classes of an SDK's answer is kept."""
+        notes: dict[str, Note] = {"fork": self._forked, "run_code": self._ran}
+        with ExitStack() as watching:
+            for sandbox in sandboxes:
+                # An async sandbox is created when it is entered or awaited.
+                creates = "__aenter__" if hasattr(sandbox, "__aenter__") else "__init__"
+                watching.enter_context(watched(sandbox, {creates: self._created, **notes}))
             yield
 
     def seen(self, others: Collection[str]) -> list[Seen]:
@@ -49,7 +53,8 @@ class Observed:
         ]
 
     def _created(self, made: Any, *_: Any, **__: Any) -> None:
-        self._made.append(made.id)
+        if made.id not in self._made:
+            self._made.append(made.id)
 
     def _forked(self, _: Any, children: list[Any], *__: Any, **___: Any) -> None:
         self._made += [child.id for child in children]

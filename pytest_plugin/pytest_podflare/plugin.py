@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_podflare import marker, options
+from pytest_podflare.async_fixtures import podflare_async_client as podflare_async_client
+from pytest_podflare.async_fixtures import podflare_async_sandbox as podflare_async_sandbox
 from pytest_podflare.shelf import shelf_name
 
 if TYPE_CHECKING:

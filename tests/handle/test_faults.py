@@ -82,7 +82,7 @@ def test_every_call_can_be_refused_in_the_services_words_or_the_tests(
         "replay": lambda client: list(parent.replay()),
         "any": lambda client: parent.run_code(""),
         "merge_into": lambda client: parent.merge_into(child),
-        "destroy": lambda client: client.destroy(child.id),
+        "destroy": lambda client: client.destroy_sandbox(child.id),
     }
     with Client() as client, Sandbox(client=client) as parent:
         (child,) = parent.fork()

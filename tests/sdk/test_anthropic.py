@@ -1,10 +1,14 @@
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from podflare import NotFoundError, Sandbox
-from podflare.integrations.anthropic import handle_code_execution_tool_use
+from podflare import AsyncSandbox, NotFoundError, Sandbox
+from podflare.integrations.anthropic import (
+    async_handle_code_execution_tool_use,
+    handle_code_execution_tool_use,
+)
 
 
 def _tool_use(tool_input: dict[str, Any], name: str = "code_execution") -> dict[str, Any]:
@@ -94,3 +98,13 @@ def test_anthropics_own_types_fit(sandbox: Sandbox, block_type: str, class_name:
     assert validated["tool_use_id"] == "srvtoolu_01"
     message = pydantic.TypeAdapter(types.MessageParam).validate_python({"role": "user", "content": [result]})
     assert message["role"] == "user"
+
+
+def test_the_async_one_answers_the_same(sandbox: Sandbox) -> None:
+    asked = [_tool_use({"code": "print(6*7)"}), _tool_use({"code": "1/0"}), _tool_use({"no": "code"})]
+
+    async def answers() -> list[Any]:
+        async with AsyncSandbox.connect(sandbox.id, host=sandbox._shared_client.client.host) as handle:
+            return [await async_handle_code_execution_tool_use(block, handle) for block in asked]
+
+    assert asyncio.run(answers()) == [handle_code_execution_tool_use(block, sandbox) for block in asked]

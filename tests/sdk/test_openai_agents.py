@@ -143,3 +143,29 @@ def test_a_missing_framework_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "agents", None)
     with pytest.raises(ImportError, match=r"pip install 'podflare\[openai-agents\]'"):
         podflare_code_interpreter()
+
+
+def test_a_cancelled_run_breaks_the_request_off(
+    agents: Any, sandbox: Sandbox, instead: dict[str, Any]
+) -> None:
+    begun, broken = threading.Event(), threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                begun.set()
+                yield b'{"type":"stdout","data":"more","seq":0,"ts":1}\n'
+        finally:
+            broken.set()
+
+    instead["exec"] = (200, {}, endless())
+
+    async def cancel() -> None:
+        running = asyncio.ensure_future(_run_agent(agents, podflare_code_interpreter(sandbox), {"code": "1"}))
+        assert await asyncio.to_thread(begun.wait, 60)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await asyncio.to_thread(broken.wait, 60)
+
+    asyncio.run(cancel())

@@ -1,6 +1,7 @@
 import array
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +181,10 @@ def test_a_download_is_one_event(sandbox: Sandbox) -> None:
     counted: list[int] = []
     run_code_stream = sandbox.run_code_stream
 
-    def counting(code: str, language: Any = "python") -> Any:
-        events = list(run_code_stream(code, language))
+    def counting(*code: Any, **options: Any) -> Any:
+        events = list(run_code_stream(*code, **options))
         counted.append(len(events))
-        yield from events
+        return nullcontext(events)
 
     sandbox.upload(_BIG, "file")
     sandbox.run_code_stream = counting  # type: ignore[method-assign]

@@ -1,12 +1,20 @@
 """The Podflare SDK: cloud sandboxes with a Python REPL that can be forked in memory."""
 
+from importlib import metadata as _metadata
+
+from podflare.aio.client import AsyncClient
+from podflare.aio.events import AsyncEventStream
+from podflare.aio.sandbox import AsyncSandbox
 from podflare.client import Client
 from podflare.errors import (
     APIConnectionError,
     APIStatusError,
     BadRequestError,
+    ClientClosedError,
+    ExecTimeoutError,
     ForbiddenError,
     ForkWarning,
+    InvalidArgumentError,
     NotFoundError,
     PodflareError,
     ProcessesLeftBehindWarning,
@@ -15,20 +23,30 @@ from podflare.errors import (
     ServerError,
     ThreadsLeftBehindWarning,
     TooManyRequestsError,
+    TransferError,
     UnauthorizedError,
 )
+from podflare.events import EventStream
 from podflare.sandbox import Sandbox
-from podflare.types import Event, ExecResult, Language
+from podflare.types import Event, ExecResult, ExitEvent, Language, StderrEvent, StdoutEvent
 
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
+    "AsyncClient",
+    "AsyncEventStream",
+    "AsyncSandbox",
     "BadRequestError",
     "Client",
+    "ClientClosedError",
     "Event",
+    "EventStream",
     "ExecResult",
+    "ExecTimeoutError",
+    "ExitEvent",
     "ForbiddenError",
     "ForkWarning",
+    "InvalidArgumentError",
     "Language",
     "NotFoundError",
     "PodflareError",
@@ -37,7 +55,24 @@ __all__ = [
     "Sandbox",
     "SandboxClosedError",
     "ServerError",
+    "StderrEvent",
+    "StdoutEvent",
     "ThreadsLeftBehindWarning",
     "TooManyRequestsError",
+    "TransferError",
     "UnauthorizedError",
+    "__version__",
+    "close_default_client",
 ]
+
+try:
+    __version__ = _metadata.version("podflare")
+except _metadata.PackageNotFoundError:  # a copy of the source that is on the path without being installed
+    __version__ = "0+unknown"
+
+
+def close_default_client(*, clear_disk_cache: bool = False) -> None:
+    """Do nothing: sandboxes of this SDK have no default client in common, and it keeps no cache on disk.
+
+    It is here for programs that were written for the client of this name on PyPI.
+    """

@@ -12,8 +12,40 @@ class PodflareError(Exception):
     """The base of every error of this package."""
 
 
+class InvalidArgumentError(PodflareError, ValueError):
+    """An argument cannot be what was given."""
+
+
+class ClientClosedError(PodflareError, RuntimeError):
+    """The client was closed before the call."""
+
+
 class SandboxClosedError(PodflareError):
     """The sandbox was closed, or merged into another, and only its `id` and `close` are left."""
+
+
+class ExecTimeoutError(PodflareError, TimeoutError):
+    """The code was interrupted: by the call's timeout, by `interrupt`, or because its stream was closed elsewhere.
+
+    Attributes:
+        stdout, stderr: What `run_code` has received of the code's output. Of a stream they are empty: its events have
+            been yielded.
+    """
+
+    def __init__(self, message: str, stdout: str = "", stderr: str = "") -> None:
+        super().__init__(message)
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.stdout, self.stderr)
+
+
+class TransferError(PodflareError, OSError):
+    """A file could not be read or written, or a sandbox gives no list of its files.
+
+    What is raised is always the subclass of `OSError` that fits as well: `FileNotFoundError`, `PermissionError`, …
+    """
 
 
 class APIStatusError(PodflareError, httpx.HTTPStatusError):
@@ -111,6 +143,34 @@ def connection_error(cause: httpx.RequestError, request: httpx.Request) -> APICo
     else:
         message = f"{request.method} {request.url} failed: {cause} ({type(cause).__name__})"
     return _connection_error_class(type(cause))(message, request=request)
+
+
+def transfer_error(
+    message: str, errno: int | None = None, path: object = None, *, cause: OSError | None = None
+) -> TransferError:
+    """The error for a transfer; with an error number it is the `OSError` that Python has for that number."""
+    if cause is not None and cause.errno is not None:
+        errno, message, path = cause.errno, cause.strerror or message, cause.filename
+    if errno is None:
+        return TransferError(message)
+    return _restore_transfer_error(errno, message, path)
+
+
+_transfer_error_classes: dict[type[OSError], type[TransferError]] = {OSError: TransferError}
+
+
+def _restore_transfer_error(errno: int, message: str, path: object) -> TransferError:
+    kind = type(OSError(errno, message))
+    if kind not in _transfer_error_classes:
+
+        def reduce(self: TransferError) -> tuple[Any, ...]:
+            return _restore_transfer_error, (self.errno, self.strerror, self.filename)
+
+        members = {"__module__": __name__, "__doc__": TransferError.__doc__, "__reduce__": reduce}
+        made = cast(type[TransferError], type("TransferError", (TransferError, kind), members))
+        _transfer_error_classes.setdefault(kind, made)
+    error_class = _transfer_error_classes[kind]
+    return error_class(errno, message) if path is None else error_class(errno, message, path)
 
 
 _connection_error_classes: dict[type[httpx.RequestError], type[APIConnectionError]] = {}

@@ -1,32 +1,43 @@
+# Generated from aio/sandbox.py by generate_sync.py: edit that file.
 """The sandbox as its user sees it."""
+
+from __future__ import annotations
 
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from types import FrameType, TracebackType
+from typing import Any, overload
 
 from podflare import transfer
 from podflare.client import Client
+from podflare.core import wire
+from podflare.core.concurrency import Lock, shield, together
+from podflare.core.interruption import Interruption
 from podflare.errors import (
+    ExecTimeoutError,
     ForkWarning,
+    InvalidArgumentError,
     NotFoundError,
     ProcessesLeftBehindWarning,
     ReplayDiffersWarning,
     SandboxClosedError,
     ThreadsLeftBehindWarning,
 )
+from podflare.events import EventStream
+from podflare.shared_client import SharedClient
 from podflare.types import Event, ExecResult, Forked, Language
 
 
 class Sandbox:
     """A cloud sandbox: a long-lived Python REPL with a filesystem of its own, which can be forked in memory.
 
-    Making one creates it on the server; `close`, or the end of a `with` block, destroys it. A sandbox may be
-    used from several threads: the server runs one exec at a time, and lets the others wait.
+    `with Sandbox(...) as sandbox` creates it on the server, and destroys it at the end of the block; or else
+    `sandbox = Sandbox(...)` and `sandbox.close()`. It may be used from several threads, or
+    from several tasks of one event loop: the server runs one exec at a time, and lets the others wait.
 
     Args:
         template: What the sandbox starts from.
@@ -40,17 +51,22 @@ class Sandbox:
         persistent: Whether an idle sandbox is frozen into a Space instead of being destroyed.
         egress: Whether the sandbox reaches the network.
 
+    Copies (`copy.copy`, `copy.deepcopy`, a pickle) are handles on the same sandbox that do not own it, as `connect`
+    makes them. A pickle holds the host and no API key: where it is loaded, `PODFLARE_API_KEY` must be set.
+
     Raises:
-        ValueError: If the host is no URL, or if both a client and the settings of one are given.
+        InvalidArgumentError: If the host is no URL, or if both a client and the settings of one are given. It is a
+            `ValueError`.
         APIStatusError: If the server refuses, here and in every method.
         APIConnectionError: If the server gives no complete answer, here and in every method.
         SandboxClosedError: In every method but `close`, after the sandbox was closed or merged into another.
+        ClientClosedError: In every method, after the `client` was closed.
     """
 
     def __init__(
         self,
         *,
-        template: str = "default",
+        template: str | None = "default",
         host: str | None = None,
         api_key: str | None = None,
         client: Client | None = None,
@@ -62,9 +78,8 @@ class Sandbox:
         persistent: bool | None = None,
         egress: bool | None = None,
     ) -> None:
-        if client is not None and (host, api_key, traceparent) != (None, None, None):
-            raise ValueError("give either a client, or host, api_key and traceparent: a client has its own")
-        settings: dict[str, object] = {
+        self._attach(None, _shared(client, host, api_key, traceparent), owned=True)
+        self._settings: dict[str, Any] = {
             "template": template,
             "timeout_seconds": timeout_seconds,
             "idle_timeout_seconds": idle_timeout_seconds,
@@ -73,29 +88,70 @@ class Sandbox:
             "persistent": persistent,
             "egress": egress,
         }
-        owned = client is None
-        client = client or Client(host, api_key, traceparent)
-        try:
-            sandbox_id = client.create({name: value for name, value in settings.items() if value is not None})
-        except BaseException:
-            if owned:
-                client.close()
-            raise
-        self._attach(sandbox_id, _SharedClient(client, owned=owned))
+        self._create()
 
-    def _attach(self, sandbox_id: str, shared_client: "_SharedClient") -> None:
+    def _attach(self, sandbox_id: str | None, shared_client: SharedClient, *, owned: bool) -> None:
         self._id = sandbox_id
         self._shared_client = shared_client
+        self._owned = owned
         # Why the sandbox can no longer be used; None while it can.
         self._ended: str | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
+        self._running: set[Interruption] = set()
+
+    def _create(self) -> None:
+        with self._lock:
+            self._check_open()
+            if self._id is not None:
+                return
+            try:
+                self._id = self._shared_client.client.create_sandbox(**self._settings)
+            except BaseException:
+                self._ended = "the sandbox could not be created"
+                with shield():
+                    self._shared_client.let_go()
+                raise
+
+    @classmethod
+    def connect(
+        cls,
+        sandbox_id: str,
+        *,
+        host: str | None = None,
+        api_key: str | None = None,
+        client: Client | None = None,
+        traceparent: str | None = None,
+    ) -> Sandbox:
+        """Make a handle on a sandbox that exists: another process's, or an earlier web request's.
+
+        The server is not asked: if there is no such sandbox, the first call raises `NotFoundError`. The handle does not
+        own the sandbox: a block of `with` closes its connections and leaves the sandbox running.
+        `close` destroys it all the same.
+
+        Args:
+            sandbox_id: The sandbox's `id`.
+            host, api_key, client, traceparent: As for a new one.
+        """
+        if not isinstance(sandbox_id, str) or not sandbox_id or "/" in sandbox_id:
+            raise InvalidArgumentError(
+                f"sandbox_id must be the `id` of a sandbox, such as 'sbx_…', not {sandbox_id!r}"
+            )
+        handle = cls.__new__(cls)
+        handle._attach(sandbox_id, _shared(client, host, api_key, traceparent), owned=False)
+        return handle
 
     @property
     def id(self) -> str:
         """The sandbox's id on the server. It stays the same when another sandbox is merged into this one."""
+        if self._id is None:
+            raise SandboxClosedError(
+                "this sandbox is not created yet: use `with Sandbox(...)` or `Sandbox(...)`"
+            )
         return self._id
 
-    def run_code(self, code: str, language: Language = "python") -> ExecResult:
+    def run_code(
+        self, code: str, language: Language = "python", *, timeout: float | None = None
+    ) -> ExecResult:
         """Run code and wait until it has finished, however long that takes.
 
         An exception in the code is no exception here: it is a traceback on `stderr` and an `exit_code` other
@@ -105,29 +161,61 @@ class Sandbox:
             code: Python for the sandbox's REPL, which keeps its state between calls, or a bash script, which
                 runs in a fresh process each time. It may be indented as a block.
             language: `"python"` or `"bash"`.
+            timeout: Seconds after which the code is interrupted, those included in which another exec of the
+                sandbox runs first; None for no limit.
+
+        Raises:
+            ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
         """
-        stdout: list[str] = []
-        stderr: list[str] = []
-        exit_code = 0
-        with closing(self.run_code_stream(code, language)) as events:
-            for event in events:
-                if event.type == "stdout":
-                    stdout.append(str(event.data))
-                elif event.type == "stderr":
-                    stderr.append(str(event.data))
-                else:
-                    exit_code = int(event.data)
-        return ExecResult("\n".join(stdout), "\n".join(stderr), exit_code)
+        printed = wire.Printed()
+        with self.run_code_stream(code, language, timeout=timeout) as events:
+            try:
+                for event in events:
+                    printed.add(event)
+            except ExecTimeoutError as error:
+                so_far = printed.result()
+                raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
+        return printed.result()
 
-    def run_code_stream(self, code: str, language: Language = "python") -> Generator[Event, None, None]:
-        """Run code and yield its events as they arrive: lines of output, then one `exit`.
+    def run_code_stream(
+        self, code: str, language: Language = "python", *, timeout: float | None = None
+    ) -> EventStream:
+        """Run code and iterate over its events as they arrive: lines of output, then one `exit`.
 
-        The code starts when the first event is asked for. Closing the generator breaks it off.
+        The code starts when the first event is asked for. Closing the stream interrupts it.
+
+        Args:
+            code, language: As in `run_code`.
+            timeout: Seconds, from when the first event is asked for, after which the code is interrupted.
+
+        Raises:
+            ExecTimeoutError: While iterating, if the code was interrupted.
         """
-        with self._in_use() as client, closing(client.execute(self._id, code, language)) as events:
-            yield from events
+        interruption = Interruption(timeout)
+        return EventStream(self._events(code, language, interruption), interruption)
 
-    def fork(self, n: int = 1) -> "list[Sandbox]":
+    def _events(
+        self, code: str, language: Language, interruption: Interruption
+    ) -> Generator[Event, None, None]:
+        with self._in_use() as client:
+            self._running.add(interruption)
+            try:
+                with closing(client._exec_events(self.id, code, language, interruption)) as events:
+                    for event in events:
+                        yield event
+            finally:
+                self._running.discard(interruption)
+
+    def interrupt(self) -> None:
+        """Interrupt the code that calls of this object run or wait to run; each of them raises `ExecTimeoutError`.
+
+        May be called from any thread or task, and does not wait. If nothing runs, it does nothing. Code of other
+        handles on the same sandbox goes on.
+        """
+        for interruption in list(self._running):
+            interruption.stop("the code was interrupted by interrupt()")
+
+    def fork(self, n: int = 1) -> list[Sandbox]:
         """Make n independent copies of the sandbox as it is now: memory, REPL, open files and filesystem.
 
         Warns:
@@ -137,36 +225,37 @@ class Sandbox:
                 of it ended otherwise.
         """
         with self._in_use() as client:
-            forked = client.fork(self._id, n)
+            forked = client.fork(self.id, n)
             children = [self._forked(child_id) for child_id in forked.ids]
         try:
-            for category, message in _remarks(self._id, forked):
+            for category, message in _remarks(self.id, forked):
                 warnings.warn(message, category, stacklevel=_callers_level())
         except ForkWarning:
             # Under `-W error` the caller never sees the children.
-            for child in children:
-                child.close()
+            with shield():
+                for child in children:
+                    child.close()
             raise
         return children
 
-    def _forked(self, child_id: str) -> "Sandbox":
+    def _forked(self, child_id: str) -> Sandbox:
         self._shared_client.hold()
         child = Sandbox.__new__(Sandbox)
-        child._attach(child_id, self._shared_client)
+        child._attach(child_id, self._shared_client, owned=True)
         return child
 
-    def merge_into(self, winner: "Sandbox") -> None:
+    def merge_into(self, winner: Sandbox) -> None:
         """Make the winner's state the state of this sandbox, at once and completely.
 
         This sandbox keeps its id. The winner's id is gone; its `close` does nothing from now on.
         """
         with self._in_use() as client, winner._lock:
             winner._check_open()
-            client.merge_into(self._id, winner._id)
-            winner._ended = f"sandbox {winner._id} was merged into {self._id}; use that one"
+            client.merge_into(self.id, winner.id)
+            winner._ended = f"sandbox {winner.id} was merged into {self.id}; use that one"
             winner._shared_client.let_go()
 
-    def diff(self, other: "Sandbox", paths: list[str] | None = None) -> dict[str, list[str]]:
+    def diff(self, other: Sandbox, paths: list[str] | None = None) -> dict[str, list[str]]:
         """Compare the regular files of two sandboxes by their content.
 
         Args:
@@ -180,23 +269,40 @@ class Sandbox:
             neither can read, as the same.
 
         Raises:
-            OSError: If a sandbox gives no list of its files.
+            TransferError: If a sandbox gives no list of its files. It is an `OSError`.
         """
         compared = ["/root", "/tmp"] if paths is None else paths
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            pending = pool.submit(transfer.content_hashes, other.run_code, compared)
-            mine = transfer.content_hashes(self.run_code, compared)
-            theirs = pending.result()
+        mine, theirs = together(
+            partial(transfer.content_hashes, self.run_code, compared),
+            partial(transfer.content_hashes, other.run_code, compared),
+        )
         return {
             "added": sorted(theirs.keys() - mine.keys()),
             "removed": sorted(mine.keys() - theirs.keys()),
             "modified": sorted(path for path in mine.keys() & theirs.keys() if mine[path] != theirs[path]),
         }
 
+    @overload
     def upload(
         self,
         data: bytes | bytearray | memoryview | str | os.PathLike[str],
         remote_path: str | os.PathLike[str],
+    ) -> None: ...
+
+    @overload
+    def upload(
+        self,
+        *,
+        local_path: bytes | bytearray | memoryview | str | os.PathLike[str],
+        remote_path: str | os.PathLike[str],
+    ) -> None: ...
+
+    def upload(
+        self,
+        data: bytes | bytearray | memoryview | str | os.PathLike[str] | None = None,
+        remote_path: str | os.PathLike[str] | None = None,
+        *,
+        local_path: bytes | bytearray | memoryview | str | os.PathLike[str] | None = None,
     ) -> None:
         """Write a file in the sandbox, as `open(remote_path, "wb")` would. Missing directories are made.
 
@@ -206,25 +312,31 @@ class Sandbox:
         Args:
             data: The content, or the path of a local file. Text must be encoded: a `str` is a path.
             remote_path: Where to write. A relative path starts from the working directory of the REPL.
+            local_path: Another name of `data`.
 
         Raises:
-            OSError: If the local file cannot be read or the remote one not written, as the subclass that
-                fits: `PermissionError`, `IsADirectoryError`, …
+            TransferError: If the local file cannot be read or the remote one not written. It is the subclass of
+                `OSError` that fits as well: `PermissionError`, `IsADirectoryError`, …
+            InvalidArgumentError: If what to write or where is missing.
         """
-        transfer.upload(self.run_code, data, os.fspath(remote_path))
+        given = data if local_path is None else local_path
+        if given is None or remote_path is None or (data is not None and local_path is not None):
+            raise InvalidArgumentError("upload takes data (or local_path, its other name) and remote_path")
+        transfer.upload(self.run_code, given, os.fspath(remote_path))
 
     def download(self, remote_path: str | os.PathLike[str]) -> bytes:
         """Return the content of a file in the sandbox. Meant for files of a few MB.
 
         Raises:
-            OSError: If the file cannot be read, as the subclass that fits: `FileNotFoundError`, …
+            TransferError: If the file cannot be read. It is the subclass of `OSError` that fits as well:
+                `FileNotFoundError`, …
         """
         return transfer.download(self.run_code, os.fspath(remote_path))
 
-    def replay(self) -> Generator[Event, None, None]:
-        """Yield the sandbox's recent events, up to 1000, of all its execs."""
-        with self._in_use() as client, closing(client.replay(self._id)) as events:
-            yield from events
+    def replay(self) -> list[Event]:
+        """Return the sandbox's recent events, up to 1000, of all its execs."""
+        with self._in_use() as client:
+            return client.replay(self.id)
 
     def close(self) -> None:
         """Destroy the sandbox. Closing it again, or after it was merged into another, does nothing.
@@ -232,33 +344,56 @@ class Sandbox:
         Raises:
             PodflareError: It could not be destroyed, and is open still: closing it again tries again.
         """
+        self._end(destroy=True)
+
+    def _end(self, *, destroy: bool) -> None:
         with self._lock:
             if self._ended is not None:
                 return
-            self._ended = f"sandbox {self._id} is closed"
+            self._ended = (
+                f"sandbox {self._id} is closed" if destroy else f"this handle on {self._id} is closed"
+            )
             try:
-                # Gone already, for example by its time limit: what close wants.
-                with suppress(NotFoundError):
-                    self._shared_client.client.destroy(self._id)
+                if destroy and self._id is not None:
+                    # Gone already, for example by its time limit: what close wants.
+                    with suppress(NotFoundError):
+                        self._shared_client.client.destroy_sandbox(self._id)
             except BaseException:
                 self._ended = None
                 raise
             self._shared_client.let_go()
 
-    def __enter__(self) -> "Sandbox":
+    def __enter__(self) -> Sandbox:
+        self._create()
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        try:
-            self.close()
-        except Exception:
-            if exc_type is None:
-                raise
-            # What ended the block often makes close fail too: a second report would hide the first.
-            self._ended = f"sandbox {self._id} could not be closed"
-            self._shared_client.let_go()
+        with shield():
+            try:
+                if self._owned:
+                    self.close()
+                else:
+                    self._end(destroy=False)
+            except Exception:
+                if exc_type is None:
+                    raise
+                # What ended the block often makes close fail too: a second report would hide the first.
+                self._ended = f"sandbox {self._id} could not be closed"
+                self._shared_client.let_go()
+
+    def __copy__(self) -> Sandbox:
+        handle = Sandbox.__new__(Sandbox)
+        handle._attach(self.id, SharedClient(self._shared_client.client, owned=False), owned=False)
+        return handle
+
+    def __deepcopy__(self, memo: object) -> Sandbox:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        client = self._shared_client.client
+        return _connected, (self.id, client.host, client.traceparent, client.timeout)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self._id}{'' if self._ended is None else ' (ended)'}>"
@@ -269,14 +404,36 @@ class Sandbox:
 
     @contextmanager
     def _in_use(self) -> Iterator[Client]:
-        """The client, which stays open for this call even if another thread closes the sandbox meanwhile."""
+        """The client, which stays open for this call even if another task closes the sandbox meanwhile."""
         with self._lock:
             self._check_open()
+            self.id  # noqa: B018 - that there is one
             self._shared_client.hold()
         try:
             yield self._shared_client.client
         finally:
             self._shared_client.let_go()
+
+
+def _shared(
+    client: Client | None, host: str | None, api_key: str | None, traceparent: str | None
+) -> SharedClient:
+    if client is None:
+        made = Client(host, api_key=api_key, traceparent=traceparent)
+        return SharedClient(made, owned=True)
+    if (host, api_key, traceparent) != (None, None, None):
+        raise InvalidArgumentError(
+            "give either a client, or host, api_key and traceparent: a client has its own"
+        )
+    return SharedClient(client, owned=False)
+
+
+def _connected(sandbox_id: str, host: str, traceparent: str | None, timeout: float | None) -> Sandbox:
+    """What a pickle of a sandbox becomes."""
+    handle = Sandbox.__new__(Sandbox)
+    made = Client(host, timeout, traceparent)
+    handle._attach(sandbox_id, SharedClient(made, owned=True), owned=False)
+    return handle
 
 
 def _remarks(sandbox_id: str, forked: Forked) -> Iterator[tuple[type[ForkWarning], str]]:
@@ -316,27 +473,3 @@ def _callers_level() -> int:
 
 def _is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
-
-
-class _SharedClient:
-    """Counts the sandboxes, and the calls in progress, that need a client; the last to let go closes it.
-
-    A client that the user brought (not owned) is never closed here.
-    """
-
-    def __init__(self, client: Client, *, owned: bool) -> None:
-        self.client = client
-        self._owned = owned
-        self._holders = 1
-        self._lock = threading.Lock()
-
-    def hold(self) -> None:
-        with self._lock:
-            self._holders += 1
-
-    def let_go(self) -> None:
-        with self._lock:
-            self._holders -= 1
-            unused = self._holders == 0
-        if unused and self._owned:
-            self.client.close()

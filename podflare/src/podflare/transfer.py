@@ -1,3 +1,4 @@
+# Generated from aio/transfer.py by generate_sync.py: edit that file.
 """The programs behind upload, download and diff.
 
 They travel as ordinary Python execs, so that they work against any server. Each runs in a globals dict of its
@@ -15,6 +16,8 @@ from errno import ENOENT
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from podflare.core.concurrency import shield
+from podflare.errors import transfer_error
 from podflare.types import ExecResult
 
 RunPython: TypeAlias = Callable[[str], ExecResult]
@@ -142,7 +145,7 @@ def upload(
         sha256 = hashlib.sha256(content).hexdigest()
         _answer(run, task, remote_path, _COMMIT, stage=stage, path=remote_path, sha256=sha256)
     except BaseException:
-        with suppress(Exception):
+        with shield(), suppress(Exception):
             _answer(run, task, remote_path, _DISCARD, stage=stage)
         raise
 
@@ -153,7 +156,7 @@ def download(run: RunPython, remote_path: str) -> bytes:
     answer = _answer(run, task, remote_path, _READ, path=remote_path)
     content = base64.b64decode(answer["data"])
     if hashlib.sha256(content).hexdigest() != answer["sha256"]:
-        raise OSError(f"{task} failed: what arrived is not the file's content")
+        raise transfer_error(f"{task} failed: what arrived is not the file's content")
     return content
 
 
@@ -173,9 +176,12 @@ def _content(data: bytes | bytearray | memoryview | str | os.PathLike[str]) -> b
         return data
     if isinstance(data, str) and not os.path.lexists(data):
         message = "no such local file; to upload text, encode it first: upload(text.encode(), remote_path)"
-        raise FileNotFoundError(ENOENT, message, data[:200])
+        raise transfer_error(message, ENOENT, data[:200])
     if isinstance(data, (str, os.PathLike)):
-        return Path(data).read_bytes()
+        try:
+            return Path(data).read_bytes()
+        except OSError as error:
+            raise transfer_error(str(error), cause=error) from error
     return memoryview(data).tobytes()
 
 
@@ -192,9 +198,9 @@ def _answer(run: RunPython, task: str, remote_path: str | None, program: str, **
         reply = json.loads(result.stdout.split(mark)[1])
     except (IndexError, ValueError):
         ending = result.stderr.strip() or "the sandbox printed no answer; does its REPL redirect sys.stdout?"
-        raise OSError(f"{task} failed with exit code {result.exit_code}: {ending}") from None
+        raise transfer_error(f"{task} failed with exit code {result.exit_code}: {ending}") from None
     if "answer" in reply:
         return reply["answer"]
     if reply["errno"] is None:
-        raise OSError(f"{task} failed: {reply['reason']}")
-    raise OSError(reply["errno"], f"{task.split()[0]} failed: {reply['reason']}", remote_path)
+        raise transfer_error(f"{task} failed: {reply['reason']}")
+    raise transfer_error(f"{task.split()[0]} failed: {reply['reason']}", reply["errno"], remote_path)

@@ -1,26 +1,95 @@
 """What an exec gives back."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 Language: TypeAlias = Literal["python", "bash"]
+EventType: TypeAlias = Literal["stdout", "stderr", "exit"]
 
 
 @dataclass
-class Event:
+class _Event:
     """One step of a running exec, as the server streams it.
+
+    `Event("stdout", "a line", 0, 1700000000000)` makes a `StdoutEvent`, and so on. To a type checker `Event` is the
+    union of the three: after `if event.type == "exit"` it knows that `event.data` is an int.
 
     Attributes:
         type: `"stdout"`, `"stderr"` or `"exit"`.
         data: One line of text without its newline, or, for `"exit"`, the exit code.
         seq: Counts the events of one exec from 0.
         ts: When the server saw it, in milliseconds since the epoch.
+
+    Raises:
+        ValueError: If there is no such type.
     """
 
-    type: str
+    type: EventType
     data: str | int
     seq: int
     ts: int
+
+    # The parameters are those of the fields, for whoever inspects them.
+    def __new__(
+        cls,
+        type: EventType | None = None,  # noqa: A002
+        data: str | int = "",
+        seq: int = 0,
+        ts: int = 0,
+    ) -> _Event:
+        # Without arguments: copies and pickles are made so.
+        if type is None or cls is not _Event:
+            return super().__new__(cls)
+        if type not in _CLASSES:
+            raise ValueError(f"the type of an event is one of {', '.join(_CLASSES)}, not {type!r}")
+        return super().__new__(_CLASSES[type])
+
+    @classmethod
+    def from_json(cls, obj: Mapping[str, Any]) -> Event:
+        """The event of a line of the stream. Raises KeyError if a field is missing."""
+        return event(obj)
+
+
+@dataclass
+class StdoutEvent(_Event):
+    """One line on standard output."""
+
+    type: Literal["stdout"]
+    data: str
+
+
+@dataclass
+class StderrEvent(_Event):
+    """One line on standard error."""
+
+    type: Literal["stderr"]
+    data: str
+
+
+@dataclass
+class ExitEvent(_Event):
+    """The last event of an exec: the exit code."""
+
+    type: Literal["exit"]
+    data: int
+
+
+_CLASSES: dict[str, type[_Event]] = {"stdout": StdoutEvent, "stderr": StderrEvent, "exit": ExitEvent}
+
+if TYPE_CHECKING:
+    Event: TypeAlias = StdoutEvent | StderrEvent | ExitEvent
+else:
+    _Event.__name__ = _Event.__qualname__ = "Event"
+    Event = _Event
+
+
+def event(fields: Mapping[str, Any]) -> Event:
+    """The event of a line of the stream. Raises KeyError if a field is missing, ValueError if there is no such type."""
+    made: Event = _Event(fields["type"], fields["data"], fields["seq"], fields["ts"])  # type: ignore[assignment]
+    return made
 
 
 @dataclass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from podflare_emulator.handle.clients.watch import Note, caller, watched
 
@@ -20,6 +21,8 @@ class Origins:
     def __init__(self) -> None:
         self._origins: dict[str, Origin | None] = {}
         self._ended: set[str] = set()
+        # Of async sandboxes, which have no id before they are awaited.
+        self._announced: WeakKeyDictionary[Any, Origin | None] = WeakKeyDictionary()
 
     def of(self, sandbox_id: str) -> Origin | None:
         """None for a sandbox that was made in another process, or by other means than `Sandbox`."""
@@ -31,23 +34,42 @@ class Origins:
         return [made for made in self._origins if made not in self._ended]
 
     @contextmanager
-    def recording(self, sandbox: type[Any]) -> Iterator[None]:
-        """Inside, instances of this SDK's class are remembered, created or forked."""
+    def recording(self, *sandboxes: type[Any]) -> Iterator[None]:
+        """Inside, instances of these classes of an SDK's are remembered, created or forked."""
+
+        def origin() -> Origin | None:
+            frame = caller("podflare")
+            return Origin(frame.f_code.co_filename, frame.f_lineno) if frame else None
 
         def created(made: Any, *_: Any, **__: Any) -> None:
-            frame = caller("podflare")
-            self._origins[made.id] = Origin(frame.f_code.co_filename, frame.f_lineno) if frame else None
+            if hasattr(made, "__aenter__"):
+                self._announced[made] = origin()
+            else:
+                self._origins[made.id] = origin()
+
+        def entered(made: Any, *_: Any) -> None:
+            if made in self._announced:  # not a handle on another's
+                self._origins[made.id] = self._announced.pop(made)
 
         def forked(_: Any, children: list[Any], *__: Any, **___: Any) -> None:
             for child in children:
-                created(child)
+                self._origins[child.id] = origin()
 
         def merged(_: Any, __: None, *winner: Any, **named: Any) -> None:
             self._ended.update(one.id for one in (*winner, *named.values()))
 
         def closed(one: Any, *_: Any) -> None:
-            self._ended.add(one.id)
+            if one not in self._announced:
+                self._ended.add(one.id)
 
-        notes: dict[str, Note] = {"__init__": created, "fork": forked, "merge_into": merged, "close": closed}
-        with watched(sandbox, notes):
+        notes: dict[str, Note] = {
+            "__init__": created,
+            "__aenter__": entered,
+            "fork": forked,
+            "merge_into": merged,
+            "close": closed,
+        }
+        with ExitStack() as watching:
+            for sandbox in sandboxes:
+                watching.enter_context(watched(sandbox, notes))
             yield

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 _THE_WATCHERS = {"podflare_emulator", "pytest_podflare", "contextlib", "functools"}
 
 Note = Callable[..., None]
 """Called with the instance, what the method has returned, and the method's arguments."""
+
+
+def sandbox_classes(sdk: ModuleType | None) -> tuple[type[Any], ...]:
+    """The blocking one and the async one, of an SDK that has it."""
+    names = ("Sandbox", "AsyncSandbox")
+    return tuple(getattr(sdk, name) for name in names if sdk and hasattr(sdk, name))
 
 
 @contextlib.contextmanager
@@ -37,6 +44,17 @@ def caller(*passed_over: str) -> FrameType | None:
 
 
 def _telling(method: Callable[..., Any], note: Note) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def telling_later(self: Any, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            result = await method(self, *args, **kwargs)
+            note(self, result, *args, **kwargs)
+            return result
+
+        return telling_later
+
     @functools.wraps(method)
     def telling(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = (

@@ -15,7 +15,7 @@ from podflare_emulator.vocabulary.arguments import signature_mismatch
 from podflare_emulator.vocabulary.errors import EmulatorError
 from pytest_podflare import leaks
 from pytest_podflare.marker import NAME
-from pytest_podflare.targets.sdk import create_sandbox, the_sdk
+from pytest_podflare.targets.sdk import create_async_client, create_sandbox, the_sdk
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -165,6 +165,9 @@ class EmulatorTarget:
 
     def create_client(self) -> Any:
         return the_sdk().Client(host=self.emulator.url)
+
+    def create_async_client(self) -> Any:
+        return create_async_client(self.emulator.url, None)
 
 
 def _failure(message: str) -> BaseException:

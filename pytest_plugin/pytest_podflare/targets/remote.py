@@ -12,8 +12,9 @@ import pytest
 
 from podflare_emulator.handle.clients.origins import Origins
 from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
+from podflare_emulator.handle.clients.watch import sandbox_classes
 from pytest_podflare import leaks
-from pytest_podflare.targets.sdk import create_sandbox, the_sdk
+from pytest_podflare.targets.sdk import create_async_client, create_sandbox, the_sdk
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -56,13 +57,13 @@ class RemoteTarget:
                 f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
             )
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
-        origins, sdk = Origins(), import_sdk()
+        origins, sandboxes = Origins(), sandbox_classes(import_sdk())
         with ExitStack() as inside:
             inside.enter_context(redirect_clients(self._url, self._api_key))
-            if sdk and not self.egress:
-                inside.enter_context(_without_egress(sdk.Sandbox))
-            if sdk:
-                inside.enter_context(origins.recording(sdk.Sandbox))
+            if not self.egress:
+                for sandbox in sandboxes:
+                    inside.enter_context(_without_egress(sandbox))
+            inside.enter_context(origins.recording(*sandboxes))
             yield
         left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
         leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
@@ -107,6 +108,9 @@ class RemoteTarget:
 
     def create_client(self) -> Any:
         return the_sdk().Client(host=self._url, api_key=self._api_key)
+
+    def create_async_client(self) -> Any:
+        return create_async_client(self._url, self._api_key)
 
 
 @contextmanager

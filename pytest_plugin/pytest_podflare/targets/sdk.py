@@ -15,6 +15,18 @@ def create_sandbox(url: str, api_key: str | None, settings: dict[str, Any]) -> A
     return the_sdk().Sandbox(**settings)
 
 
+def create_async_client(url: str, api_key: str | None) -> Any:
+    sdk = the_sdk()
+    if not hasattr(sdk, "AsyncClient"):
+        pytest.fail(
+            "this fixture needs an SDK with an AsyncClient; the installed podflare "
+            f"({getattr(sdk, '__version__', 'of an unknown version')}) has none",
+            pytrace=False,
+        )
+    # A connection that is kept would belong to the event loop of one test.
+    return sdk.AsyncClient(host=url, api_key=api_key, keep_alive=0)
+
+
 def the_sdk() -> Any:
     sdk = import_sdk()
     if sdk is None:

@@ -67,3 +67,7 @@ class Target(Protocol):
     def create_client(self) -> Any:
         """A `Client` of the installed SDK."""
         ...
+
+    def create_async_client(self) -> Any:
+        """An `AsyncClient` of the installed SDK that keeps no connection, and so belongs to no event loop."""
+        ...

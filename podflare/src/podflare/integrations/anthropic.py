@@ -8,8 +8,10 @@ for block in message.content:
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from podflare.aio.sandbox import AsyncSandbox
+from podflare.integrations.running import text_for_model
 from podflare.sandbox import Sandbox
-from podflare.types import Language
+from podflare.types import ExecResult, Language
 
 if TYPE_CHECKING:
     from anthropic.types import ServerToolUseBlock, ToolResultBlockParam, ToolUseBlock
@@ -37,15 +39,36 @@ def handle_code_execution_tool_use(
     Raises:
         PodflareError: If the sandbox fails. That is for the program to see: the model cannot mend it.
     """
+    tool_use_id, asked = _asked(tool_use_block)
+    if isinstance(asked, str):
+        return _tool_result(tool_use_id, asked, is_error=True)
+    return _answer(tool_use_id, sandbox.run_code(*asked))
+
+
+async def async_handle_code_execution_tool_use(
+    tool_use_block: "ToolUseBlock | ServerToolUseBlock | Mapping[str, Any]", sandbox: AsyncSandbox
+) -> "ToolResultBlockParam":
+    """As `handle_code_execution_tool_use`, in an `AsyncSandbox`. Cancelling it interrupts the code."""
+    tool_use_id, asked = _asked(tool_use_block)
+    if isinstance(asked, str):
+        return _tool_result(tool_use_id, asked, is_error=True)
+    return _answer(tool_use_id, await sandbox.run_code(*asked))
+
+
+def _asked(
+    tool_use_block: "ToolUseBlock | ServerToolUseBlock | Mapping[str, Any]",
+) -> tuple[str, tuple[str, Language] | str]:
+    """The id of a block, and its code with the language, or else what is wrong with it."""
     block: Mapping[str, Any] = tool_use_block if isinstance(tool_use_block, Mapping) else vars(tool_use_block)
     tool_use_id = str(block["id"])
     try:
-        code, language = _code(str(block["name"]), block["input"])
+        return tool_use_id, _code(str(block["name"]), block["input"])
     except ValueError as error:
-        return _tool_result(tool_use_id, str(error), is_error=True)
-    result = sandbox.run_code(code, language)
-    text = f"stdout:\n{result.stdout}\nstderr:\n{result.stderr}\nexit_code: {result.exit_code}"
-    return _tool_result(tool_use_id, text, is_error=not result.ok)
+        return tool_use_id, str(error)
+
+
+def _answer(tool_use_id: str, result: ExecResult) -> "ToolResultBlockParam":
+    return _tool_result(tool_use_id, text_for_model(result), is_error=not result.ok)
 
 
 def _tool_result(tool_use_id: str, text: str, *, is_error: bool) -> "ToolResultBlockParam":

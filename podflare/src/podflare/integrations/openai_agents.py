@@ -3,13 +3,10 @@
 agent = Agent(name="analyst", tools=[podflare_code_interpreter()])
 """
 
-import asyncio
-import threading
-import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from podflare.errors import PodflareError
+from podflare.integrations.running import SandboxHolder, run_in_thread
 from podflare.sandbox import Sandbox
 from podflare.types import Language
 
@@ -36,7 +33,8 @@ def podflare_code_interpreter(
 
     Returns:
         A tool that takes `code` and `language`, and gives the model `stdout`, `stderr` and `exit_code`. Code
-        runs in a thread, and the event loop goes on. If the sandbox fails, the run ends with an exception.
+        runs in a thread, and the event loop goes on; cancelling the run interrupts the code. If the sandbox
+        fails, the run ends with an exception.
 
     Raises:
         ImportError: If `openai-agents` is not installed.
@@ -47,7 +45,7 @@ def podflare_code_interpreter(
         message = "the OpenAI Agents SDK is missing; install it with: pip install 'podflare[openai-agents]'"
         raise ImportError(message) from error
 
-    holder = _SandboxHolder(sandbox, host, api_key, template)
+    holder = SandboxHolder(sandbox, host, api_key, template)
 
     def on_failure(context: Any, error: Exception) -> str:
         # Without this, the model would be told to try again with a sandbox that is gone.
@@ -63,35 +61,7 @@ def podflare_code_interpreter(
         what is printed is returned. Bash runs in a fresh process each time, on the same files.
         """
 
-        def run() -> dict[str, str | int]:
-            result = holder.sandbox().run_code(code, language)
-            return {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
-
-        return await asyncio.to_thread(run)
+        result = await run_in_thread(holder.sandbox, code, language)
+        return {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
 
     return run_code
-
-
-class _SandboxHolder:
-    """The sandbox of one tool: the caller's, or one that is created when it is first needed."""
-
-    def __init__(self, given: Sandbox | None, host: str | None, api_key: str | None, template: str) -> None:
-        self._sandbox = given
-        self._host = host
-        self._api_key = api_key
-        self._template = template
-        # A model may call a tool several times at once.
-        self._lock = threading.Lock()
-
-    def sandbox(self) -> Sandbox:
-        with self._lock:
-            if self._sandbox is None:
-                self._sandbox = Sandbox(host=self._host, api_key=self._api_key, template=self._template)
-                weakref.finalize(self, _close_if_reachable, self._sandbox)
-            return self._sandbox
-
-
-def _close_if_reachable(sandbox: Sandbox) -> None:
-    # Nobody can catch an error here, and a server that is gone has taken its sandboxes along.
-    with suppress(PodflareError):
-        sandbox.close()

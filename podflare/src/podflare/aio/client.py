@@ -1,0 +1,243 @@
+"""The HTTP side: one method per call of the API, and the errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from podflare.aio.events import AsyncEventStream
+from podflare.aio.network import watch_connections
+from podflare.core import wire
+from podflare.core.interruption import Interruption, sending
+from podflare.errors import ClientClosedError, connection_error, status_error
+from podflare.types import Event, Forked, Language
+
+
+class AsyncClient:
+    """A connection pool to one server, for any number of sandboxes, threads or tasks.
+
+    Args:
+        host: URL of the server. Default: `PODFLARE_HOST`, else `PODFLARE_HOSTD_URL`, else
+            `http://127.0.0.1:7070`.
+        timeout: Seconds to wait for a connection, and for each answer; None for no limit. An exec has only
+            the first: it takes as long as its code.
+        traceparent: W3C trace context, sent with every request. Default: `PODFLARE_TRACEPARENT`, else none.
+        api_key: Sent as a bearer token. Default: `PODFLARE_API_KEY`, else none is sent.
+        keep_alive: Seconds for which an unused connection is kept. Servers close theirs, after 5 seconds often, and a
+            request sent at that moment would be lost. With 0 none is kept: a client that several event loops use,
+            one after the other, needs that.
+
+    Raises:
+        InvalidArgumentError: If the host is not an http or https URL. It is a `ValueError`.
+
+    The methods other than `close` are the calls of the API as they are; `AsyncSandbox` is made of them. They raise
+    `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
+    `ClientClosedError` after `close`.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        timeout: float | None = 30.0,
+        traceparent: str | None = None,
+        api_key: str | None = None,
+        *,
+        keep_alive: float = 4.0,
+    ) -> None:
+        self.host = wire.chosen_host(host)
+        self.traceparent = traceparent
+        self.timeout = timeout
+        self._timeout = httpx.Timeout(timeout, pool=None)
+        self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
+        self._http = httpx.AsyncClient(
+            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host, keep_alive)
+        )
+        watch_connections(self._http)
+
+    async def close(self) -> None:
+        """Close the connections. The sandboxes live on."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def healthz(self) -> bool:
+        """Whether the server says that it is well."""
+        response = await self._send(self._request("GET", "/v1/healthz"), stream=False)
+        return response.is_success and response.text.strip() == "ok"
+
+    async def create_sandbox(
+        self,
+        template: str | None = None,
+        *,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        ram_mib: int | None = None,
+        rootfs_gb: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> str:
+        """Create a sandbox and return its id. The arguments are those of `AsyncSandbox`."""
+        created = await self.create_sandbox_info(
+            template,
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            ram_mib=ram_mib,
+            rootfs_gb=rootfs_gb,
+            persistent=persistent,
+            egress=egress,
+        )
+        return str(created["id"])
+
+    async def create_sandbox_info(
+        self,
+        template: str | None = None,
+        *,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        ram_mib: int | None = None,
+        rootfs_gb: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> dict[str, Any]:
+        """As `create_sandbox`, and return all that the server answers: `id`, `state`, …"""
+        settings = wire.given(
+            template=template,
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            ram_mib=ram_mib,
+            rootfs_gb=rootfs_gb,
+            persistent=persistent,
+            egress=egress,
+        )
+        return wire.answer(await self._call("POST", "/v1/sandboxes", settings), "id")
+
+    def exec_stream(
+        self, sandbox_id: str, code: str, language: Language = "python", *, timeout: float | None = None
+    ) -> AsyncEventStream:
+        """Run code and iterate over its events as they arrive, the last being `exit`.
+
+        The code starts when the first event is asked for. See `AsyncSandbox.run_code_stream`.
+        """
+        interruption = Interruption(timeout)
+        return AsyncEventStream(self._exec_events(sandbox_id, code, language, interruption), interruption)
+
+    async def _exec_events(
+        self, sandbox_id: str, code: str, language: Language, interruption: Interruption
+    ) -> AsyncGenerator[Event, None]:
+        """As `exec_stream`, for a caller that has an interruption of its own."""
+        body = {"code": code, "language": language}
+        request = self._request("POST", f"/v1/sandboxes/{sandbox_id}/exec", body, self._exec_timeout)
+        interruption.begin()
+        exited = False
+        try:
+            async with aclosing(self._events(request, interruption)) as events:
+                async for event in events:
+                    if event.type == "exit":
+                        exited = True
+                        interruption.finish()
+                    yield event
+            if not exited:
+                cause = httpx.RemoteProtocolError("the stream ended without an exit event", request=request)
+                raise connection_error(cause, request)
+        except httpx.RequestError as error:
+            stopped = interruption.explain(error)
+            if stopped and exited:
+                return  # the code had ended before its connection was broken
+            if stopped:
+                raise stopped from None
+            raise
+        finally:
+            interruption.finish()
+
+    async def replay(self, sandbox_id: str) -> list[Event]:
+        """Return the recent events of a sandbox, up to 1000."""
+        request = self._request("GET", f"/v1/sandboxes/{sandbox_id}/replay")
+        async with aclosing(self._events(request, None)) as events:
+            kept = []
+            async for event in events:
+                kept.append(event)
+            return kept
+
+    async def fork_sandbox(self, sandbox_id: str, n: int = 1) -> list[str]:
+        """Fork a sandbox and return the ids of its children."""
+        return (await self.fork(sandbox_id, n)).ids
+
+    async def fork(self, sandbox_id: str, n: int = 1) -> Forked:
+        """As `fork_sandbox`, and return what the server says of the children besides."""
+        return wire.forked(await self._call("POST", f"/v1/sandboxes/{sandbox_id}/fork", {"n": n}))
+
+    async def merge_into(self, parent_id: str, winner_id: str) -> None:
+        """Make the winner's state the parent's. The winner's id is gone afterwards."""
+        await self._call("POST", f"/v1/sandboxes/{parent_id}/merge_into/{winner_id}")
+
+    async def destroy_sandbox(self, sandbox_id: str) -> None:
+        """Destroy a sandbox."""
+        await self._call("DELETE", f"/v1/sandboxes/{sandbox_id}")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        timeout: httpx.Timeout | None = None,
+    ) -> httpx.Request:
+        timeout = timeout or self._timeout
+        # Not httpx's json=: it writes UTF-8, which lone surrogates (file names that are no UTF-8) cannot be.
+        if body is None:
+            return self._http.build_request(method, path, timeout=timeout)
+        headers = {"Content-Type": "application/json"}
+        content = json.dumps(body).encode()
+        return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
+
+    async def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
+        response = await self._send(self._request(method, path, body), stream=False)
+        if not response.is_success:
+            raise status_error(response)
+        return response
+
+    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        if self._http.is_closed:
+            raise ClientClosedError(f"the client of {self.host} is closed")
+        try:
+            return await self._http.send(request, stream=stream)
+        except RuntimeError as error:
+            if not self._http.is_closed:
+                raise
+            raise ClientClosedError(f"the client of {self.host} was closed during the call") from error
+        except httpx.RequestError as error:
+            # The message and the class say what the cause says; its chain is pages of httpx and httpcore.
+            raise connection_error(error, request) from None
+
+    async def _events(
+        self, request: httpx.Request, interruption: Interruption | None
+    ) -> AsyncGenerator[Event, None]:
+        token = sending.set(interruption)
+        try:
+            response = await self._send(request, stream=True)
+        finally:
+            sending.reset(token)
+        reader = wire.EventReader(request)
+        try:
+            if not response.is_success:
+                await response.aread()
+                raise status_error(response)
+            async for chunk in response.aiter_bytes():
+                for event in reader.feed(chunk):
+                    yield event
+            for event in reader.end():
+                yield event
+        except httpx.RequestError as error:
+            raise connection_error(error, request) from None
+        finally:
+            await response.aclose()

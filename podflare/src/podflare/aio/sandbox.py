@@ -1,0 +1,481 @@
+"""The sandbox as its user sees it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
+from types import FrameType, TracebackType
+from typing import Any, overload
+
+from podflare.aio import transfer
+from podflare.aio.client import AsyncClient
+from podflare.aio.events import AsyncEventStream
+from podflare.aio.shared_client import AsyncSharedClient
+from podflare.core import wire
+from podflare.core.concurrency import AsyncLock, async_shield, async_together
+from podflare.core.interruption import Interruption
+from podflare.errors import (
+    ExecTimeoutError,
+    ForkWarning,
+    InvalidArgumentError,
+    NotFoundError,
+    ProcessesLeftBehindWarning,
+    ReplayDiffersWarning,
+    SandboxClosedError,
+    ThreadsLeftBehindWarning,
+)
+from podflare.types import Event, ExecResult, Forked, Language
+
+
+class AsyncSandbox:
+    """A cloud sandbox: a long-lived Python REPL with a filesystem of its own, which can be forked in memory.
+
+    `async with AsyncSandbox(...) as sandbox` creates it on the server, and destroys it at the end of the block; or else
+    `sandbox = await AsyncSandbox(...)` and `await sandbox.close()`. It may be used from several threads, or
+    from several tasks of one event loop: the server runs one exec at a time, and lets the others wait.
+
+    Args:
+        template: What the sandbox starts from.
+        host, api_key, traceparent: As in `AsyncClient`.
+        client: A client to share. It stays open when the sandbox is closed. Without one, the sandbox makes
+            its own, shares it with its forks, and the last of them closes it.
+        timeout_seconds: The sandbox's lifetime. The server caps it according to the account's tier.
+        idle_timeout_seconds: Seconds without an exec after which the server ends the sandbox.
+        ram_mib: Memory in MiB.
+        rootfs_gb: Size of the filesystem in GB.
+        persistent: Whether an idle sandbox is frozen into a Space instead of being destroyed.
+        egress: Whether the sandbox reaches the network.
+
+    Copies (`copy.copy`, `copy.deepcopy`, a pickle) are handles on the same sandbox that do not own it, as `connect`
+    makes them. A pickle holds the host and no API key: where it is loaded, `PODFLARE_API_KEY` must be set.
+
+    Raises:
+        InvalidArgumentError: If the host is no URL, or if both a client and the settings of one are given. It is a
+            `ValueError`.
+        APIStatusError: If the server refuses, here and in every method.
+        APIConnectionError: If the server gives no complete answer, here and in every method.
+        SandboxClosedError: In every method but `close`, after the sandbox was closed or merged into another.
+        ClientClosedError: In every method, after the `client` was closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        template: str | None = "default",
+        host: str | None = None,
+        api_key: str | None = None,
+        client: AsyncClient | None = None,
+        traceparent: str | None = None,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        ram_mib: int | None = None,
+        rootfs_gb: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> None:
+        self._attach(None, _shared(client, host, api_key, traceparent), owned=True)
+        self._settings: dict[str, Any] = {
+            "template": template,
+            "timeout_seconds": timeout_seconds,
+            "idle_timeout_seconds": idle_timeout_seconds,
+            "ram_mib": ram_mib,
+            "rootfs_gb": rootfs_gb,
+            "persistent": persistent,
+            "egress": egress,
+        }
+        # sync only: self._create()
+
+    # async only {
+    def __await__(self) -> Generator[Any, None, AsyncSandbox]:
+        """Create it on the server, unless that is done."""
+        return self.__aenter__().__await__()
+
+    # async only }
+
+    def _attach(self, sandbox_id: str | None, shared_client: AsyncSharedClient, *, owned: bool) -> None:
+        self._id = sandbox_id
+        self._shared_client = shared_client
+        self._owned = owned
+        # Why the sandbox can no longer be used; None while it can.
+        self._ended: str | None = None
+        self._lock = AsyncLock()
+        self._running: set[Interruption] = set()
+
+    async def _create(self) -> None:
+        async with self._lock:
+            self._check_open()
+            if self._id is not None:
+                return
+            try:
+                self._id = await self._shared_client.client.create_sandbox(**self._settings)
+            except BaseException:
+                self._ended = "the sandbox could not be created"
+                with async_shield():
+                    await self._shared_client.let_go()
+                raise
+
+    @classmethod
+    def connect(
+        cls,
+        sandbox_id: str,
+        *,
+        host: str | None = None,
+        api_key: str | None = None,
+        client: AsyncClient | None = None,
+        traceparent: str | None = None,
+    ) -> AsyncSandbox:
+        """Make a handle on a sandbox that exists: another process's, or an earlier web request's.
+
+        The server is not asked: if there is no such sandbox, the first call raises `NotFoundError`. The handle does not
+        own the sandbox: a block of `async with` closes its connections and leaves the sandbox running.
+        `close` destroys it all the same.
+
+        Args:
+            sandbox_id: The sandbox's `id`.
+            host, api_key, client, traceparent: As for a new one.
+        """
+        if not isinstance(sandbox_id, str) or not sandbox_id or "/" in sandbox_id:
+            raise InvalidArgumentError(
+                f"sandbox_id must be the `id` of a sandbox, such as 'sbx_…', not {sandbox_id!r}"
+            )
+        handle = cls.__new__(cls)
+        handle._attach(sandbox_id, _shared(client, host, api_key, traceparent), owned=False)
+        return handle
+
+    @property
+    def id(self) -> str:
+        """The sandbox's id on the server. It stays the same when another sandbox is merged into this one."""
+        if self._id is None:
+            raise SandboxClosedError(
+                "this sandbox is not created yet: use `async with AsyncSandbox(...)` or `await AsyncSandbox(...)`"
+            )
+        return self._id
+
+    async def run_code(
+        self, code: str, language: Language = "python", *, timeout: float | None = None
+    ) -> ExecResult:
+        """Run code and wait until it has finished, however long that takes.
+
+        An exception in the code is no exception here: it is a traceback on `stderr` and an `exit_code` other
+        than 0.
+
+        Args:
+            code: Python for the sandbox's REPL, which keeps its state between calls, or a bash script, which
+                runs in a fresh process each time. It may be indented as a block.
+            language: `"python"` or `"bash"`.
+            timeout: Seconds after which the code is interrupted, those included in which another exec of the
+                sandbox runs first; None for no limit.
+
+        Raises:
+            ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
+        """
+        printed = wire.Printed()
+        async with self.run_code_stream(code, language, timeout=timeout) as events:
+            try:
+                async for event in events:
+                    printed.add(event)
+            except ExecTimeoutError as error:
+                so_far = printed.result()
+                raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
+        return printed.result()
+
+    def run_code_stream(
+        self, code: str, language: Language = "python", *, timeout: float | None = None
+    ) -> AsyncEventStream:
+        """Run code and iterate over its events as they arrive: lines of output, then one `exit`.
+
+        The code starts when the first event is asked for. Closing the stream interrupts it.
+
+        Args:
+            code, language: As in `run_code`.
+            timeout: Seconds, from when the first event is asked for, after which the code is interrupted.
+
+        Raises:
+            ExecTimeoutError: While iterating, if the code was interrupted.
+        """
+        interruption = Interruption(timeout)
+        return AsyncEventStream(self._events(code, language, interruption), interruption)
+
+    async def _events(
+        self, code: str, language: Language, interruption: Interruption
+    ) -> AsyncGenerator[Event, None]:
+        async with self._in_use() as client:
+            self._running.add(interruption)
+            try:
+                async with aclosing(client._exec_events(self.id, code, language, interruption)) as events:
+                    async for event in events:
+                        yield event
+            finally:
+                self._running.discard(interruption)
+
+    def interrupt(self) -> None:
+        """Interrupt the code that calls of this object run or wait to run; each of them raises `ExecTimeoutError`.
+
+        May be called from any thread or task, and does not wait. If nothing runs, it does nothing. Code of other
+        handles on the same sandbox goes on.
+        """
+        for interruption in list(self._running):
+            interruption.stop("the code was interrupted by interrupt()")
+
+    async def fork(self, n: int = 1) -> list[AsyncSandbox]:
+        """Make n independent copies of the sandbox as it is now: memory, REPL, open files and filesystem.
+
+        Warns:
+            ThreadsLeftBehindWarning: If the sandbox runs threads, which the copies do not have.
+            ProcessesLeftBehindWarning: If the sandbox has started processes that still run; the copies lack them.
+            ReplayDiffersWarning: If the server has made the copies by running the sandbox's code again, and some
+                of it ended otherwise.
+        """
+        async with self._in_use() as client:
+            forked = await client.fork(self.id, n)
+            children = [self._forked(child_id) for child_id in forked.ids]
+        try:
+            for category, message in _remarks(self.id, forked):
+                warnings.warn(message, category, stacklevel=_callers_level())
+        except ForkWarning:
+            # Under `-W error` the caller never sees the children.
+            with async_shield():
+                for child in children:
+                    await child.close()
+            raise
+        return children
+
+    def _forked(self, child_id: str) -> AsyncSandbox:
+        self._shared_client.hold()
+        child = AsyncSandbox.__new__(AsyncSandbox)
+        child._attach(child_id, self._shared_client, owned=True)
+        return child
+
+    async def merge_into(self, winner: AsyncSandbox) -> None:
+        """Make the winner's state the state of this sandbox, at once and completely.
+
+        This sandbox keeps its id. The winner's id is gone; its `close` does nothing from now on.
+        """
+        async with self._in_use() as client, winner._lock:
+            winner._check_open()
+            await client.merge_into(self.id, winner.id)
+            winner._ended = f"sandbox {winner.id} was merged into {self.id}; use that one"
+            await winner._shared_client.let_go()
+
+    async def diff(self, other: AsyncSandbox, paths: list[str] | None = None) -> dict[str, list[str]]:
+        """Compare the regular files of two sandboxes by their content.
+
+        Args:
+            other: The sandbox to compare with.
+            paths: Directories or files to compare. Default: `/root` and `/tmp`. Symbolic links are not
+                followed. A path that is missing, and a directory that cannot be read, count as empty.
+
+        Returns:
+            Sorted paths: `"added"` are only in the other, `"removed"` only in this one, `"modified"` in both,
+            with different content. A file that only one of the two can read counts as modified; one that
+            neither can read, as the same.
+
+        Raises:
+            TransferError: If a sandbox gives no list of its files. It is an `OSError`.
+        """
+        compared = ["/root", "/tmp"] if paths is None else paths
+        mine, theirs = await async_together(
+            partial(transfer.content_hashes, self.run_code, compared),
+            partial(transfer.content_hashes, other.run_code, compared),
+        )
+        return {
+            "added": sorted(theirs.keys() - mine.keys()),
+            "removed": sorted(mine.keys() - theirs.keys()),
+            "modified": sorted(path for path in mine.keys() & theirs.keys() if mine[path] != theirs[path]),
+        }
+
+    @overload
+    async def upload(
+        self,
+        data: bytes | bytearray | memoryview | str | os.PathLike[str],
+        remote_path: str | os.PathLike[str],
+    ) -> None: ...
+
+    @overload
+    async def upload(
+        self,
+        *,
+        local_path: bytes | bytearray | memoryview | str | os.PathLike[str],
+        remote_path: str | os.PathLike[str],
+    ) -> None: ...
+
+    async def upload(
+        self,
+        data: bytes | bytearray | memoryview | str | os.PathLike[str] | None = None,
+        remote_path: str | os.PathLike[str] | None = None,
+        *,
+        local_path: bytes | bytearray | memoryview | str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Write a file in the sandbox, as `open(remote_path, "wb")` would. Missing directories are made.
+
+        Files of more than 2 MiB are collected in the sandbox's temporary directory first, so that a transfer
+        that breaks off leaves the file at `remote_path` as it was.
+
+        Args:
+            data: The content, or the path of a local file. Text must be encoded: a `str` is a path.
+            remote_path: Where to write. A relative path starts from the working directory of the REPL.
+            local_path: Another name of `data`.
+
+        Raises:
+            TransferError: If the local file cannot be read or the remote one not written. It is the subclass of
+                `OSError` that fits as well: `PermissionError`, `IsADirectoryError`, …
+            InvalidArgumentError: If what to write or where is missing.
+        """
+        given = data if local_path is None else local_path
+        if given is None or remote_path is None or (data is not None and local_path is not None):
+            raise InvalidArgumentError("upload takes data (or local_path, its other name) and remote_path")
+        await transfer.upload(self.run_code, given, os.fspath(remote_path))
+
+    async def download(self, remote_path: str | os.PathLike[str]) -> bytes:
+        """Return the content of a file in the sandbox. Meant for files of a few MB.
+
+        Raises:
+            TransferError: If the file cannot be read. It is the subclass of `OSError` that fits as well:
+                `FileNotFoundError`, …
+        """
+        return await transfer.download(self.run_code, os.fspath(remote_path))
+
+    async def replay(self) -> list[Event]:
+        """Return the sandbox's recent events, up to 1000, of all its execs."""
+        async with self._in_use() as client:
+            return await client.replay(self.id)
+
+    async def close(self) -> None:
+        """Destroy the sandbox. Closing it again, or after it was merged into another, does nothing.
+
+        Raises:
+            PodflareError: It could not be destroyed, and is open still: closing it again tries again.
+        """
+        await self._end(destroy=True)
+
+    async def _end(self, *, destroy: bool) -> None:
+        async with self._lock:
+            if self._ended is not None:
+                return
+            self._ended = (
+                f"sandbox {self._id} is closed" if destroy else f"this handle on {self._id} is closed"
+            )
+            try:
+                if destroy and self._id is not None:
+                    # Gone already, for example by its time limit: what close wants.
+                    with suppress(NotFoundError):
+                        await self._shared_client.client.destroy_sandbox(self._id)
+            except BaseException:
+                self._ended = None
+                raise
+            await self._shared_client.let_go()
+
+    async def __aenter__(self) -> AsyncSandbox:
+        await self._create()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with async_shield():
+            try:
+                if self._owned:
+                    await self.close()
+                else:
+                    await self._end(destroy=False)
+            except Exception:
+                if exc_type is None:
+                    raise
+                # What ended the block often makes close fail too: a second report would hide the first.
+                self._ended = f"sandbox {self._id} could not be closed"
+                await self._shared_client.let_go()
+
+    def __copy__(self) -> AsyncSandbox:
+        handle = AsyncSandbox.__new__(AsyncSandbox)
+        handle._attach(self.id, AsyncSharedClient(self._shared_client.client, owned=False), owned=False)
+        return handle
+
+    def __deepcopy__(self, memo: object) -> AsyncSandbox:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        client = self._shared_client.client
+        return _connected, (self.id, client.host, client.traceparent, client.timeout)
+
+    def __repr__(self) -> str:
+        return f"<AsyncSandbox {self._id}{'' if self._ended is None else ' (ended)'}>"
+
+    def _check_open(self) -> None:
+        if self._ended is not None:
+            raise SandboxClosedError(self._ended)
+
+    @asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[AsyncClient]:
+        """The client, which stays open for this call even if another task closes the sandbox meanwhile."""
+        async with self._lock:
+            self._check_open()
+            self.id  # noqa: B018 - that there is one
+            self._shared_client.hold()
+        try:
+            yield self._shared_client.client
+        finally:
+            await self._shared_client.let_go()
+
+
+def _shared(
+    client: AsyncClient | None, host: str | None, api_key: str | None, traceparent: str | None
+) -> AsyncSharedClient:
+    if client is None:
+        made = AsyncClient(host, api_key=api_key, traceparent=traceparent)
+        return AsyncSharedClient(made, owned=True)
+    if (host, api_key, traceparent) != (None, None, None):
+        raise InvalidArgumentError(
+            "give either a client, or host, api_key and traceparent: a client has its own"
+        )
+    return AsyncSharedClient(client, owned=False)
+
+
+def _connected(sandbox_id: str, host: str, traceparent: str | None, timeout: float | None) -> AsyncSandbox:
+    """What a pickle of a sandbox becomes."""
+    handle = AsyncSandbox.__new__(AsyncSandbox)
+    made = AsyncClient(host, timeout, traceparent)
+    handle._attach(sandbox_id, AsyncSharedClient(made, owned=True), owned=False)
+    return handle
+
+
+def _remarks(sandbox_id: str, forked: Forked) -> Iterator[tuple[type[ForkWarning], str]]:
+    """What the server has said of the fork, in words."""
+    if forked.threads_left_behind:
+        yield (
+            ThreadsLeftBehindWarning,
+            f"{forked.threads_left_behind} thread(s) of sandbox {sandbox_id} exist only there: a fork copies all "
+            "memory, but only the thread that runs the code. Locks that the others hold stay locked in "
+            "the children. Start threads after the fork, or join them before it.",
+        )
+    if forked.processes_left_behind:
+        yield (
+            ProcessesLeftBehindWarning,
+            f"{forked.processes_left_behind} process(es) that sandbox {sandbox_id} has started run only there: a fork "
+            "copies the interpreter and the files. Start processes after the fork, or end them before it.",
+        )
+    if forked.replay_differences:
+        yield (
+            ReplayDiffersWarning,
+            f"the children of sandbox {sandbox_id} were made by running its code again, and the Python call(s) number "
+            f"{forked.replay_differences} printed something else, ended with another exit code, or had been "
+            "interrupted: the children may differ from the parent.",
+        )
+
+
+def _callers_level() -> int:
+    """For `warnings.warn`: the level of the line that has called this package.
+
+    Wrappers of the class's methods are passed over if they hide from pytest's tracebacks, as test tools do.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and (_is_ours(frame) or "__tracebackhide__" in frame.f_locals):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]

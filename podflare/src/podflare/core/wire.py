@@ -1,0 +1,163 @@
+"""How the API's requests and answers are written: settings of a connection, JSON, lines. It sends nothing itself."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+
+from podflare.errors import InvalidArgumentError, connection_error
+from podflare.types import Event, ExecResult, Forked, event
+
+_DEFAULT_HOST = "http://127.0.0.1:7070"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def chosen_host(host: str | None) -> str:
+    """The URL of the server: the given one, else the environment's, else the local one's."""
+    chosen = _setting(host, "PODFLARE_HOST", "PODFLARE_HOSTD_URL")
+    chosen = _DEFAULT_HOST if chosen is None else chosen
+    try:
+        url = httpx.URL(chosen)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise InvalidArgumentError(f"host {chosen!r} is not a URL: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InvalidArgumentError(f"host must be a URL like {_DEFAULT_HOST} or https://host, not {chosen!r}")
+    return chosen.rstrip("/")
+
+
+def headers(api_key: str | None, traceparent: str | None) -> dict[str, str]:
+    """What is sent with every request."""
+    sent = {}
+    if key := _setting(api_key, "PODFLARE_API_KEY"):
+        sent["Authorization"] = f"Bearer {key}"
+    if trace := _setting(traceparent, "PODFLARE_TRACEPARENT"):
+        sent["traceparent"] = trace
+    return sent
+
+
+def http_settings(host: str, keep_alive: float) -> dict[str, Any]:
+    """The arguments of httpx's client, of either kind."""
+    url = httpx.URL(host)
+    return {
+        "base_url": url,
+        # One connection per running exec, however many there are.
+        "limits": httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=100 if keep_alive > 0 else 0,
+            keepalive_expiry=keep_alive,
+        ),
+        "verify": True if url.scheme == "https" else _no_certificates(),
+        # A proxy of the environment cannot reach the loopback interface of this machine.
+        "trust_env": url.host not in _LOOPBACK,
+    }
+
+
+@functools.cache
+def _no_certificates() -> ssl.SSLContext:
+    """For http, which needs none: loading them takes longer than creating a sandbox does, even making this does."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _setting(explicit: str | None, *names: str) -> str | None:
+    if explicit is not None:
+        return explicit
+    # A secret read from a file often ends in a newline, which a header cannot hold.
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+
+
+def given(**settings: object) -> dict[str, object]:
+    """Those that are not None: the others are left to the server."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def answer(response: httpx.Response, required: str) -> dict[str, Any]:
+    """The object that the server has answered; it must have this field."""
+    try:
+        fields: dict[str, Any] = response.json()
+        fields[required]
+    except (ValueError, KeyError, TypeError) as error:
+        cause = httpx.DecodingError(f"the answer has no {required!r}; is this a Podflare server?")
+        raise connection_error(cause, response.request) from error
+    return fields
+
+
+def forked(response: httpx.Response) -> Forked:
+    """What the server has answered to a fork."""
+    told = response.headers
+    return Forked(
+        [str(child) for child in answer(response, "children")["children"]],
+        threads_left_behind=int(told.get("podflare-threads-left-behind", 0)),
+        processes_left_behind=int(told.get("podflare-processes-left-behind", 0)),
+        replay_differences=told.get("podflare-replay-differences", ""),
+    )
+
+
+class EventReader:
+    """Reads events from the pieces in which they arrive."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._request = request
+        # The pieces of a long line are joined once: a download is one line of megabytes.
+        self._pieces: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that end in this chunk."""
+        # httpx's iter_lines also splits at U+2028 and others, which may stand in the middle of an event.
+        head, *rest = chunk.split(b"\n")
+        self._pieces.append(head)
+        lines = []
+        for piece in rest:
+            lines.append(b"".join(self._pieces))
+            self._pieces = [piece]
+        return [event for line in lines if (event := self._event(line))]
+
+    def end(self) -> list[Event]:
+        """The event of the last line, if no newline ended it."""
+        return self.feed(b"\n")
+
+    def _event(self, line: bytes) -> Event | None:
+        """The event of a line, or None for an empty line or a type that this version does not know."""
+        if not line:
+            return None
+        try:
+            fields = json.loads(line)
+            if fields["type"] not in ("stdout", "stderr", "exit"):
+                return None
+            return event(fields)
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"the stream holds a line that is no event: {line[:200]!r}"
+            raise httpx.DecodingError(message, request=self._request) from error
+
+
+class Printed:
+    """What the events of an exec have printed so far."""
+
+    def __init__(self) -> None:
+        self._stdout: list[str] = []
+        self._stderr: list[str] = []
+        self._exit_code = 0
+
+    def add(self, event: Event) -> None:
+        if event.type == "stdout":
+            self._stdout.append(event.data)
+        elif event.type == "stderr":
+            self._stderr.append(event.data)
+        else:
+            self._exit_code = int(event.data)
+
+    def result(self) -> ExecResult:
+        return ExecResult("\n".join(self._stdout), "\n".join(self._stderr), self._exit_code)
+
+
+def result_of(events: Iterable[Event]) -> ExecResult:
+    """What all the events of an exec have printed, and its exit code."""
+    printed = Printed()
+    for one in events:
+        printed.add(one)
+    return printed.result()

@@ -1,0 +1,80 @@
+# Generated from aio/network.py by generate_sync.py: edit that file.
+"""The connections of a client, as far as a running exec must know its own: to break it, and to wait for it in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+
+from podflare.core.interruption import Interruption, sending
+
+
+def watch_connections(http: httpx.Client) -> None:
+    """Let execs that this client sends know their connections."""
+    # httpx takes no network backend of its user's, though httpcore does. A mount of None is a host without a proxy.
+    for transport in (http._transport, *http._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport):
+            pool = transport._pool
+            pool._network_backend = _Backend(pool._network_backend)
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+        self._backend = backend
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        timeout = _limited(sending.get(), timeout, httpcore.ConnectTimeout)
+        return _Stream(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+        self._exec: Interruption | None = None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # A request begins: the connection is this exec's, or no exec's.
+        self._exec = sending.get()
+        if self._exec:
+            self._exec.take(self._stream.get_extra_info("socket"))
+        self._stream.write(buffer, _limited(self._exec, timeout, httpcore.WriteTimeout))
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _limited(self._exec, timeout, httpcore.ReadTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        timeout = _limited(sending.get(), timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _limited(
+    of_exec: Interruption | None, timeout: float | None, over: type[httpcore.TimeoutException]
+) -> float | None:
+    if of_exec is None:
+        return timeout
+    left = of_exec.limited(timeout)
+    if left is not None and left <= 0:
+        raise over("the time of the exec is over")
+    return left

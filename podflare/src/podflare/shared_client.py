@@ -1,0 +1,32 @@
+# Generated from aio/shared_client.py by generate_sync.py: edit that file.
+"""A client that a sandbox shares with its forks."""
+
+from __future__ import annotations
+
+import threading
+
+from podflare.client import Client
+
+
+class SharedClient:
+    """Counts the sandboxes, and the calls in progress, that need a client; the last to let go closes it.
+
+    A client that the user brought (not owned) is never closed here.
+    """
+
+    def __init__(self, client: Client, *, owned: bool) -> None:
+        self.client = client
+        self._owned = owned
+        self._holders = 1
+        self._lock = threading.Lock()
+
+    def hold(self) -> None:
+        with self._lock:
+            self._holders += 1
+
+    def let_go(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            unused = self._holders == 0
+        if unused and self._owned:
+            self.client.close()

@@ -1,0 +1,111 @@
+"""Stopping needs nothing of the server: also of one that has not answered yet, or never will."""
+
+import asyncio
+import pickle
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from podflare import AsyncSandbox, Client, ExecTimeoutError, InvalidArgumentError, Sandbox
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """A server that reads and never answers: its URL, that it was asked, and that the connection was broken."""
+    asked, broken = threading.Event(), threading.Event()
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            while connection.recv(65536):
+                asked.set()
+            broken.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked, broken
+    thread.join()
+    listening.close()
+
+
+def test_a_time_limit(silent: Any) -> None:
+    url, _, broken = silent
+    with Sandbox.connect("sbx_0", host=url) as sandbox, pytest.raises(ExecTimeoutError, match=r"within 0\.1"):
+        sandbox.run_code("", timeout=0.1)
+    assert broken.wait(60)
+
+
+def test_interrupt(silent: Any) -> None:
+    url, asked, broken = silent
+    with Sandbox.connect("sbx_0", host=url) as sandbox, ThreadPoolExecutor() as pool:
+        running = pool.submit(sandbox.run_code, "")
+        assert asked.wait(60)
+        sandbox.interrupt()
+        with pytest.raises(ExecTimeoutError, match="interrupt"):
+            running.result(60)
+    assert broken.wait(60)
+
+
+def test_interrupt_of_an_async_call_from_another_thread(silent: Any) -> None:
+    url, asked, broken = silent
+
+    async def run() -> None:
+        async with AsyncSandbox.connect("sbx_0", host=url) as sandbox:
+            running = asyncio.ensure_future(sandbox.run_code(""))
+            assert await asyncio.to_thread(asked.wait, 60)
+            await asyncio.to_thread(sandbox.interrupt)
+            with pytest.raises(ExecTimeoutError, match="interrupt"):
+                await running
+
+    asyncio.run(run())
+    assert broken.wait(60)
+
+
+def test_a_cancelled_await(silent: Any) -> None:
+    url, _, broken = silent
+
+    async def run() -> None:
+        async with AsyncSandbox.connect("sbx_0", host=url) as sandbox:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(sandbox.run_code(""), 0.1)
+
+    asyncio.run(run())
+    assert broken.wait(60)
+
+
+def test_a_stop_after_the_end_stops_nothing(sandbox: Sandbox) -> None:
+    """Its connection may be another exec's by then."""
+    with Client(sandbox._shared_client.client.host) as client:
+        one, other = (Sandbox.connect(sandbox.id, client=client) for _ in range(2))
+        events = one.run_code_stream("print(1)")
+        assert [event.type for event in (next(events), next(events))] == ["stdout", "exit"]
+        one.interrupt()
+        assert list(events) == []
+        assert other.run_code("print(2)", timeout=60).stdout == "2"
+        events.close()
+        assert other.run_code("print(3)").stdout == "3"
+
+
+def test_a_connection_that_breaks_by_itself_is_no_timeout(
+    sandbox: Sandbox, events_of_exec: Callable[..., None]
+) -> None:
+    events_of_exec(("stdout", "a"))
+    with pytest.raises(Exception, match="without an exit event") as caught:
+        sandbox.run_code("", timeout=60)
+    assert not isinstance(caught.value, TimeoutError)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1"])
+def test_a_time_limit_is_a_positive_number(sandbox: Sandbox, timeout: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="timeout must be a positive number of seconds"):
+        sandbox.run_code("", timeout=timeout)
+
+
+def test_the_error_survives_a_pickle() -> None:
+    error = pickle.loads(pickle.dumps(ExecTimeoutError("why", "out", "err")))
+    assert (str(error), error.stdout, error.stderr) == ("why", "out", "err")
