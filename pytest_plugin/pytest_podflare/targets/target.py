@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from podflare_emulator.handle.emulator import Emulator
     from pytest_podflare.marker import Wishes
+    from pytest_podflare.shelf import Scope
 
 
 class Target(Protocol):
@@ -34,6 +35,12 @@ class Target(Protocol):
 
         `stubs` and `commands` are the defaults, to the test's own in `wishes`.
         """
+        ...
+
+    def serving_scope(
+        self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        """As `serving_one_test`, for fixtures of a wider scope: what they make is gone afterwards."""
         ...
 
     def create_lasting_sandbox(self) -> Any:
