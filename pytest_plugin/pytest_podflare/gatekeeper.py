@@ -5,6 +5,7 @@ Every test run loads this, with Podflare or without.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ def check_host(host: str, allowed: Sequence[str], running: tuple[str, str] | Non
     from podflare_emulator.handle.clients.watch import caller
 
     frame = caller("podflare", "httpx")
-    where = f", at {frame.f_code.co_filename}:{frame.f_lineno}," if frame else ""
+    where = f", at {os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno}," if frame else ""
     if running:
         who, scope = running
         remedy = f"let the fixture {who!r}, which is of scope {scope}, ask for podflare_emulator_{scope}"

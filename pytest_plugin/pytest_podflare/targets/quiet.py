@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 _OURS = logging.getLogger("podflare_emulator")
-_UVICORNS = logging.getLogger("uvicorn.error")
+_UVICORNS = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
 _THREAD = "podflare-emulator"
 
 
@@ -15,11 +15,13 @@ class Quiet(logging.Filter):
     def begin(self) -> None:
         if _OURS.level == logging.NOTSET:  # else somebody has asked for them
             _OURS.setLevel(logging.WARNING)
-        _UVICORNS.addFilter(self)
+        for logger in _UVICORNS:
+            logger.addFilter(self)
 
     def end(self) -> None:
         _OURS.setLevel(logging.NOTSET)
-        _UVICORNS.removeFilter(self)
+        for logger in _UVICORNS:
+            logger.removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING or record.threadName != _THREAD
