@@ -35,8 +35,12 @@ def run_with_the_published_client(
         if name.startswith("PODFLARE_"):
             monkeypatch.delenv(name)
     pytester.makepyfile(test_it=program)
+    # No traceback: it would show lines of the client, which is not ours to read.
     run = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:randomly"], cwd=pytester.path, capture_output=True, text=True
+        [python, "-m", "pytest", "-q", "-p", "no:randomly", "--tb=line"],
+        cwd=pytester.path,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

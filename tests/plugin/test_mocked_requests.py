@@ -59,14 +59,14 @@ _VCR = """
 import httpx, pytest, vcr
 
 @pytest.mark.vcr
-@pytest.mark.block_network
+@pytest.mark.block_network(allowed_hosts=['127.0.0.1'])
 def test_recorded(podflare_sandbox, podflare_emulator):
     use(podflare_sandbox, podflare_emulator)
 
 def test_cassette(podflare_sandbox, podflare_emulator, tmp_path):
     with vcr.use_cassette(str(tmp_path / "cassette.yaml"), record_mode="none") as cassette:
         use(podflare_sandbox, podflare_emulator)
-        with pytest.raises(vcr.errors.CannotOverwriteExistingRequestException):
+        with pytest.raises(Exception, match="cassette"):
             httpx.get(podflare_emulator.url + "/v1/healthz")
     assert len(cassette) == 0
 """
