@@ -116,15 +116,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Shows what the sandboxes of a test that has failed did, and what the server has logged."""
     outcome = yield
-    target = item.stash.get(_TARGET, None)
-    if target and call.when != "teardown" and call.excinfo:
+    if call.excinfo and _TARGETS in item.config.stash:
         report = outcome.get_result()
         if report.failed:
-            report.sections += [
-                (f"Podflare {name}", text)
-                for name, text in (("journal", target.journal()), ("log", target.log()))
-                if text
-            ]
+            from pytest_podflare import failures
+
+            if target := item.stash.get(_TARGET, None) or _targets(item.session).of_a_scope:
+                failures.tell(item, report, target)
+            failures.explain_scope(report)
 
 
 def _targets(session: pytest.Session) -> Targets:
@@ -229,7 +228,7 @@ def _emulator_of(scope: Scope) -> Any:
         target = _podflare_targets.choose(None, None)
         emulator = target.emulator
         defaults = [_wide(request, name) for name in ("podflare_stubs", "podflare_commands")]
-        with target.serving_scope(scope, *defaults):
+        with _podflare_targets.serving_scope(target, scope, *defaults):
             yield emulator
 
     emulator.__doc__ = f"""As `podflare_emulator`, for fixtures of scope {scope} and narrower ones, setUpClass included.

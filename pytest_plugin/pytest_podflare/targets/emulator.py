@@ -52,6 +52,7 @@ class EmulatorTarget:
     def __init__(self, options: Options, setups: Setups) -> None:
         self._setups = setups
         self._quiet = Quiet()
+        self.last = ("", "")
         self._between_tests: Callable[[], None] | None = None
         self._standing: tuple[Any, ...] = ()
         self.egress = True
@@ -109,6 +110,7 @@ class EmulatorTarget:
         finally:
             self._emulator.arrange_again = self._between_tests
             self.egress = self._default_egress
+            self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
             left_open = self.emulator.reset()
         self._report(left_open, wishes.leaks or self._leaks)
 
@@ -204,6 +206,8 @@ class EmulatorTarget:
         return ""
 
     def log(self) -> str:
+        if self._log == "off":
+            return ""
         with suppress(EmulatorError):
             return "\n".join(self.emulator.log)
         return ""

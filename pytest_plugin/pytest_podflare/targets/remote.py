@@ -28,6 +28,7 @@ class RemoteTarget:
     def __init__(self, options: Options) -> None:
         assert options.url is not None
         self.kept = set[str]()
+        self.last = ("", "")
         self.egress = True
         self._default_egress = options.egress
         self._url = options.url

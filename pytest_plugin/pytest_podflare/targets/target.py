@@ -47,6 +47,9 @@ class Target(Protocol):
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
         ...
 
+    last: tuple[str, str]
+    """Journal and log of the test that has ended last, as they were then."""
+
     def without_faults(self) -> AbstractContextManager[None]:
         """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""
         ...
