@@ -21,8 +21,8 @@ from pytest_podflare.shelf import shelf_name
 if TYPE_CHECKING:
     from podflare import Client, Sandbox
     from podflare_emulator.handle.emulator import Emulator
-    from pytest_podflare.scopes import Setups
-    from pytest_podflare.shelf import Scope, Shelf
+    from pytest_podflare.scopes import Scope, Setups
+    from pytest_podflare.shelf import Shelf
     from pytest_podflare.targets.target import Target
     from pytest_podflare.targets.targets import Targets
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args, overload
 
 import pytest
 
-from pytest_podflare.shelf import Prepare, Scope, Shelf, shelf_name
+from pytest_podflare.scopes import Scope
+from pytest_podflare.shelf import Prepare, Shelf, shelf_name
 
 if TYPE_CHECKING:
     from pytest_podflare.targets.target import Target

@@ -6,11 +6,13 @@ Loaded and registered when `podflare` gets imported or a server starts, so that 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 
-SCOPES = ("session", "package", "module", "class")  # from the widest
+Scope = Literal["session", "package", "module", "class"]
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)  # from the widest
 NAMES = tuple(f"podflare_emulator_{scope}" for scope in SCOPES)
 
 
@@ -46,7 +48,7 @@ class Setups:
                 sandbox, scope
             )  # a fixture that this one has asked for may have the wider scope
 
-    def end(self, scope: str) -> None:
+    def end(self, scope: Scope) -> None:
         """From now on nothing of this scope, or a narrower one, is kept."""
         over = SCOPES[SCOPES.index(scope) :]
         self.scopes = {sandbox: of for sandbox, of in self.scopes.items() if of not in over}

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_podflare.marker import Wishes
     from pytest_podflare.options import Options
-    from pytest_podflare.scopes import Setups
-    from pytest_podflare.shelf import Scope
+    from pytest_podflare.scopes import Scope, Setups
 
 
 class SessionEmulator(Emulator):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from podflare_emulator.handle.emulator import Emulator
     from pytest_podflare.marker import Wishes
     from pytest_podflare.options import Options
-    from pytest_podflare.shelf import Scope
+    from pytest_podflare.scopes import Scope
 
 
 class RemoteTarget:

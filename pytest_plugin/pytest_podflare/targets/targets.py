@@ -13,8 +13,7 @@ from pytest_podflare.targets.remote import RemoteTarget
 
 if TYPE_CHECKING:
     from pytest_podflare.options import Options
-    from pytest_podflare.scopes import Setups
-    from pytest_podflare.shelf import Scope
+    from pytest_podflare.scopes import Scope, Setups
     from pytest_podflare.targets.target import Target
 
 
