@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,21 +80,48 @@ def _contents(path: SandboxPath, source: Source) -> Iterator[dict[str, Any]]:
             )
         yield _file(path, _MODE, source.encode())
     elif isinstance(source, os.PathLike):
-        yield from _on_host(path, Path(source))
+        yield from _on_host(path, os.fspath(source))
     else:
         raise EmulatorError(f"files[{path!r}]: expected bytes, str or Path, got {type(source).__name__}")
 
 
-def _on_host(path: str, source: Path) -> Iterator[dict[str, Any]]:
+def _on_host(path: str, source: str) -> Iterator[dict[str, Any]]:
+    """Of a file or folder: as the test sees it, and else as it really is, where pyfakefs fakes what the test sees."""
+    patcher = getattr(sys.modules.get("pyfakefs.fake_filesystem_unittest"), "Patcher", None)
+    faking = patcher.PATCHER if patcher else None
+    # Asked itself: paths used by this module may be exempt from its faking.
+    if faking and faking.fs.exists(source):
+        yield from _below_faked(path, faking.fs.resolve(source))
+        return
+    if faking:
+        faking.pause()
+    try:
+        found = list(_below(path, sys.modules["pathlib"].Path(source)))  # not the fake that may be here
+    except OSError as error:
+        where = source if os.path.isabs(source) else f"{source} in {os.getcwd()}"
+        both = ", neither in pyfakefs' file system nor in the real one" if faking else ""
+        raise EmulatorError(f"files[{path!r}]: {where}: {error.strerror}{both}") from error
+    finally:
+        if faking:
+            faking.resume()
+    yield from found
+
+
+def _below_faked(path: str, source: Any) -> Iterator[dict[str, Any]]:
+    if hasattr(source, "entries"):
+        for name in sorted(source.entries):
+            yield from _below_faked(f"{path}/{name}", source.filesystem.resolve(source.entries[name].path))
+    else:
+        yield _file(path, source.st_mode & 0o777, source.byte_contents or b"")
+
+
+def _below(path: str, source: Path) -> Iterator[dict[str, Any]]:
     if source.is_dir():
         for inner in sorted(source.rglob("*")):
             if inner.is_file():
-                yield from _on_host(f"{path}/{inner.relative_to(source).as_posix()}", inner)
-        return
-    try:
+                yield from _below(f"{path}/{inner.relative_to(source).as_posix()}", inner)
+    else:
         yield _file(path, source.stat().st_mode & 0o777, source.read_bytes())
-    except OSError as error:
-        raise EmulatorError(f"files[{path!r}]: {source}: {error.strerror}") from error
 
 
 def _file(path: str, mode: int, data: bytes) -> dict[str, Any]:

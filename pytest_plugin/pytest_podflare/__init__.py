@@ -5,11 +5,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from pytest_podflare.leaks import SandboxLeakWarning
     from pytest_podflare.prepared import prepared_sandbox
 
 __all__ = ["SandboxLeakWarning", "prepared_sandbox"]
+
+if not hasattr(pytest, "StashKey"):
+    raise pytest.UsageError(
+        f"the plugin of podflare-emulator needs pytest 7 or newer, and this is {pytest.__version__}: "
+        "pip install 'pytest>=7', or run without the plugin by -p no:podflare"
+    )
 
 _MODULES = {"SandboxLeakWarning": "leaks", "prepared_sandbox": "prepared"}
 

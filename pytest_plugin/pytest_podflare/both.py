@@ -45,17 +45,17 @@ class Both:
 
     @pytest.hookimpl(trylast=True)  # so that a test's own parameters come first in its id
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "_podflare_api" in metafunc.fixturenames and marker.target(metafunc.definition) == "both":
+        if marker.FIXTURE in metafunc.fixturenames and marker.target(metafunc.definition) == "both":
             metafunc.parametrize("_podflare_where", WHERE)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            uses = "_podflare_api" in getattr(item, "fixturenames", ())
-            if uses and marker.target(item) == "both" and _where(item) is None:
-                raise pytest.UsageError(
-                    f"{item.nodeid}: @pytest.mark.{marker.NAME}: target='both' needs a test function, "
-                    "which can run twice; a method of unittest.TestCase cannot"
-                )
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        uses = marker.FIXTURE in getattr(item, "fixturenames", ())
+        if uses and marker.target(item) == "both" and _where(item) is None:
+            marker.refuse(
+                item,
+                "target='both' needs a test function, which can run twice; a method of unittest.TestCase cannot",
+            )
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(

@@ -8,6 +8,7 @@ import pytest
 from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
+FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
     f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, leaks=None, "
     "target=None, compare='results'): arrange the Podflare emulator for a test. "
@@ -51,13 +52,55 @@ class Wishes(NamedTuple):
 
 
 def check(item: pytest.Item) -> None:
-    """Raises pytest.UsageError for a marker that cannot be meant, before any test runs."""
+    """Fails the test, in words, for a marker that cannot be meant, or is its own and cannot have an effect.
+
+    A class's or module's is no concern of those of its tests that use no fixture of Podflare's.
+    """
+    uses = FIXTURE in getattr(item, "fixturenames", ())
     for mark in item.iter_markers(NAME):
-        mistake = _mistake(mark)
-        if mistake is None and "_podflare_api" not in getattr(item, "fixturenames", ()):
-            mistake = "the test uses none of Podflare's fixtures; add podflare_emulator to it"
-        if mistake:
-            raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{NAME}: {mistake}")
+        if uses:
+            refuse(item, mistake(mark))
+        elif mark in _of_function(item):
+            refuse(item, mistake(mark) or _without_fixture(item))
+
+
+def check_all(item: pytest.Item) -> None:
+    """As `check`, of a test that is known to use a fixture, by request.getfixturevalue perhaps."""
+    for mark in item.iter_markers(NAME):
+        refuse(item, mistake(mark))
+
+
+def refuse(item: pytest.Item, mistake: str | None) -> None:
+    if mistake:
+        pytest.fail(f"{item.nodeid}: @pytest.mark.{NAME}: {mistake}", pytrace=False)
+
+
+def _of_function(item: pytest.Item) -> Any:
+    """Marks that stand above the function itself; a hook's or a class's are none of them."""
+    return getattr(getattr(item, "function", None), "pytestmark", ())
+
+
+def _without_fixture(item: pytest.Item) -> str | None:
+    if _may_ask_later(item):
+        return None
+    return "the test uses none of Podflare's fixtures; add podflare_emulator to it"
+
+
+def _may_ask_later(item: Any) -> bool:
+    """Whether the test, or a fixture that it names, has `request`, with which it may get one of ours while it runs."""
+    wanted = [*item._fixtureinfo.argnames]
+    wanted += [name for mark in item.iter_markers("usefixtures") for name in mark.args]
+    seen = set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name == "request":
+            return True
+        if name not in seen:
+            seen.add(name)
+            for fixture in item._fixtureinfo.name2fixturedefs.get(name, ()):
+                if not fixture.func.__module__.startswith("_pytest."):
+                    wanted += fixture.argnames
+    return False
 
 
 def read(node: pytest.Item) -> Wishes:
@@ -99,7 +142,7 @@ def _nearest(node: pytest.Item, name: str) -> Any:
     return next((wish for wish in wishes if wish is not None), None)
 
 
-def _mistake(mark: pytest.Mark) -> str | None:
+def mistake(mark: pytest.Mark) -> str | None:
     if mark.args:
         return f"takes names only, such as files={{...}}, got {mark.args[0]!r}"
     for name in mark.kwargs:
@@ -124,7 +167,7 @@ def _mistake(mark: pytest.Mark) -> str | None:
             return f"{name}: expected {', '.join(map(str, choices))}, got {value!r}"
     faults, latency = mark.kwargs.get("faults"), mark.kwargs.get("latency")
     if faults or latency:
-        from pytest_podflare.faults import mistake
+        from pytest_podflare.faults import mistake as mistake_of_faults
 
-        return mistake(faults or {}, latency or {})
+        return mistake_of_faults(faults or {}, latency or {})
     return None

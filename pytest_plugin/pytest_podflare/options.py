@@ -74,6 +74,12 @@ SETTINGS = (
         LEAK_POLICIES,
     ),
     Setting(
+        "allow_hosts",
+        "HOST,...",
+        "hosts that podflare clients of the tests may connect to besides the emulator and this machine, * for any "
+        "(default none; with --podflare-url any)",
+    ),
+    Setting(
         "url", "URL", "run the tests against this server, a real one for example, instead of the emulator"
     ),
     Setting(
@@ -100,6 +106,7 @@ class Options(NamedTuple):
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
     leaks: Literal["ignore", "warn", "error"]
+    allow_hosts: tuple[str, ...]
     url: str | None
     api_key: str | None
 
@@ -137,6 +144,7 @@ def read(config: pytest.Config) -> Options:
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),
         leaks=cast(Any, given.get("leaks", "warn")),
+        allow_hosts=tuple(filter(None, map(str.strip, given.get("allow_hosts", "").split(",")))),
         url=url,
         api_key=_api_key(url, key_variable) if url else None,
     )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +17,33 @@ import pytest
 from pytest_podflare import marker, options
 from pytest_podflare.async_fixtures import podflare_async_client as podflare_async_client
 from pytest_podflare.async_fixtures import podflare_async_sandbox as podflare_async_sandbox
+from pytest_podflare.gatekeeper import GateKeeper
 from pytest_podflare.shelf import shelf_name
 
 if TYPE_CHECKING:
     from podflare import Client, Sandbox
     from podflare_emulator.handle.emulator import Emulator
-    from pytest_podflare.shelf import Scope, Shelf
+    from pytest_podflare.scopes import Scope, Setups
+    from pytest_podflare.shelf import Shelf
     from pytest_podflare.targets.target import Target
     from pytest_podflare.targets.targets import Targets
 
 _OPTIONS = pytest.StashKey[options.Options]()
 _TARGET = pytest.StashKey["Target"]()
+_TARGETS = pytest.StashKey["Targets"]()
+_TARGETS_FIXTURE = "_podflare_targets"  # that each of ours asks for
+_SETUPS = pytest.StashKey["Setups"]()
+_GATE = pytest.StashKey["GateKeeper"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.declare(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before any conftest.py may import `podflare`."""
+    early_config.stash[_GATE] = GateKeeper(partial(_let_through, early_config))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,9 +55,51 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Both(chosen.url, compares=not hasattr(config, "workerinput")))
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if gate := config.stash.get(_GATE, None):
+        gate.close()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        marker.check(item)
+        names: list[str] = getattr(item, "fixturenames", [])
+        if _TARGETS_FIXTURE in names:
+            from pytest_podflare import scopes
+
+            scopes.first(names)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Starts the server, if a test needs it, while no test and no fixture has patched anything.
+
+    Under xdist only workers get here. What goes wrong is told by the tests, each of which tries again.
+    """
+    config = session.config
+    if config.option.collectonly:
+        return
+    if any(_TARGETS_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
+        with suppress(Exception, pytest.fail.Exception):
+            _targets(session).start()
+    elif "podflare" in sys.modules:
+        _setups(config)
+
+
+@pytest.hookimpl(trylast=True)  # when the session's fixtures have ended
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if targets := session.config.stash.get(_TARGETS, None):
+        targets.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker.check(item)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    yield
+    if redirect := sys.modules.get("podflare_emulator.handle.clients.redirect"):
+        redirect.settle_environment()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -63,31 +118,49 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Shows what the sandboxes of a test that has failed did, and what the server has logged."""
     outcome = yield
-    target = item.stash.get(_TARGET, None)
-    if target and call.when != "teardown" and call.excinfo:
+    if call.excinfo and _TARGETS in item.config.stash:
         report = outcome.get_result()
         if report.failed:
-            report.sections += [
-                (f"Podflare {name}", text)
-                for name, text in (
-                    ("emulator", target.describe()),
-                    ("journal", target.journal()),
-                    ("log", target.log()),
-                )
-                if text
-            ]
+            from pytest_podflare import failures
+
+            if target := item.stash.get(_TARGET, None) or _targets(item.session).of_a_scope:
+                failures.tell(item, report, target)
+            failures.explain_scope(report)
+
+
+def _targets(session: pytest.Session) -> Targets:
+    """The servers of the session; none is started."""
+    from pytest_podflare.targets.targets import Targets
+
+    config = session.config
+    if _TARGETS not in config.stash:
+        both = any(marker.target(item) == "both" for item in session.items)
+        config.stash[_TARGETS] = Targets(config.stash[_OPTIONS], _setups(config), both=both)
+    return config.stash[_TARGETS]
+
+
+def _setups(config: pytest.Config) -> Setups:
+    from pytest_podflare.scopes import Setups
+
+    if _SETUPS not in config.stash:
+        config.stash[_SETUPS] = setups = Setups()
+        config.pluginmanager.register(setups)
+    return config.stash[_SETUPS]
+
+
+def _let_through(config: pytest.Config, host: str) -> None:
+    from pytest_podflare.gatekeeper import check_host
+
+    options = config.stash.get(_OPTIONS, None)
+    setups = config.stash.get(_SETUPS, None)
+    if not (options and options.url):
+        check_host(host, options.allow_hosts if options else (), setups.running if setups else None)
 
 
 @pytest.fixture(scope="session")
-def _podflare_targets(request: pytest.FixtureRequest) -> Iterator[Targets]:
-    """The servers of the whole session. Session-wide, so they are there before a test's own patches are."""
-    from pytest_podflare.targets.targets import Targets
-
-    both = any(marker.target(item) == "both" for item in request.session.items)
-    targets = Targets(request.config.stash[_OPTIONS], both=both)
-    targets.start()
-    yield targets
-    targets.stop()
+def _podflare_targets(request: pytest.FixtureRequest) -> Targets:
+    """The servers of the whole session. It cannot fail, because pytest would not ask again."""
+    return _targets(request.session)
 
 
 @pytest.fixture
@@ -119,7 +192,9 @@ def _podflare_api(
     podflare_commands: Mapping[str, Any],
 ) -> Iterator[Target]:
     """The server for one test: clients find it, and nothing of the test outlives it."""
+    marker.check_all(request.node)
     wishes = marker.read(request.node)
+    _podflare_targets.start()
     target = _podflare_targets.choose(wishes.target, _podflare_where)
     request.node.stash[_TARGET] = target
     observing: Any = nullcontext()
@@ -147,6 +222,35 @@ _shelf_session = _shelf("session")
 _shelf_package = _shelf("package")
 _shelf_module = _shelf("module")
 _shelf_class = _shelf("class")
+
+
+def _emulator_of(scope: Scope) -> Any:
+    def emulator(request: pytest.FixtureRequest, _podflare_targets: Targets) -> Iterator[Emulator]:
+        _podflare_targets.start()
+        target = _podflare_targets.choose(None, None)
+        emulator = target.emulator
+        defaults = [_wide(request, name) for name in ("podflare_stubs", "podflare_commands")]
+        with _podflare_targets.serving_scope(target, scope, *defaults):
+            yield emulator
+
+    emulator.__doc__ = f"""As `podflare_emulator`, for fixtures of scope {scope} and narrower ones, setUpClass included.
+
+    Sandboxes that such fixtures make outlive the tests; those left open are destroyed at the end of their scope.
+    """
+    return pytest.fixture(emulator, scope=scope, name=f"podflare_emulator_{scope}")
+
+
+def _wide(request: pytest.FixtureRequest, name: str) -> Mapping[Any, Any]:
+    try:
+        return request.getfixturevalue(name)  # type: ignore[no-any-return]
+    except pytest.fail.Exception:  # overridden in a narrower scope: then it is of the tests alone
+        return {}
+
+
+podflare_emulator_session = _emulator_of("session")
+podflare_emulator_package = _emulator_of("package")
+podflare_emulator_module = _emulator_of("module")
+podflare_emulator_class = _emulator_of("class")
 
 
 @pytest.fixture

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import pytest
 
-from pytest_podflare.shelf import Prepare, Scope, Shelf, shelf_name
+from pytest_podflare.scopes import Scope
+from pytest_podflare.shelf import Prepare, Shelf, shelf_name
 
 if TYPE_CHECKING:
     from pytest_podflare.targets.target import Target
+
+
+@overload
+def prepared_sandbox(prepare: Prepare) -> Any: ...
+
+
+@overload
+def prepared_sandbox(*, scope: Scope = "session", check: bool = True) -> Callable[[Prepare], Any]: ...
 
 
 def prepared_sandbox(prepare: Prepare | None = None, *, scope: Scope = "session", check: bool = True) -> Any:

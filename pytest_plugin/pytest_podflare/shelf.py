@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_podflare.scopes import Scope
     from pytest_podflare.targets.target import Target
 
-Scope = Literal["session", "package", "module", "class"]
 Prepare = Callable[..., Any]
 
 _Kind = tuple[Prepare, "Target", bool]

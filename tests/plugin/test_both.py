@@ -140,8 +140,8 @@ def test_a_method_of_unittest_is_refused(run: pytest.Pytester) -> None:
         """
     )
     result = run.runpytest_subprocess()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*target='both' needs a test function*"])
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*target='both' needs a test function*"])
 
 
 def test_for_the_emulator_or_the_real_api_alone(

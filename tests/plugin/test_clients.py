@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
-PUBLISHED = "0.0.22"
+from .published import run_with_the_published_client
 
 # Keeps a server's URL wherever a client may: what the redirection must find, by value.
 _STUBBORN_CLIENT = """
@@ -148,20 +145,6 @@ def test_a_pin_that_a_test_has_caused_is_gone_after_it(pytester: pytest.Pytester
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
-def _published_python() -> str:
-    python = os.environ.get("PODFLARE_PUBLISHED_CLIENT_PYTHON")
-    if python:
-        return python
-    try:
-        if version("podflare") == PUBLISHED:
-            return sys.executable
-    except PackageNotFoundError:
-        pass
-    pytest.skip(
-        f"PODFLARE_PUBLISHED_CLIENT_PYTHON names no interpreter with podflare=={PUBLISHED}, pytest and this emulator"
-    )
-
-
 _WITH_THE_PUBLISHED_CLIENT = """
 import importlib.metadata
 import os
@@ -263,7 +246,7 @@ def test_the_published_client(
     remembered = {"url": "https://remembered.podflare.ai", "ts": time.time()}
     cache.write_text(json.dumps(remembered), encoding="utf-8")
     program = _WITH_THE_PUBLISHED_CLIENT.replace("{imports}", imports)
-    assert "7 passed" in _run_with_the_published_client(pytester, monkeypatch, program)
+    assert "7 passed" in run_with_the_published_client(pytester, monkeypatch, program)
 
 
 _ODD_CHARACTERS = r"""
@@ -306,7 +289,7 @@ def check(sandbox, code, stream, line):
 def test_odd_characters_come_through_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "48 passed" in _run_with_the_published_client(pytester, monkeypatch, _ODD_CHARACTERS)
+    assert "48 passed" in run_with_the_published_client(pytester, monkeypatch, _ODD_CHARACTERS)
 
 
 _TERMINALS = r"""
@@ -352,20 +335,4 @@ def test_size_environment_and_directory(podflare_sandbox):
 def test_terminals_of_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "2 passed" in _run_with_the_published_client(pytester, monkeypatch, _TERMINALS)
-
-
-def _run_with_the_published_client(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, program: str
-) -> str:
-    """What pytest says of this file."""
-    python = _published_python()
-    for name in list(os.environ):
-        if name.startswith("PODFLARE_"):
-            monkeypatch.delenv(name)
-    pytester.makepyfile(test_it=program)
-    run = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:randomly"], cwd=pytester.path, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    assert "2 passed" in run_with_the_published_client(pytester, monkeypatch, _TERMINALS)

@@ -66,3 +66,29 @@ def test_what_makes_a_fixture_fail_is_told_too(pytester: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(
         ["*- Podflare journal -*", "*1 / 0 (exit 1*", "*- Podflare log -*", "*/exec 200*"]
     )
+
+
+def test_a_programs_captured_log_holds_none_of_the_servers_lines_unless_asked_for(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import logging
+
+        def servers(caplog):
+            return [r for r in caplog.records if r.name.partition(".")[0] in ("podflare_emulator", "uvicorn")]
+
+        def test_by_default(caplog, request):
+            caplog.set_level("INFO")
+            sandbox = request.getfixturevalue("podflare_sandbox")  # which starts the server
+            sandbox.run_code("1")
+            logging.getLogger("uvicorn.error").info("of a server of the program's own")
+            assert [r.message for r in servers(caplog)] == ["of a server of the program's own"]
+
+        def test_asked_for(caplog, podflare_sandbox):
+            caplog.set_level("INFO", logger="podflare_emulator")
+            podflare_sandbox.run_code("1")
+            assert "/exec 200" in servers(caplog)[-1].message
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly", "--log-level=INFO").assert_outcomes(passed=2)

@@ -217,7 +217,7 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
         ("target='both', compare='stdout'", "compare: expected results, outcome, got 'stdout'"),
     ],
 )
-def test_a_mistake_ends_the_run_at_collection(
+def test_a_mistake_fails_that_test_alone_at_its_setup(
     pytester: pytest.Pytester, arguments: str, message: str
 ) -> None:
     pytester.makepyfile(
@@ -226,11 +226,13 @@ def test_a_mistake_ends_the_run_at_collection(
 
         @pytest.mark.podflare({arguments})
         def test(podflare_sandbox): ...
+
+        def test_other(): ...
         """
     )
     result = pytester.runpytest_subprocess()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*py::test: @pytest.mark.podflare: {message.replace('[', '[[]')}"])
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([f"*py::test: @pytest.mark.podflare: {message.replace('[', '[[]')}"])
 
 
 @pytest.mark.parametrize(
@@ -272,8 +274,8 @@ def test_a_marked_test_without_a_fixture_of_podflares_is_told_so(pytester: pytes
         """
     )
     result = pytester.runpytest_subprocess()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*the test uses none of Podflare's fixtures; add podflare_emulator to it"])
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*the test uses none of Podflare's fixtures; add podflare_emulator to it"])
 
 
 def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pytester) -> None:
@@ -388,3 +390,67 @@ def test_a_variable_that_cannot_be_fails_its_test(pytester: pytest.Pytester) -> 
     result.stdout.fnmatch_lines(
         ["*@pytest.mark.podflare: env: PATH is the sandbox's own; set it in the code*"]
     )
+
+
+_MISTAKEN = """
+import pytest
+
+class TestMistaken:
+    pytestmark = pytest.mark.podflare(fils={})
+
+    def test_mistaken(self, podflare_emulator): ...
+    def test_dynamic(self, request): request.getfixturevalue("podflare_emulator")
+    def test_without_fixture(self): ...
+
+def test_other(podflare_emulator): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcomes"),
+    [
+        ((), {"passed": 2, "errors": 1, "failed": 1}),
+        (("-n", "2"), {"passed": 2, "errors": 1, "failed": 1}),
+        (("-k", "other"), {"passed": 1, "deselected": 3}),
+        (("--deselect", "test_it.py::TestMistaken"), {"passed": 1, "deselected": 3}),
+    ],
+    ids=["all", "xdist", "-k", "--deselect"],
+)
+def test_a_mistake_is_told_by_the_tests_that_run_and_use_a_fixture(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], outcomes: dict[str, int]
+) -> None:
+    pytester.makepyfile(test_it=_MISTAKEN)
+    result = pytester.runpytest_subprocess(*arguments)
+    result.assert_outcomes(**outcomes)
+    if "errors" in outcomes:
+        result.stdout.fnmatch_lines(["*::test_mistaken: *unknown name 'fils'; did you mean files?"])
+        result.stdout.fnmatch_lines(["*::test_dynamic: *unknown name 'fils'; did you mean files?"])
+
+
+def test_markers_of_modules_hooks_and_dynamic_tests_count(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.podflare(files={"/data/hook": "h"}))
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.podflare(files={"/data/module": "m"})
+
+        def test_with(podflare_sandbox):
+            assert podflare_sandbox.download("/data/module") + podflare_sandbox.download("/data/hook") == b"mh"
+
+        @pytest.mark.podflare(files={"/data/own": "o"})
+        def test_dynamic(request):
+            assert request.getfixturevalue("podflare_sandbox").download("/data/own") == b"o"
+
+        def test_helper(): ...
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)

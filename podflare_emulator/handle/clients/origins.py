@@ -29,6 +29,11 @@ class Origins:
         return self._origins.get(sandbox_id)
 
     @property
+    def made(self) -> list[str]:
+        """Ids, oldest first."""
+        return list(self._origins)
+
+    @property
     def left_open(self) -> list[str]:
         """Ids of those that the program has neither closed nor merged into another, oldest first."""
         return [made for made in self._origins if made not in self._ended]

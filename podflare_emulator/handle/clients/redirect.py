@@ -28,6 +28,9 @@ _BASE_URL = re.compile(r"https?://[^/?#\s]+/?")
 
 Put = Callable[[str], None]
 
+_ended: dict[str, tuple[str, str | None]] = {}
+"""Variables of redirects that are over: the value inside, and the one before."""
+
 
 @contextlib.contextmanager
 def redirect_clients(url: str, api_key: str | None) -> Iterator[None]:
@@ -50,10 +53,26 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            _put_variable(name, value)
+            _ended[name] = (variables[name], value)
+
+
+def settle_environment() -> None:
+    """To be called when whoever has patched the environment within a redirect has undone that, after its end.
+
+    What such a patcher has found, and puts back, are the redirect's own values: they go, others stay.
+    """
+    while _ended:
+        name, (ours, before) = _ended.popitem()
+        if os.environ.get(name) == ours:
+            _put_variable(name, before)
+
+
+def _put_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def import_sdk() -> ModuleType | None:

@@ -17,6 +17,8 @@ from podflare_emulator.handle.server.thread import ServerThread, Started
 from podflare_emulator.vocabulary.errors import EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
+_HTTPConnection = http.client.HTTPConnection  # here, where vcr's and other tools' patches do not come
+
 # The child may not find this package by itself: it gets the parent's path before it imports anything.
 _PROGRAM = """
 import pickle, sys
@@ -58,7 +60,7 @@ class ServerProcess:
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of the control API, and waits for its result."""
-        connection = http.client.HTTPConnection(reachable_host(self._settings.host), self._side_port)
+        connection = _HTTPConnection(reachable_host(self._settings.host), self._side_port)
         headers = {"Content-Type": "application/json"}
         if self._settings.api_keys:
             headers["Authorization"] = f"Bearer {self._settings.api_keys[0]}"

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from podflare_emulator.handle.clients.gate import forget, pass_mocks
 from podflare_emulator.handle.clients.redirect import import_sdk
 from podflare_emulator.handle.emulator import Emulator
 from podflare_emulator.vocabulary.arguments import signature_mismatch
 from podflare_emulator.vocabulary.errors import EmulatorError
 from pytest_podflare import leaks
 from pytest_podflare.marker import NAME
+from pytest_podflare.targets.quiet import Quiet
 from pytest_podflare.targets.sdk import create_async_client, create_sandbox, the_sdk
 
 if TYPE_CHECKING:
@@ -22,30 +24,42 @@ if TYPE_CHECKING:
 
     from pytest_podflare.marker import Wishes
     from pytest_podflare.options import Options
+    from pytest_podflare.scopes import Scope, Setups
 
 
 class SessionEmulator(Emulator):
     """A reset in the middle of a test forgets what the test has arranged, and not what the session has."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, setups: Setups, **settings: Any) -> None:
         super().__init__(**settings)
         self.kept = set[str]()
+        self._setups = setups
         self.arrange_again: Callable[[], None] | None = None
 
     def reset(self, keep: Collection[str] = ()) -> list[str]:
-        destroyed = super().reset({*keep, *self.kept})
+        destroyed = super().reset({*keep, *self.kept, *self._setups.scopes})
         if self.arrange_again:
             self.arrange_again()
         return destroyed
 
+    def made(self) -> list[str]:
+        """Ids of what clients of this process have made."""
+        return self._origins.made
+
 
 class EmulatorTarget:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, setups: Setups) -> None:
+        self._setups = setups
+        self._quiet = Quiet()
+        self.last = ("", "")
+        self._between_tests: Callable[[], None] | None = None
+        self._standing: tuple[Any, ...] = ()
         self.egress = True
         self._default_egress = options.egress
         self._leaks = options.leaks
         self._log = options.log
         self._emulator = SessionEmulator(
+            setups,
             server=options.server,
             isolation=options.isolation,
             fork=options.fork,
@@ -61,16 +75,24 @@ class EmulatorTarget:
 
     def start(self) -> None:
         import_sdk()  # before a test's patches; see redirect
+        self._quiet.begin()
         try:
             self.emulator.start()
-        except EmulatorError as error:
-            raise _failure(
-                f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more"
-            ) from None
+        except BaseException as error:
+            self._quiet.end()
+            if isinstance(error, EmulatorError):
+                raise _failure(
+                    f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more"
+                ) from None
+            raise
         self.emulator.exempt_from_patchers()
+        self._setups.made = self._emulator.made
+        pass_mocks(self.emulator.url)
 
     def stop(self) -> None:
+        forget(self.emulator.url)
         self.emulator.stop()
+        self._quiet.end()
 
     @contextmanager
     def serving_one_test(
@@ -80,20 +102,54 @@ class EmulatorTarget:
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
         self._emulator.arrange_again = partial(self._arrange_for_all, stubs, commands)
         try:
-            self._arrange_for_all(stubs, commands)
+            self._arrange_for_all(stubs, commands, again=False)
             self._arrange(wishes)
             with self.emulator.redirect_clients():
                 yield
         finally:
-            self._emulator.arrange_again = None
+            self._emulator.arrange_again = self._between_tests
+            self.egress = self._default_egress
+            self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
             left_open = self.emulator.reset()
-        leaks.report([(name, self.emulator.origin(name)) for name in left_open], wishes.leaks or self._leaks)
+        self._report(left_open, wishes.leaks or self._leaks)
 
-    def _arrange_for_all(self, stubs: Mapping[Any, Any], commands: Mapping[str, Any]) -> None:
+    @contextmanager
+    def serving_scope(
+        self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> Iterator[None]:
+        self.emulator.exempt_from_patchers()
+        outer = self._between_tests, self._standing
+        self._between_tests, self._standing = (
+            partial(self._arrange_for_all, stubs, commands),
+            (stubs, commands),
+        )
+        try:
+            if self._emulator.arrange_again is None or self._emulator.arrange_again is outer[0]:
+                self._emulator.arrange_again = self._between_tests
+                self._between_tests()  # else a test runs, and asks for this scope only now
+            with self.emulator.redirect_clients():
+                yield
+        finally:
+            self._between_tests, self._standing = outer
+            self._emulator.arrange_again = self._between_tests
+            self._setups.end(scope)
+            left_open = self.emulator.reset()
+        self._report(left_open, self._leaks)
+
+    def _report(self, left_open: list[str], policy: Any) -> None:
+        leaks.report([(name, self.emulator.origin(name)) for name in left_open], policy)
+
+    def _arrange_for_all(
+        self, stubs: Mapping[Any, Any], commands: Mapping[str, Any], *, again: bool = True
+    ) -> None:
         if self._log != "off":
             self.emulator.keep_log(self._log)
         if not self.egress:
             self._cut_off()
+        elif self._standing and not self._default_egress:
+            self.emulator.egress = True
+        if self._standing and self._standing[0] is stubs and self._standing[1] is commands and not again:
+            return  # they stand since the test before
         self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
         self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
 
@@ -156,6 +212,8 @@ class EmulatorTarget:
         return ""
 
     def log(self) -> str:
+        if self._log == "off":
+            return ""
         with suppress(EmulatorError):
             return "\n".join(self.emulator.log)
         return ""

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from podflare_emulator.handle.emulator import Emulator
     from pytest_podflare.marker import Wishes
     from pytest_podflare.options import Options
+    from pytest_podflare.scopes import Scope
 
 
 class RemoteTarget:
     def __init__(self, options: Options) -> None:
         assert options.url is not None
         self.kept = set[str]()
+        self.last = ("", "")
         self.egress = True
         self._default_egress = options.egress
         self._url = options.url
@@ -67,6 +69,11 @@ class RemoteTarget:
             yield
         left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
         leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
+
+    def serving_scope(
+        self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        return redirect_clients(self._url, self._api_key)
 
     def _destroy(self, name: str) -> bool:
         """Whether it was there: it may be another server's, or have ended by its time limit."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from podflare_emulator.handle.emulator import Emulator
     from pytest_podflare.marker import Wishes
+    from pytest_podflare.scopes import Scope
 
 
 class Target(Protocol):
@@ -36,9 +37,18 @@ class Target(Protocol):
         """
         ...
 
+    def serving_scope(
+        self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        """As `serving_one_test`, for fixtures of a wider scope: what they make is gone afterwards."""
+        ...
+
     def create_lasting_sandbox(self) -> Any:
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
         ...
+
+    last: tuple[str, str]
+    """Journal and log of the test that has ended last, as they were then."""
 
     def without_faults(self) -> AbstractContextManager[None]:
         """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,27 +13,45 @@ from pytest_podflare.targets.remote import RemoteTarget
 
 if TYPE_CHECKING:
     from pytest_podflare.options import Options
+    from pytest_podflare.scopes import Scope, Setups
     from pytest_podflare.targets.target import Target
 
 
 class Targets:
     """The servers of a session: the emulator, a real API, or, with a test that is to run on both, the two."""
 
-    def __init__(self, options: Options, *, both: bool) -> None:
+    def __init__(self, options: Options, setups: Setups, *, both: bool) -> None:
+        self._started: list[Target] = []
+        self.of_a_scope: Target | None = None
         self._url = options.url
         self._targets: dict[str, Target] = {}
         if options.url:
             self._targets["real"] = RemoteTarget(options)
         if both or not options.url:
-            self._targets["emulator"] = EmulatorTarget(options)
+            self._targets["emulator"] = EmulatorTarget(options, setups)
 
     def start(self) -> None:
+        """Those that are not running, because what made their start fail may be over."""
         for target in self._targets.values():
-            target.start()
+            if target not in self._started:
+                target.start()
+                self._started.append(target)
 
     def stop(self) -> None:
-        for target in self._targets.values():
-            target.stop()
+        while self._started:
+            self._started.pop().stop()
+
+    @contextmanager
+    def serving_scope(
+        self, target: Target, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
+    ) -> Iterator[None]:
+        """As of `Target`. Meanwhile it is where tests without a fixture of their own are, too."""
+        outer, self.of_a_scope = self.of_a_scope, target
+        try:
+            with target.serving_scope(scope, stubs, commands):
+                yield
+        finally:
+            self.of_a_scope = outer
 
     def choose(self, wish: str | None, where: str | None) -> Target:
         """For a test whose marker says `wish`; `where`, if it runs on both. Skips it if that is not to be had."""

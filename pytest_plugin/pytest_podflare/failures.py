@@ -1,0 +1,44 @@
+"""What the report of a failing test says besides."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_podflare.targets.target import Target
+
+_MISMATCH = re.compile(r"fixture (\w+) with a (session|package|module|class) scoped request")
+
+
+def tell(item: pytest.Item, report: pytest.TestReport, target: Target) -> None:
+    """Adds the backend, journal and log as sections, and, for JUnit's XML, which has none of these, as properties."""
+    over = report.when == "teardown" and any(target.last)
+    told = target.last if over else (target.journal(), target.log())
+    if description := target.describe():
+        report.sections.append(("Podflare emulator", description))
+    for name, text in zip(("journal", "log"), told, strict=True):
+        if text:
+            report.sections.append((f"Podflare {name}", text))
+            if item.config.getoption("xmlpath", None):
+                _add_property(item, report, f"podflare_{name}", text)
+
+
+def _add_property(item: pytest.Item, report: pytest.TestReport, name: str, text: str) -> None:
+    """The report of the teardown is the one whose properties count; those of the item are in it."""
+    if name not in dict(item.user_properties):
+        item.user_properties.append((name, text))
+        if report.when == "teardown":
+            report.user_properties.append((name, text))
+
+
+def explain_scope(report: pytest.TestReport) -> None:
+    """A fixture of a wider scope cannot have a test's sandbox: says what it can have."""
+    words = str(report.longrepr)
+    found = _MISMATCH.search(words)
+    if "ScopeMismatch" in words and "podflare" in words and found:
+        name, scope = found.groups()
+        report.longrepr = (
+            f"{words}\n{name} is one test's own. For a fixture of scope {scope}: podflare_emulator_{scope}, and make "
+            f"a Sandbox() there; or @prepared_sandbox(scope={scope!r}), of which each test gets a fork"
+        )

@@ -1,0 +1,59 @@
+"""What is made for more than one test: which fixture is being set up, and whose sandboxes these are.
+
+Loaded and registered when `podflare` gets imported or a server starts, so that other suites do not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Literal, get_args
+
+import pytest
+
+Scope = Literal["session", "package", "module", "class"]
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)  # from the widest
+NAMES = tuple(f"podflare_emulator_{scope}" for scope in SCOPES)
+
+
+class Setups:
+    """Keeps what fixtures of wider scopes make from being destroyed with a test's own sandboxes.
+
+    Args:
+        made: Ids of all sandboxes that this process has made so far.
+    """
+
+    def __init__(self) -> None:
+        self.made: Callable[[], list[str]] = list
+        self.scopes: dict[str, str] = {}  # by the sandbox's id
+        self._running: list[tuple[str, str]] = []
+
+    @property
+    def running(self) -> tuple[str, str] | None:
+        """Name and scope of the fixture that is being set up, if it is of a wider scope."""
+        return self._running[-1] if self._running else None
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, None, None]:
+        name, scope = fixturedef.argname, fixturedef.scope
+        if scope == "function" or "podflare_" in name:  # ours make none, or see to them themselves
+            yield
+            return
+        before = len(self.made())
+        self._running.append((name, scope))
+        yield
+        self._running.pop()
+        for sandbox in self.made()[before:]:
+            self.scopes.setdefault(
+                sandbox, scope
+            )  # a fixture that this one has asked for may have the wider scope
+
+    def end(self, scope: Scope) -> None:
+        """From now on nothing of this scope, or a narrower one, is kept."""
+        over = SCOPES[SCOPES.index(scope) :]
+        self.scopes = {sandbox: of for sandbox, of in self.scopes.items() if of not in over}
+
+
+def first(names: list[str]) -> None:
+    """Puts our fixtures of wider scopes before others, in place: before setUpClass and whatever else is autouse."""
+    names.sort(key=lambda name: NAMES.index(name) if name in NAMES else len(NAMES))

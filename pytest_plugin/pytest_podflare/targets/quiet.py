@@ -1,0 +1,27 @@
+"""The server's thread logs within the tests' process: below WARNING into nobody's `caplog`, unless asked for."""
+
+from __future__ import annotations
+
+import logging
+
+_OURS = logging.getLogger("podflare_emulator")
+_UVICORNS = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
+_THREAD = "podflare-emulator"
+
+
+class Quiet(logging.Filter):
+    """A program under test may run a uvicorn of its own: its lines stay."""
+
+    def begin(self) -> None:
+        if _OURS.level == logging.NOTSET:  # else somebody has asked for them
+            _OURS.setLevel(logging.WARNING)
+        for logger in _UVICORNS:
+            logger.addFilter(self)
+
+    def end(self) -> None:
+        _OURS.setLevel(logging.NOTSET)
+        for logger in _UVICORNS:
+            logger.removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING or record.threadName != _THREAD

@@ -1,0 +1,46 @@
+"""Runs tests with the vendor's published client, where it is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+
+PUBLISHED = "0.0.22"
+
+
+def _published_python() -> str:
+    python = os.environ.get("PODFLARE_PUBLISHED_CLIENT_PYTHON")
+    if python:
+        return python
+    try:
+        if version("podflare") == PUBLISHED:
+            return sys.executable
+    except PackageNotFoundError:
+        pass
+    pytest.skip(
+        f"PODFLARE_PUBLISHED_CLIENT_PYTHON names no interpreter with podflare=={PUBLISHED}, pytest and this emulator"
+    )
+
+
+def run_with_the_published_client(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, program: str
+) -> str:
+    """What pytest says of this file."""
+    python = _published_python()
+    for name in list(os.environ):
+        if name.startswith("PODFLARE_"):
+            monkeypatch.delenv(name)
+    pytester.makepyfile(test_it=program)
+    # No traceback: it would show lines of the client, which is not ours to read.
+    run = subprocess.run(
+        [python, "-m", "pytest", "-q", "-p", "no:randomly", "--tb=line"],
+        cwd=pytester.path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout

@@ -1,0 +1,102 @@
+"""Tools that mock httpx answer for everybody but the emulator: the usual way to fake a model beside a sandbox."""
+
+from __future__ import annotations
+
+import pytest
+
+from .published import run_with_the_published_client
+
+_USE = """
+def use(sandbox, emulator):
+    from podflare import Sandbox
+
+    assert sandbox.run_code("print(1)").stdout == "1"
+    with Sandbox() as parent:
+        (child,) = parent.fork()
+        assert child.run_code("print(2)").stdout == "2"
+        child.close()
+    assert len(emulator.forks) == 1
+"""
+
+_RESPX = """
+import httpx, pytest, respx
+
+def test_fixture_first(respx_mock, podflare_sandbox, podflare_emulator):
+    respx_mock.get("https://model.example/").respond(text="said")
+    assert httpx.get("https://model.example/").text == "said"
+    use(podflare_sandbox, podflare_emulator)
+    with pytest.raises(respx.models.AllMockedAssertionError):
+        httpx.get("https://other.example/")
+
+def test_sandbox_first(podflare_sandbox, podflare_emulator, respx_mock):
+    use(podflare_sandbox, podflare_emulator)
+
+@respx.mock
+def test_decorator(podflare_sandbox, podflare_emulator):
+    respx.get("https://model.example/").respond(text="said")
+    assert httpx.get("https://model.example/").text == "said"
+    use(podflare_sandbox, podflare_emulator)
+
+@pytest.mark.respx(using="httpx")
+def test_httpx_itself(respx_mock, podflare_sandbox, podflare_emulator):
+    use(podflare_sandbox, podflare_emulator)
+"""
+
+_PYTEST_HTTPX = """
+import httpx, pytest
+
+def test_mocked(httpx_mock, podflare_sandbox, podflare_emulator):
+    httpx_mock.add_response(url="https://model.example/", text="said")
+    assert httpx.get("https://model.example/").text == "said"
+    use(podflare_sandbox, podflare_emulator)
+    assert len(httpx_mock.get_requests()) == 1
+
+def test_sandbox_first(podflare_sandbox, podflare_emulator, httpx_mock):
+    use(podflare_sandbox, podflare_emulator)
+"""
+
+_VCR = """
+import httpx, pytest, vcr
+
+@pytest.mark.vcr
+@pytest.mark.block_network(allowed_hosts=['127.0.0.1'])
+def test_recorded(podflare_sandbox, podflare_emulator):
+    use(podflare_sandbox, podflare_emulator)
+
+def test_cassette(podflare_sandbox, podflare_emulator, tmp_path):
+    with vcr.use_cassette(str(tmp_path / "cassette.yaml"), record_mode="none") as cassette:
+        use(podflare_sandbox, podflare_emulator)
+        with pytest.raises(Exception, match="cassette"):
+            httpx.get(podflare_emulator.url + "/v1/healthz")
+    assert len(cassette) == 0
+"""
+
+_TOOLS = {
+    "respx": ("respx", _RESPX),
+    "pytest-httpx": ("pytest_httpx", _PYTEST_HTTPX),
+    "vcr": ("pytest_recording", _VCR),
+}
+
+
+@pytest.mark.parametrize("tool", _TOOLS)
+def test_a_mock_leaves_the_emulator_alone(pytester: pytest.Pytester, tool: str) -> None:
+    module, tests = _TOOLS[tool]
+    pytest.importorskip(module)
+    pytester.makepyfile(_USE + tests)
+    result = pytester.runpytest_subprocess("--podflare-leaks=error")
+    result.assert_outcomes(passed=tests.count("def test_"))
+
+
+@pytest.mark.parametrize("tool", _TOOLS)
+def test_a_mock_leaves_the_published_client_alone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    module, tests = _TOOLS[tool]
+    program = f"import pytest\npytest.importorskip({module!r})\n" + _USE + tests
+    assert " passed" in run_with_the_published_client(pytester, monkeypatch, program)
+
+
+def test_a_process_server_is_controlled_past_a_cassette(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_recording")
+    pytester.makepyfile(_USE + _VCR)
+    pytester.runpytest_subprocess("--podflare-server=process").assert_outcomes(passed=2)

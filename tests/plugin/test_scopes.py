@@ -1,0 +1,195 @@
+"""Fixtures of wider scopes that make sandboxes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize("server", ["thread", "process"])
+def test_a_modules_sandbox_outlives_its_tests_and_no_longer(pytester: pytest.Pytester, server: str) -> None:
+    pytester.makepyfile(
+        test_a="""
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="module")
+        def box(podflare_emulator_module):
+            with Sandbox() as box:
+                box.run_code("x = 1")
+                yield box
+
+        def test_alone(box):
+            assert box.run_code("x += 1; print(x)").stdout == "2"
+
+        def test_beside_the_tests_own(box, podflare_sandbox, podflare_emulator):
+            assert box.run_code("x += 1; print(x)").stdout == "3"
+            assert podflare_sandbox.run_code("x").exit_code == 1
+            podflare_emulator.reset()
+            assert box.run_code("print(x)").stdout == "3"
+
+        def test_after(box):
+            assert box.run_code("x += 1; print(x)").stdout == "4"
+        """,
+        test_b="""
+        def test_nothing_is_left(podflare_emulator):
+            assert podflare_emulator.reset() == []
+        """,
+    )
+    result = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "--podflare-leaks=error", f"--podflare-server={server}"
+    )
+    result.assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize("scope", ["session", "package", "module", "class"])
+def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scope(
+    pytester: pytest.Pytester, scope: str
+) -> None:
+    pytester.makepyfile(
+        test_it=f"""
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="{scope}")
+        def box(podflare_emulator_{scope}):
+            return Sandbox()
+
+        class Test:
+            def test_one(self, box, podflare_emulator):
+                assert box.run_code("print(1)").stdout == "1"
+
+            def test_two(self, box):
+                assert box.run_code("print(1)").stdout == "1"
+        """
+    )
+    result = pytester.runpytest_subprocess("--podflare-leaks=error")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["1 sandbox(es) left open;*", "  sbx_*, made at test_it.py:6"])
+
+
+def test_each_scope_keeps_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="session")
+        def wide(podflare_emulator_session):
+            with Sandbox() as box:
+                yield box
+
+        @pytest.fixture(scope="module")
+        def narrow(podflare_emulator_module):
+            with Sandbox() as box:
+                yield box
+        """
+    )
+    tests = """
+        def test_narrow(narrow, podflare_emulator):
+            assert narrow.run_code("print(1)").stdout == "1"
+
+        def test_wide(request, podflare_emulator):
+            wide = request.getfixturevalue("wide")
+            assert wide.run_code("print(1)").stdout == "1"
+    """
+    pytester.makepyfile(test_one=tests, test_two=tests)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "--podflare-leaks=error")
+    result.assert_outcomes(passed=4)
+
+
+def test_set_up_class_and_set_up_module_come_after_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+        from podflare import Sandbox
+
+        pytestmark = pytest.mark.usefixtures("podflare_emulator_module")
+
+        def setup_module():
+            global of_module
+            of_module = Sandbox()
+
+        def teardown_module():
+            of_module.close()
+
+        @pytest.mark.usefixtures("podflare_emulator_class")
+        class Test(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls):
+                cls.box = Sandbox()
+                cls.box.run_code("x = 1")
+
+            @classmethod
+            def tearDownClass(cls):
+                cls.box.close()
+
+            def test_one(self):
+                self.assertEqual(self.box.run_code("print(x)").stdout, "1")
+
+            @pytest.mark.usefixtures("podflare_emulator")
+            def test_two(self):
+                self.assertEqual(self.box.run_code("print(x)").stdout, "1")
+
+        def test_of_module(podflare_emulator):
+            assert of_module.run_code("print(2)").stdout == "2"
+        """
+    )
+    pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=3)
+
+
+def test_the_defaults_of_the_session_hold_in_it(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def podflare_stubs():
+            return {"import openai": "stubbed"}
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="module")
+        def box(podflare_emulator_module):
+            with Sandbox() as box:
+                assert box.run_code("import openai").stdout == "stubbed"
+                yield box
+
+        @pytest.fixture(scope="class")
+        def later(podflare_emulator_class, box):
+            assert box.run_code("import openai").stdout == "stubbed"
+
+        def test_one(box, podflare_emulator):
+            podflare_emulator.stub("import openai", stdout="its own")
+            assert box.run_code("import openai").stdout == "its own"
+
+        class Test:
+            def test_two(self, later, box, podflare_emulator):
+                assert box.run_code("import openai").stdout == "stubbed"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+def test_a_scope_that_is_asked_for_within_a_test_leaves_the_test_as_it_is(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.podflare(stubs={"hello": "stubbed"})
+        def test(podflare_sandbox, podflare_emulator, request):
+            assert request.getfixturevalue("podflare_emulator_module") is podflare_emulator
+            assert podflare_sandbox.run_code("hello").stdout == "stubbed"
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_on_a_real_api_its_tests_are_skipped(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test(podflare_emulator_session): ...")
+    result = pytester.runpytest_subprocess("--podflare-url=http://127.0.0.1:9")
+    result.assert_outcomes(skipped=1)
