@@ -49,7 +49,7 @@ def _serve(settings: Settings) -> int:
     log_to_stderr(settings.log_format)
     with _signals(signal.SIGINT, signal.SIGTERM) as arrived:
         try:
-            with Emulator(settings) as emulator:
+            with Emulator(settings, server="thread") as emulator:  # this process is its own
                 _print(f"Podflare emulator listening on {emulator.url}\n{emulator.describe()}")
                 arrived.get()
         except EmulatorError as error:

@@ -13,13 +13,14 @@ from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
 from podflare_emulator.handle.server.process import ServerProcess
-from podflare_emulator.handle.server.thread import ServerThread, Started
+from podflare_emulator.handle.server.started import Started
 from podflare_emulator.handle.stubbing import Stubs
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, SettingsError, reachable_host
 
 if TYPE_CHECKING:
+    from podflare_emulator.handle.server.thread import ServerThread
     from podflare_emulator.hosting.isolation import Refusal
 
 
@@ -31,8 +32,8 @@ class Emulator(Faults, Stubs):
 
     Args:
         settings: How it runs; by default loopback, a free port and the best isolation there is.
-        server: Where: in a thread of this process, or in a child process, which is slower to start and survives
-            whatever is done to this one (gevent's monkey patching, for example).
+        server: Where: in a child process, which survives whatever is done to this one, or in a thread of this one, for
+            programs that patch, fork and collect nothing.
         changes: Fields of `Settings` that differ from that.
 
     Raises:
@@ -45,7 +46,7 @@ class Emulator(Faults, Stubs):
         self,
         settings: Settings | None = None,
         *,
-        server: Literal["thread", "process"] = "thread",
+        server: Literal["process", "thread"] = "process",
         **changes: Any,
     ) -> None:
         if server not in _SERVERS:
@@ -59,6 +60,7 @@ class Emulator(Faults, Stubs):
         self._egress = True
         self._files = Files(self._call)
         self._started: Started | None = None
+        self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
 
     def __enter__(self) -> Emulator:
@@ -70,22 +72,39 @@ class Emulator(Faults, Stubs):
     ) -> None:
         self.stop()
 
+    def launch(self) -> None:
+        """Begins to start, and returns at once: there is something else to be done before `start` waits for it."""
+        if self._server or self._launched:
+            raise EmulatorError("this emulator is running already")
+        launched = self._new_server()
+        launched.launch()
+        self._launched = launched
+
     def start(self) -> None:
         """Returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
-        if self._kind == "thread":
-            refuse_green_threads()
-        server = _SERVERS[self._kind](self.settings)
+        server, self._launched = self._launched or self._new_server(), None
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left."""
-        server, self._server = self._server, None
+        """Ends every sandbox; returns when no process and no file of theirs is left.
+
+        In a process that has been forked from the one that has started it, nothing ends.
+        """
+        server, self._server, self._launched = self._server or self._launched, None, None
         if server:
             server.stop()
+
+    def _new_server(self) -> ServerThread | ServerProcess:
+        if self._kind == "process":
+            return ServerProcess(self.settings)
+        from podflare_emulator.handle.server.thread import ServerThread
+
+        refuse_green_threads()
+        return ServerThread(self.settings)
 
     @property
     def url(self) -> str:
@@ -199,4 +218,4 @@ class Emulator(Faults, Stubs):
         return self._server.call(name, arguments)
 
 
-_SERVERS: dict[str, type[ServerThread | ServerProcess]] = {"thread": ServerThread, "process": ServerProcess}
+_SERVERS = ("process", "thread")

@@ -1,4 +1,4 @@
-"""The server in a process of its own, for programs that wreck theirs: what they patch does not reach it.
+"""The server in a process of its own: what a test does to its process does not reach it.
 
 The child's standard input is its lease on life: a byte, or the end of the parent by whatever means, ends it.
 """
@@ -6,101 +6,128 @@ The child's standard input is its lease on life: a byte, or the end of the paren
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import pickle
-import subprocess
 import sys
+from os import getpid
+from select import POLLIN, poll
+from subprocess import PIPE, Popen
 from typing import IO, Any
 
-from podflare_emulator.handle.server.thread import ServerThread, Started
-from podflare_emulator.vocabulary.errors import EmulatorError
+from podflare_emulator.handle.server.channel import Channel
+from podflare_emulator.handle.server.started import CALL, START, STOP, Started
+from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 # The child may not find this package by itself: it gets the parent's path before it imports anything.
 _PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from podflare_emulator.handle.server.process import serve
-serve(sys.stdin.buffer, sys.stdout.buffer)
+from podflare_emulator.handle.server.child import serve
+serve(sys.stdin.buffer)
 """
 
 
 class ServerProcess:
+    """`call` may be made in a process that has been forked from this one; only this one ends it."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._owner = getpid()
+        self._process: Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._given_up = ""  # why
 
-    def start(self) -> Started:
-        """Returns when it serves; raises EmulatorError when it cannot."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
-        )
-        child_in, child_out = self._pipes()
+    def launch(self) -> None:
+        """Begins to start: `start` waits for it."""
         try:
+            self._process = Popen(
+                [sys.executable, "-c", _PROGRAM],
+                stdin=PIPE,
+                stdout=PIPE,
+                start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
+            )
+        except OSError as error:
+            raise EmulatorError(f"the server's process cannot be started: {error}") from error
+        child_in, _ = self._pipes()
+        with contextlib.suppress(OSError):  # it has ended: `start` tells
             pickle.dump(sys.path, child_in)
             pickle.dump(self._settings, child_in)
             child_in.flush()
+
+    def start(self) -> Started:
+        """Returns when it serves; raises EmulatorError when it cannot."""
+        if self._process is None:
+            self.launch()
+        _, child_out = self._pipes()
+        try:
+            if not _readable(child_out, START):
+                self._given_up = f"it did not serve within {START} seconds"
+                raise EmulatorError(f"the server's process was ended: {self._given_up}")
             answer: Started | EmulatorError = pickle.load(child_out)
+            if isinstance(answer, EmulatorError):
+                raise answer
         except BaseException as error:
             self.stop()
             if isinstance(error, (OSError, EOFError)):
-                code = self._process.returncode
-                raise EmulatorError(f"the server's process ended with {code} before it served") from error
+                raise EmulatorError(f"the server's process ended {self._exit()} before it served") from error
             raise
-        if isinstance(answer, EmulatorError):
-            self.stop()
-            raise answer
-        self._side_port = answer.side_port
+        assert answer.side_port
+        keys = self._settings.api_keys
+        self._channel = Channel(
+            reachable_host(self._settings.host), answer.side_port, keys[0] if keys else None
+        )
         return answer
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of the control API, and waits for its result."""
-        connection = http.client.HTTPConnection(reachable_host(self._settings.host), self._side_port)
-        headers = {"Content-Type": "application/json"}
-        if self._settings.api_keys:
-            headers["Authorization"] = f"Bearer {self._settings.api_keys[0]}"
+        if self._channel is None:
+            raise EmulatorError(NOT_RUNNING)
+        if self._given_up:
+            raise EmulatorError(f"the server's process was given up: {self._given_up}")
         try:
-            connection.request("POST", f"/_emulator/{name}", json.dumps(arguments), headers)
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException) as error:
-            raise EmulatorError(f"the server's process does not answer: {error}") from error
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise EmulatorError(answer["error"])
-        return answer["result"]
+            return self._channel.call(name, arguments)
+        except TimeoutError:
+            self._given_up = f"it did not answer {name!r} within {CALL} seconds"
+            raise EmulatorError(f"the server's process is given up: {self._given_up}") from None
+        except OSError as error:
+            raise EmulatorError(f"the server's process {self._why(error)}") from error
 
     def stop(self) -> None:
         """Ends every sandbox and the process; returns when nothing of theirs is left."""
-        child_in, child_out = self._pipes()
+        if self._process is None or self._owner != getpid():
+            return
+        process, (child_in, child_out) = self._process, self._pipes()
         # Closing is not enough: a child that the parent has forked may hold a copy of this end.
         with contextlib.suppress(OSError):
             child_in.write(b"\0")
             child_in.flush()
-        self._process.wait()
+        if self._given_up or not _readable(child_out, STOP):
+            process.kill()  # what runs in its sandboxes ends with it
+        process.wait()
+        if self._channel:
+            self._channel.close()
         with contextlib.suppress(OSError):
             child_in.close()
         child_out.close()
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         return self._process.stdin, self._process.stdout
 
+    def _why(self, error: OSError) -> str:
+        if self._owner == getpid() and self._process and self._process.poll() is not None:
+            return f"has ended {self._exit()}: if a test has killed it, let it spare the emulator's process"
+        return f"does not answer: {error}"
 
-def serve(commands: IO[bytes], answers: IO[bytes]) -> None:
-    """In the child: serves until `commands` has one more byte, or ends."""
-    server = ServerThread(pickle.load(commands), side_door=True)
-    try:
-        answer: Started | EmulatorError = server.start()
-    except EmulatorError as error:
-        answer = EmulatorError(str(error))  # without its cause, which need not be picklable
-    pickle.dump(answer, answers)
-    answers.flush()
-    if isinstance(answer, Started):
-        commands.read(1)
-        server.stop()
+    def _exit(self) -> str:
+        code = self._process.returncode if self._process else None
+        return f"by signal {-code}" if code and code < 0 else f"with code {code}"
+
+
+def _readable(pipe: IO[bytes], seconds: int) -> bool:
+    """Whether there is something to read from it, if only its end, before they have passed."""
+    waiting = poll()
+    waiting.register(pipe.fileno(), POLLIN)
+    return bool(waiting.poll(seconds * 1000))

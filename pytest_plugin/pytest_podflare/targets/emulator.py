@@ -60,8 +60,9 @@ class EmulatorTarget:
         return self._emulator
 
     def start(self) -> None:
-        import_sdk()  # before a test's patches; see redirect
         try:
+            self.emulator.launch()
+            import_sdk()  # while it starts, and before a test's patches; see redirect
             self.emulator.start()
         except EmulatorError as error:
             raise _failure(
