@@ -90,7 +90,7 @@ def _is_open(connection: socket) -> bool:
 def _response(connection: socket) -> tuple[int, str]:
     received = b""
     while b"\r\n\r\n" not in received:
-        received += _piece(connection)
+        received += piece(connection)
     head, _, body = received.partition(b"\r\n\r\n")
     status, *fields = head.split(b"\r\n")
     length = next(
@@ -100,12 +100,13 @@ def _response(connection: socket) -> tuple[int, str]:
     )
     pieces, missing = [body], length - len(body)
     while missing > 0:
-        pieces.append(_piece(connection))
+        pieces.append(piece(connection))
         missing -= len(pieces[-1])
     return int(status.split()[1]), b"".join(pieces).decode()
 
 
-def _piece(connection: socket) -> bytes:
+def piece(connection: socket) -> bytes:
+    """What has come; raises ConnectionResetError at the end."""
     piece = connection.recv(_PIECE)
     if not piece:
         raise ConnectionResetError("it has closed the connection")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import pickle
-from typing import IO
+from socket import socket
 
 from podflare_emulator.handle.server.started import Started
 from podflare_emulator.handle.server.thread import ServerThread
 from podflare_emulator.vocabulary.errors import EmulatorError
+from podflare_emulator.vocabulary.settings import Settings
 
 
-def serve(commands: IO[bytes]) -> None:
-    """Until `commands`, which begins with the settings, has one more byte, or ends. Answers by standard output."""
-    # Nobody else has it open, so that its end is this process's; and nothing that is printed gets into the answer.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    server = ServerThread(pickle.load(commands), side_door=True)
+def serve(settings: Settings) -> None:
+    """Until standard input, a socket, has one more byte, or ends. The answer goes the same way."""
+    # Nobody else has it open then, so that its end is this process's.
+    lifeline = socket(fileno=os.dup(0))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    server = ServerThread(settings, side_door=True)
     try:
         answer: Started | EmulatorError = server.start()
     except EmulatorError as error:
         answer = EmulatorError(str(error))  # without its cause, which need not be picklable
-    pickle.dump(answer, answers)
-    answers.flush()
+    sent = pickle.dumps(answer)
+    lifeline.sendall(b"%d\n%b" % (len(sent), sent))
     if isinstance(answer, Started):
-        commands.read(1)
+        lifeline.recv(1)
         server.stop()

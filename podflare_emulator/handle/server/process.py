@@ -1,6 +1,6 @@
 """The server in a process of its own: what a test does to its process does not reach it.
 
-The child's standard input is its lease on life: a byte, or the end of the parent by whatever means, ends it.
+The child's standard input, a socket, is its lease on life: a byte, or the end of the parent by whatever means, ends it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
+from _socket import socket, socketpair
 from os import getpid
-from select import POLLIN, poll
-from subprocess import PIPE, Popen
-from typing import IO, Any
+from subprocess import Popen
+from typing import Any
 
-from podflare_emulator.handle.server.channel import Channel
+from podflare_emulator.handle.server.channel import Channel, piece
 from podflare_emulator.handle.server.started import CALL, START, STOP, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
@@ -23,7 +23,7 @@ _PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
 from podflare_emulator.handle.server.child import serve
-serve(sys.stdin.buffer)
+serve(pickle.load(sys.stdin.buffer))
 """
 
 
@@ -39,36 +39,39 @@ class ServerProcess:
 
     def launch(self) -> None:
         """Begins to start: `start` waits for it."""
+        ours, theirs = socketpair()
         try:
             self._process = Popen(
                 [sys.executable, "-c", _PROGRAM],
-                stdin=PIPE,
-                stdout=PIPE,
+                stdin=theirs.fileno(),
+                stdout=2,  # what it should print is no output of the tests'
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
             )
         except OSError as error:
+            ours.close()
             raise EmulatorError(f"the server's process cannot be started: {error}") from error
-        child_in, _ = self._pipes()
+        finally:
+            theirs.close()
+        self._lifeline = ours
+        ours.settimeout(START)
         with contextlib.suppress(OSError):  # it has ended: `start` tells
-            pickle.dump(sys.path, child_in)
-            pickle.dump(self._settings, child_in)
-            child_in.flush()
+            ours.sendall(pickle.dumps(sys.path) + pickle.dumps(self._settings))
 
     def start(self) -> Started:
         """Returns when it serves; raises EmulatorError when it cannot."""
         if self._process is None:
             self.launch()
-        _, child_out = self._pipes()
         try:
-            if not _readable(child_out, START):
-                self._given_up = f"it did not serve within {START} seconds"
-                raise EmulatorError(f"the server's process was ended: {self._given_up}")
-            answer: Started | EmulatorError = pickle.load(child_out)
+            answer = _answer(self._lifeline)
             if isinstance(answer, EmulatorError):
                 raise answer
         except BaseException as error:
+            if isinstance(error, TimeoutError):
+                self._given_up = f"it did not serve within {START} seconds"
             self.stop()
-            if isinstance(error, (OSError, EOFError)):
+            if self._given_up:
+                raise EmulatorError(f"the server's process was ended: {self._given_up}") from None
+            if isinstance(error, OSError):
                 raise EmulatorError(f"the server's process ended {self._exit()} before it served") from error
             raise
         assert answer.side_port
@@ -96,25 +99,20 @@ class ServerProcess:
         """Ends every sandbox and the process; returns when nothing of theirs is left."""
         if self._process is None or self._owner != getpid():
             return
-        process, (child_in, child_out) = self._process, self._pipes()
+        ended = False
         # Closing is not enough: a child that the parent has forked may hold a copy of this end.
         with contextlib.suppress(OSError):
-            child_in.write(b"\0")
-            child_in.flush()
-        if self._given_up or not _readable(child_out, STOP):
-            process.kill()  # what runs in its sandboxes ends with it
-        process.wait()
+            self._lifeline.sendall(b"\0")
+        if not self._given_up:
+            self._lifeline.settimeout(STOP)
+            with contextlib.suppress(TimeoutError):
+                ended = _has_ended(self._lifeline)
+        if not ended:
+            self._process.kill()  # what runs in its sandboxes ends with it
+        self._process.wait()
+        self._lifeline.close()
         if self._channel:
             self._channel.close()
-        with contextlib.suppress(OSError):
-            child_in.close()
-        child_out.close()
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        return self._process.stdin, self._process.stdout
 
     def _why(self, error: OSError) -> str:
         if self._owner == getpid() and self._process and self._process.poll() is not None:
@@ -126,8 +124,20 @@ class ServerProcess:
         return f"by signal {-code}" if code and code < 0 else f"with code {code}"
 
 
-def _readable(pipe: IO[bytes], seconds: int) -> bool:
-    """Whether there is something to read from it, if only its end, before they have passed."""
-    waiting = poll()
-    waiting.register(pipe.fileno(), POLLIN)
-    return bool(waiting.poll(seconds * 1000))
+def _answer(lifeline: socket) -> Started | EmulatorError:
+    received = b""
+    while b"\n" not in received:
+        received += piece(lifeline)
+    length, _, answer = received.partition(b"\n")
+    while len(answer) < int(length):
+        answer += piece(lifeline)
+    read: Started | EmulatorError = pickle.loads(answer)
+    return read
+
+
+def _has_ended(lifeline: socket) -> bool:
+    try:
+        piece(lifeline)
+    except ConnectionError:
+        return True
+    return False
