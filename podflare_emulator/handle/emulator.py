@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,9 +132,20 @@ class Emulator(Faults, Stubs):
 
         keys = self.settings.api_keys
         sdk = import_sdk()
-        recording = self._origins.recording(sdk.Sandbox) if sdk else nullcontext()
-        with redirect_clients(self.url, keys[0] if keys else None), recording:
+        with ExitStack() as entered:
+            if sdk:
+                entered.enter_context(self._closing_elsewhere(sdk.Sandbox))
+                entered.enter_context(self._origins.recording(sdk.Sandbox))
+            entered.enter_context(redirect_clients(self.url, keys[0] if keys else None))
             yield
+
+    def _closing_elsewhere(self, sandbox: type[Any]) -> AbstractContextManager[None]:
+        server = self._server
+        if isinstance(server, ServerProcess) or server is None:
+            return nullcontext()
+        from podflare_emulator.handle.clients.finalizers import closing_elsewhere
+
+        return closing_elsewhere(sandbox, lambda: server.is_here)
 
     def origin(self, sandbox_id: str) -> Origin | None:
         """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""

@@ -115,8 +115,14 @@ class ServerProcess:
             self._channel.close()
 
     def _why(self, error: OSError) -> str:
-        if self._owner == getpid() and self._process and self._process.poll() is not None:
-            return f"has ended {self._exit()}: if a test has killed it, let it spare the emulator's process"
+        if self._owner == getpid() and self._process:
+            self._lifeline.settimeout(1)  # it may be about to end
+            with contextlib.suppress(TimeoutError):
+                if _has_ended(self._lifeline):
+                    self._process.wait()
+                    return (
+                        f"has ended {self._exit()}; if it was killed, spare the child processes of this one"
+                    )
         return f"does not answer: {error}"
 
     def _exit(self) -> str:

@@ -74,6 +74,11 @@ class ServerThread:
                 raise EmulatorError(f"the server's thread was given up: {self._given_up}") from None
             raise
 
+    @property
+    def is_here(self) -> bool:
+        """Whether whoever asks does so in the server's own thread."""
+        return self._thread is threading.current_thread()
+
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of `Control` on the server's loop, and waits for its result."""
         from podflare_emulator.vocabulary.sandbox_errors import SandboxError
@@ -83,7 +88,7 @@ class ServerThread:
                 "the server is a thread of the process from which this one was forked, and not here: run it in a "
                 "process of its own, which is the default, or start another in this one"
             )
-        if self._thread is threading.current_thread():
+        if self.is_here:
             raise EmulatorError(
                 f"{name!r} is called in the server's own thread, which would wait for itself: an object of the test's "
                 "was collected there, as the garbage collector pleases; run the server in a process of its own"
@@ -198,11 +203,13 @@ class ServerThread:
             started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
             await self._stop.wait()
         finally:
-            await registry.close()
-            self._control.close()
-            server.end()
-            connections.end()
-            await asyncio.gather(serving, launched.launcher.stop())
+            try:
+                await registry.close()
+                self._control.close()
+                server.end()
+                connections.end()
+            finally:
+                await asyncio.gather(serving, launched.launcher.stop())
 
 
 async def _break_off() -> None:
