@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 _CLOSES = """
-import time
-import pytest
+import gc, time
 from podflare import Sandbox
 
 class Tool:
@@ -18,15 +17,21 @@ class Tool:
         self.sandbox.close()
 
 def test_many(podflare_emulator):
-    for _ in range(150):
+    threshold = gc.get_threshold()
+    gc.set_threshold(50)  # so that the server's thread, where there is one, collects as well
+    for _ in range(40):
         began = time.monotonic()
         Tool()
         assert time.monotonic() - began < 15, "somebody has waited for himself"
-    assert len(podflare_emulator.requests()) > 150, "some were collected"
+    gc.set_threshold(*threshold)
+    gc.collect()  # those that are left, as long as there is an emulator
+    assert len(podflare_emulator.requests()) > 40, "some were collected"
 """
 
 _ASKS = """
 import gc
+
+said = set()
 
 class Watcher:
     def __init__(self, emulator):
@@ -36,7 +41,7 @@ class Watcher:
         try:
             self.emulator.execs()
         except Exception as error:
-            assert "own thread" in str(error)
+            said.add(str(error))
 
 def test_many(podflare_emulator, podflare_sandbox):
     threshold = gc.get_threshold()
@@ -45,6 +50,8 @@ def test_many(podflare_emulator, podflare_sandbox):
         Watcher(podflare_emulator)
         podflare_sandbox.run_code("print(1)")
     gc.set_threshold(*threshold)
+    gc.collect()
+    assert all("in the server's own thread" in error for error in said), said
 """
 
 
