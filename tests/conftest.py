@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=80,
         help="how many steps the model of a family of sandboxes is checked for, on each engine and isolation",
     )
+    parser.addoption(
+        "--all-patched-names",
+        action="store_true",
+        help="patch every name of the table in tests/plugin/test_patched_names.py, rather than a sample of it",
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -49,7 +49,7 @@ def _serve(settings: Settings) -> int:
     log_to_stderr(settings.log_format)
     with _signals(signal.SIGINT, signal.SIGTERM) as arrived:
         try:
-            with Emulator(settings) as emulator:
+            with Emulator(settings, server="thread") as emulator:  # this process is its own
                 isolation = emulator.describe_isolation()
                 _print(
                     f"Podflare emulator, isolation: {isolation}, listening on {emulator.url}\n{emulator.describe()}"

@@ -53,6 +53,8 @@ class Pool:
 
     async def _fill(self) -> None:
         await asyncio.sleep(_AFTER)
-        with contextlib.suppress(HostingError):  # whoever needs a guest next is told why there is none
+        with contextlib.suppress(
+            HostingError, OSError
+        ):  # whoever needs a guest next is told why there is none
             while len(self._ready) < self._size:
                 self._ready.append(await self._make())

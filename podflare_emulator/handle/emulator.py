@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from inspect import iscoroutinefunction
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,7 @@ from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
 from podflare_emulator.handle.server.process import ServerProcess
-from podflare_emulator.handle.server.thread import ServerThread, Started
+from podflare_emulator.handle.server.started import Started
 from podflare_emulator.handle.stubbing import Stubs
 from podflare_emulator.handle.variables import Variables
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
@@ -30,6 +31,7 @@ from podflare_emulator.vocabulary.settings import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from podflare_emulator.handle.server.thread import ServerThread
     from podflare_emulator.hosting.isolation import Refusal
 
 
@@ -41,8 +43,8 @@ class Emulator(Faults, Stubs):
 
     Args:
         settings: How it runs; by default loopback, a free port and the best isolation there is.
-        server: Where: in a thread of this process, or in a child process, which is slower to start and survives
-            whatever is done to this one (gevent's monkey patching, for example).
+        server: Where: in a child process, which survives whatever is done to this one, or in a thread of this one, for
+            programs that patch, fork and collect nothing.
         changes: Fields of `Settings` that differ from that.
 
     Raises:
@@ -55,7 +57,7 @@ class Emulator(Faults, Stubs):
         self,
         settings: Settings | None = None,
         *,
-        server: Literal["thread", "process"] = "thread",
+        server: Literal["process", "thread"] = "process",
         **changes: Unpack[Changes],
     ) -> None:
         if server not in _SERVERS:
@@ -72,6 +74,7 @@ class Emulator(Faults, Stubs):
         self._files = Files(self._call)
         self._env = Variables(self._call)
         self._started: Started | None = None
+        self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
 
     def __enter__(self) -> Emulator:
@@ -83,22 +86,39 @@ class Emulator(Faults, Stubs):
     ) -> None:
         self.stop()
 
+    def launch(self) -> None:
+        """Begins to start, and returns at once: there is something else to be done before `start` waits for it."""
+        if self._server or self._launched:
+            raise EmulatorError("this emulator is running already")
+        launched = self._new_server()
+        launched.launch()
+        self._launched = launched
+
     def start(self) -> None:
         """Returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
-        if self._kind == "thread":
-            refuse_green_threads()
-        server = _SERVERS[self._kind](self.settings)
+        server, self._launched = self._launched or self._new_server(), None
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left."""
-        server, self._server = self._server, None
+        """Ends every sandbox; returns when no process and no file of theirs is left.
+
+        In a process that has been forked from the one that has started it, nothing ends.
+        """
+        server, self._server, self._launched = self._server or self._launched, None, None
         if server:
             server.stop()
+
+    def _new_server(self) -> ServerThread | ServerProcess:
+        if self._kind == "process":
+            return ServerProcess(self.settings)
+        from podflare_emulator.handle.server.thread import ServerThread
+
+        refuse_green_threads()
+        return ServerThread(self.settings)
 
     @property
     def url(self) -> str:
@@ -131,9 +151,22 @@ class Emulator(Faults, Stubs):
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
-        recording = self._origins.recording(*sandbox_classes(import_sdk()))
-        with redirect_clients(self.url, keys[0] if keys else None), recording:
+        classes = sandbox_classes(import_sdk())
+        with ExitStack() as entered:
+            for kind in classes:
+                if not iscoroutinefunction(kind.close):  # which no finalizer can await
+                    entered.enter_context(self._closing_elsewhere(kind))
+            entered.enter_context(self._origins.recording(*classes))
+            entered.enter_context(redirect_clients(self.url, keys[0] if keys else None))
             yield
+
+    def _closing_elsewhere(self, sandbox: type[Any]) -> AbstractContextManager[None]:
+        server = self._server
+        if isinstance(server, ServerProcess) or server is None:
+            return nullcontext()
+        from podflare_emulator.handle.clients.finalizers import closing_elsewhere
+
+        return closing_elsewhere(sandbox, lambda: server.is_here)
 
     def origin(self, sandbox_id: str) -> Origin | None:
         """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
@@ -227,4 +260,4 @@ class Emulator(Faults, Stubs):
         return self._server.call(name, arguments)
 
 
-_SERVERS: dict[str, type[ServerThread | ServerProcess]] = {"thread": ServerThread, "process": ServerProcess}
+_SERVERS = ("process", "thread")

@@ -91,6 +91,8 @@ class Jails:
 
     async def _fill(self) -> None:
         await asyncio.sleep(_AFTER)
-        with contextlib.suppress(HostingError):  # whoever needs a jail next is told why there is none
+        with contextlib.suppress(
+            HostingError, OSError
+        ):  # whoever needs a jail next is told why there is none
             while len(self._stock) < self._spare:
                 self._stock.append(await self._make())

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -140,10 +141,21 @@ class Launcher:
         for zygote in self._zygotes.values():
             zygote.channel.close()
         self.keeper.channel.close()
-        await self._loop.run_in_executor(None, self._warden.wait)
+        await self._end_of_the_warden()
         self._hear()
         self._loop.remove_reader(self._complaints_pipe)
         os.close(self._complaints_pipe)
+
+    async def _end_of_the_warden(self) -> None:
+        """Waits in a thread of its own: the loop's have ended when what `atexit` knows is called."""
+        ended = self._loop.create_future()
+
+        def wait() -> None:
+            self._warden.wait()
+            self._loop.call_soon_threadsafe(ended.set_result, None)
+
+        threading.Thread(target=wait, name="podflare-emulator-end", daemon=True).start()
+        await ended
 
     def _start_zygote(self, preload: dict[str, str]) -> Zygote:
         ours, theirs = socket.socketpair()

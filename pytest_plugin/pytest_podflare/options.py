@@ -36,10 +36,10 @@ class Setting(NamedTuple):  # which is made faster than a dataclass, and every t
 SETTINGS = (
     Setting(
         "server",
-        "thread|process",
-        "where the emulator runs: in a thread of the tests' process, or in a child process, for tests that wreck "
-        "theirs (default thread)",
-        ("thread", "process"),
+        "process|thread",
+        "where the emulator runs: in a process of its own, or in a thread of the tests' process, which tests must not "
+        "patch then (default process)",
+        ("process", "thread"),
     ),
     Setting(
         "isolation",
@@ -97,7 +97,7 @@ _OF_THE_EMULATOR = {"isolation", "python", "seed"}  # it knows best what they ma
 class Options(NamedTuple):
     """`url`: None for the emulator."""
 
-    server: Literal["thread", "process"]
+    server: Literal["process", "thread"]
     isolation: str
     fork: Literal["live", "replay"]
     python: str | None
@@ -135,7 +135,7 @@ def read(config: pytest.Config) -> Options:
     for name in _OF_THE_EMULATOR & given.keys():
         _check_emulators(name, numbers.get(name, given[name]), values[name][1])
     return Options(
-        server=cast(Any, given.get("server", "thread")),
+        server=cast(Any, given.get("server", "process")),
         isolation=given.get("isolation", "auto"),
         fork=cast(Any, given.get("fork", "live")),
         python=given.get("python"),

@@ -106,7 +106,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     chosen = config.stash[_OPTIONS]
     if chosen.url:
         return f"podflare: {chosen.url}"
-    where = " in a process" if chosen.server == "process" else ""
+    where = " in a thread" if chosen.server == "thread" else ""
     python = chosen.python or ".".join(map(str, sys.version_info[:3]))
     return (
         f"podflare: emulator {version('podflare-emulator')}{where}, "

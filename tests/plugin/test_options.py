@@ -25,8 +25,8 @@ def test_the_header_tells_what_a_run_without_options_gets(pytester: pytest.Pytes
 
 
 def test_the_header_tells_what_was_chosen(pytester: pytest.Pytester) -> None:
-    result = pytester.runpytest_subprocess("--podflare-isolation=portable", "--podflare-server=process")
-    result.stdout.fnmatch_lines(["podflare: emulator * in a process, isolation: portable,*"])
+    result = pytester.runpytest_subprocess("--podflare-isolation=portable", "--podflare-server=thread")
+    result.stdout.fnmatch_lines(["podflare: emulator * in a thread, isolation: portable,*"])
 
 
 def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None:
@@ -120,20 +120,20 @@ def test_the_profile_can_be_given(pytester: pytest.Pytester) -> None:
 def test_command_line_wins_over_environment_and_environment_over_ini_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytester.makeini("[pytest]\npodflare_server = process\npodflare_isolation = portable")
+    pytester.makeini("[pytest]\npodflare_server = thread\npodflare_isolation = portable")
     result = pytester.runpytest_subprocess()
-    result.stdout.fnmatch_lines(["podflare: * in a process, isolation: portable,*"])
-    monkeypatch.setenv("PODFLARE_TEST_SERVER", "thread")
+    result.stdout.fnmatch_lines(["podflare: * in a thread, isolation: portable,*"])
+    monkeypatch.setenv("PODFLARE_TEST_SERVER", "process")
     result = pytester.runpytest_subprocess()
     result.stdout.fnmatch_lines(["podflare: emulator *[0-9], isolation: portable,*"])
-    result = pytester.runpytest_subprocess("--podflare-server=process")
-    result.stdout.fnmatch_lines(["podflare: * in a process, *"])
+    result = pytester.runpytest_subprocess("--podflare-server=thread")
+    result.stdout.fnmatch_lines(["podflare: * in a thread, *"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--podflare-server=fork"], "*--podflare-server: expected thread or process, got 'fork'*"),
+        (["--podflare-server=fork"], "*--podflare-server: expected process or thread, got 'fork'*"),
         (["--podflare-isolation=docker"], "*--podflare-isolation: *expected auto, *portable, got 'docker'*"),
         (["--podflare-python=/no/python"], "*--podflare-python: *no executable file '/no/python'*"),
         (["--podflare-python="], "*--podflare-python: expected PATH, got ''*"),
@@ -167,7 +167,7 @@ def test_a_mistake_in_the_ini_file_names_the_file(pytester: pytest.Pytester) -> 
     pytester.makeini("[pytest]\npodflare_server = fork")
     result = pytester.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*podflare_server in *tox.ini: expected thread or process, got 'fork'*"])
+    result.stderr.fnmatch_lines(["*podflare_server in *tox.ini: expected process or thread, got 'fork'*"])
 
 
 def test_with_a_url_sandboxes_are_made_there_and_the_emulators_tests_skip(

@@ -178,7 +178,6 @@ def test_a_server_in_a_process_survives_what_a_thread_cannot(pytester: pytest.Py
                     monkeypatch.setattr(os, name, None)
                 use(podflare_sandbox)
         """,
-        "--podflare-server=process",
     )
 
 
@@ -319,18 +318,51 @@ def patched_by_gevent(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.usefixtures("patched_by_gevent")
-def test_gevents_monkey_patching_with_the_server_in_a_process(pytester: pytest.Pytester) -> None:
-    _passes(pytester, _GEVENT, "--podflare-server=process")
+def test_gevents_monkey_patching(pytester: pytest.Pytester) -> None:
+    _passes(pytester, _GEVENT)
 
 
 @pytest.mark.usefixtures("patched_by_gevent")
-def test_gevents_monkey_patching_with_the_server_in_a_thread_is_refused(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(use=_USE, test_it=_GEVENT)
-    result = pytester.runpytest_subprocess()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        ["*gevent has patched the threads of this process*--podflare-server=process*"]
+def test_gevents_green_threads_go_on_while_a_stub_waits_for_its_function(pytester: pytest.Pytester) -> None:
+    _passes(
+        pytester,
+        """
+        def test(podflare_emulator, podflare_sandbox):
+            podflare_emulator.stub("deploy", answer=lambda call: call.code.upper())
+            assert podflare_sandbox.run_code("deploy()").stdout == "DEPLOY()"
+        """,
     )
+
+
+@pytest.mark.parametrize(
+    ("tool", "patch", "what"),
+    [
+        ("gevent", "from gevent import monkey; monkey.patch_all()", "threading, socket, *"),
+        ("gevent", "from gevent import monkey; monkey.patch_socket()", "socket"),
+        ("gevent", "from gevent import monkey; monkey.patch_select()", "select*"),
+        ("eventlet", "import eventlet; eventlet.monkey_patch()", "*socket, *"),
+        ("eventlet", "import eventlet; eventlet.monkey_patch(socket=True)", "socket"),
+    ],
+)
+def test_green_threads(pytester: pytest.Pytester, tool: str, patch: str, what: str) -> None:
+    """By default the server does not notice; a thread would wait for ever, and is refused with the reason."""
+    pytest.importorskip(tool, reason=f"{tool} is not installed, or has no wheel for this Python")
+    pytester.makeconftest(
+        f"""
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            {patch}
+        """
+    )
+    pytester.makepyfile(
+        'def test(podflare_sandbox):\n    assert podflare_sandbox.run_code("print(1)").stdout == "1"\n'
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("--podflare-server=thread")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*{tool} has patched {what} in this process*--podflare-server=thread*"])
 
 
 def test_unittest(pytester: pytest.Pytester) -> None:

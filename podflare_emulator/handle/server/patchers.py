@@ -7,20 +7,56 @@ none: it leaves the monotonic clock alone, by which alone the server waits.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from podflare_emulator.vocabulary.errors import EmulatorError
 
 _SERVER = ("podflare_emulator", "uvicorn", "starlette", "uvloop", "httptools", "h11", "asyncio", "anyio")
 
+# What the server's thread stands on, as gevent and as eventlet name it.
+_GEVENTS = (
+    "thread",
+    "threading",
+    "socket",
+    "select",
+    "selectors",
+    "subprocess",
+    "os",
+    "ssl",
+    "queue",
+    "signal",
+)
+_EVENTLETS = ("thread", "socket", "select", "subprocess", "os")
+
 
 def refuse_green_threads() -> None:
     """Raises EmulatorError where the server's thread would be none, and whoever waits for it would wait for ever."""
+    for tool, patched in (("gevent", _by_gevent()), ("eventlet", _by_eventlet())):
+        if patched:
+            raise EmulatorError(
+                f"{tool} has patched {', '.join(patched)} in this process, and the server's thread needs "
+                f"{'it' if len(patched) == 1 else 'them'} as they were: run the server in a process, which is the "
+                "default: without --podflare-server=thread under pytest, without Emulator(server='thread') elsewhere"
+            )
+
+
+def green_socket() -> Any:
+    """The class of sockets for which other green threads go on; None where there are no such threads."""
+    if "socket" in _by_gevent() or "socket" in _by_eventlet():
+        import socket
+
+        return socket.socket
+    return None
+
+
+def _by_gevent() -> list[str]:
     gevent = sys.modules.get("gevent.monkey")
-    if gevent and gevent.is_module_patched("threading"):
-        raise EmulatorError(
-            "gevent has patched the threads of this process, and the server needs one of its own: run it in a "
-            "process, by --podflare-server=process under pytest, by Emulator(server='process') elsewhere"
-        )
+    return [name for name in _GEVENTS if gevent.is_module_patched(name)] if gevent else []
+
+
+def _by_eventlet() -> list[str]:
+    eventlet = sys.modules.get("eventlet.patcher")
+    return [name for name in _EVENTLETS if eventlet.is_monkey_patched(name)] if eventlet else []
 
 
 def exempt_server() -> None:

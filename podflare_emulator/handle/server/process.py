@@ -1,108 +1,149 @@
-"""The server in a process of its own, for programs that wreck theirs: what they patch does not reach it.
+"""The server in a process of its own: what a test does to its process does not reach it.
 
-The child's standard input is its lease on life: a byte, or the end of the parent by whatever means, ends it.
+The child's standard input, a socket, is its lease on life: a byte, or the end of the parent by whatever means, ends it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import pickle
-import subprocess
 import sys
-from typing import IO, Any
+from _socket import socket, socketpair
+from os import getpid
+from subprocess import Popen
+from typing import Any
 
-from podflare_emulator.handle.server.thread import ServerThread, Started
-from podflare_emulator.vocabulary.errors import EmulatorError
+from podflare_emulator.handle.server.channel import Channel, piece
+from podflare_emulator.handle.server.started import CALL, START, STOP, Started
+from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
-
-_HTTPConnection = http.client.HTTPConnection  # here, where vcr's and other tools' patches do not come
 
 # The child may not find this package by itself: it gets the parent's path before it imports anything.
 _PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from podflare_emulator.handle.server.process import serve
-serve(sys.stdin.buffer, sys.stdout.buffer)
+from podflare_emulator.handle.server.child import serve
+serve(pickle.load(sys.stdin.buffer))
 """
 
 
 class ServerProcess:
+    """`call` may be made in a process that has been forked from this one; only this one ends it."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._owner = getpid()
+        self._process: Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._given_up = ""  # why
+
+    def launch(self) -> None:
+        """Begins to start: `start` waits for it."""
+        ours, theirs = socketpair()
+        try:
+            self._process = Popen(
+                [sys.executable, "-c", _PROGRAM],
+                stdin=theirs.fileno(),
+                stdout=2,  # what it should print is no output of the tests'
+                start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
+            )
+        except OSError as error:
+            ours.close()
+            raise EmulatorError(f"the server's process cannot be started: {error}") from error
+        finally:
+            theirs.close()
+        self._lifeline = ours
+        ours.settimeout(START)
+        with contextlib.suppress(OSError):  # it has ended: `start` tells
+            ours.sendall(pickle.dumps(sys.path) + pickle.dumps(self._settings))
 
     def start(self) -> Started:
         """Returns when it serves; raises EmulatorError when it cannot."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
-        )
-        child_in, child_out = self._pipes()
+        if self._process is None:
+            self.launch()
         try:
-            pickle.dump(sys.path, child_in)
-            pickle.dump(self._settings, child_in)
-            child_in.flush()
-            answer: Started | EmulatorError = pickle.load(child_out)
+            answer = _answer(self._lifeline)
+            if isinstance(answer, EmulatorError):
+                raise answer
         except BaseException as error:
+            if isinstance(error, TimeoutError):
+                self._given_up = f"it did not serve within {START} seconds"
             self.stop()
-            if isinstance(error, (OSError, EOFError)):
-                code = self._process.returncode
-                raise EmulatorError(f"the server's process ended with {code} before it served") from error
+            if self._given_up:
+                raise EmulatorError(f"the server's process was ended: {self._given_up}") from None
+            if isinstance(error, OSError):
+                raise EmulatorError(f"the server's process ended {self._exit()} before it served") from error
             raise
-        if isinstance(answer, EmulatorError):
-            self.stop()
-            raise answer
-        self._side_port = answer.side_port
+        assert answer.side_port
+        keys = self._settings.api_keys
+        self._channel = Channel(
+            reachable_host(self._settings.host), answer.side_port, keys[0] if keys else None
+        )
         return answer
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of the control API, and waits for its result."""
-        connection = _HTTPConnection(reachable_host(self._settings.host), self._side_port)
-        headers = {"Content-Type": "application/json"}
-        if self._settings.api_keys:
-            headers["Authorization"] = f"Bearer {self._settings.api_keys[0]}"
+        if self._channel is None:
+            raise EmulatorError(NOT_RUNNING)
+        if self._given_up:
+            raise EmulatorError(f"the server's process was given up: {self._given_up}")
         try:
-            connection.request("POST", f"/_emulator/{name}", json.dumps(arguments), headers)
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException) as error:
-            raise EmulatorError(f"the server's process does not answer: {error}") from error
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise EmulatorError(answer["error"])
-        return answer["result"]
+            return self._channel.call(name, arguments)
+        except TimeoutError:
+            self._given_up = f"it did not answer {name!r} within {CALL} seconds"
+            raise EmulatorError(f"the server's process is given up: {self._given_up}") from None
+        except OSError as error:
+            raise EmulatorError(f"the server's process {self._why(error)}") from error
 
     def stop(self) -> None:
         """Ends every sandbox and the process; returns when nothing of theirs is left."""
-        child_in, child_out = self._pipes()
+        if self._process is None or self._owner != getpid():
+            return
+        ended = False
         # Closing is not enough: a child that the parent has forked may hold a copy of this end.
         with contextlib.suppress(OSError):
-            child_in.write(b"\0")
-            child_in.flush()
+            self._lifeline.sendall(b"\0")
+        if not self._given_up:
+            self._lifeline.settimeout(STOP)
+            with contextlib.suppress(TimeoutError):
+                ended = _has_ended(self._lifeline)
+        if not ended:
+            self._process.kill()  # what runs in its sandboxes ends with it
         self._process.wait()
-        with contextlib.suppress(OSError):
-            child_in.close()
-        child_out.close()
+        self._lifeline.close()
+        if self._channel:
+            self._channel.close()
 
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        return self._process.stdin, self._process.stdout
+    def _why(self, error: OSError) -> str:
+        if self._owner == getpid() and self._process:
+            self._lifeline.settimeout(1)  # it may be about to end
+            with contextlib.suppress(TimeoutError):
+                if _has_ended(self._lifeline):
+                    self._process.wait()
+                    return (
+                        f"has ended {self._exit()}; if it was killed, spare the child processes of this one"
+                    )
+        return f"does not answer: {error}"
+
+    def _exit(self) -> str:
+        code = self._process.returncode if self._process else None
+        return f"by signal {-code}" if code and code < 0 else f"with code {code}"
 
 
-def serve(commands: IO[bytes], answers: IO[bytes]) -> None:
-    """In the child: serves until `commands` has one more byte, or ends."""
-    server = ServerThread(pickle.load(commands), side_door=True)
+def _answer(lifeline: socket) -> Started | EmulatorError:
+    received = b""
+    while b"\n" not in received:
+        received += piece(lifeline)
+    length, _, answer = received.partition(b"\n")
+    while len(answer) < int(length):
+        answer += piece(lifeline)
+    read: Started | EmulatorError = pickle.loads(answer)
+    return read
+
+
+def _has_ended(lifeline: socket) -> bool:
     try:
-        answer: Started | EmulatorError = server.start()
-    except EmulatorError as error:
-        answer = EmulatorError(str(error))  # without its cause, which need not be picklable
-    pickle.dump(answer, answers)
-    answers.flush()
-    if isinstance(answer, Started):
-        commands.read(1)
-        server.stop()
+        piece(lifeline)
+    except ConnectionError:
+        return True
+    return False

@@ -7,89 +7,116 @@ import contextlib
 import socket
 import sys
 import threading
-import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from concurrent.futures import TimeoutError as TookTooLong  # another than the built-in one before Python 3.11
 from functools import partial
+from importlib.util import find_spec, module_from_spec
+from os import getpid
 from typing import TYPE_CHECKING, Any
 
-from podflare_emulator.guest.order import Python, Seed
+from podflare_emulator.guest.order import Seed
+from podflare_emulator.handle.server.started import CALL, START, STOP, UNBOUNDED, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
-    from podflare_emulator.hosting.isolation import Refusal
 
 _KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
 _GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
 
 
-@dataclass(frozen=True)
-class Started:
-    """What a server that serves has found out."""
-
-    port: int
-    isolation: str
-    refusals: tuple[Refusal, ...]
-    python: Python
-    side_port: int | None
-
-
 class ServerThread:
-    """With a `side_door`, whoever started it reaches the control API by a port of its own besides."""
+    """With a `side_door`, whoever started it reaches the control API by a port of its own besides.
+
+    It shares its process with whatever a test does to that; see `process` for one that does not.
+    """
 
     def __init__(self, settings: Settings, *, side_door: bool = False) -> None:
         self._settings = settings
         self._side_door = side_door
         self._taking_calls = threading.Lock()
         self._takes_calls = True
+        self._given_up = ""  # why
+        self._thread: threading.Thread | None = None
+        self._owner = getpid()
 
-    def start(self) -> Started:
-        """Returns when it serves; raises EmulatorError when it cannot."""
-        listener = _listen(self._settings.host, self._settings.port)
+    def launch(self) -> None:
+        """Begins to start: `start` waits for it."""
+        self._listener = _listen(self._settings.host, self._settings.port)
         self._side = _listen(reachable_host(self._settings.host), 0) if self._side_door else None
-        started: Future[Started] = Future()
+        self._started: Future[Started] = Future()
         self._loop = _loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(
             target=self._run_to_its_end,
-            args=(self._run(listener, started),),
+            args=(self._run(self._listener, self._started),),
             name="podflare-emulator",
             daemon=True,
         )
         self._thread.start()
+
+    def start(self) -> Started:
+        """Returns when it serves; raises EmulatorError when it cannot."""
+        if self._thread is None:
+            self.launch()
         try:
-            return started.result()
-        except BaseException:  # it could not start, or whoever waits for it was interrupted
+            return self._started.result(START)
+        except BaseException as error:  # it could not start, or whoever waits for it was interrupted
+            if isinstance(error, TookTooLong) and not self._started.done():
+                self._given_up = f"it did not serve within {START} seconds"
             self.stop()
-            listener.close()
+            self._listener.close()
             if self._side:
                 self._side.close()
+            if self._given_up:
+                raise EmulatorError(f"the server's thread was given up: {self._given_up}") from None
             raise
+
+    @property
+    def is_here(self) -> bool:
+        """Whether whoever asks does so in the server's own thread."""
+        return self._thread is threading.current_thread()
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of `Control` on the server's loop, and waits for its result."""
         from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
+        if self._owner != getpid():
+            raise EmulatorError(
+                "the server is a thread of the process from which this one was forked, and not here: run it in a "
+                "process of its own, which is the default, or start another in this one"
+            )
+        if self.is_here:
+            raise EmulatorError(
+                f"{name!r} is called in the server's own thread, which would wait for itself: an object of the test's "
+                "was collected there, as the garbage collector pleases; run the server in a process of its own"
+            )
+        if self._given_up:
+            raise EmulatorError(f"the server's thread was given up: {self._given_up}")
         with self._taking_calls:
             if not self._takes_calls:
                 raise EmulatorError(NOT_RUNNING)
             calling = getattr(self._control, name)(**arguments)
             called = asyncio.run_coroutine_threadsafe(calling, self._loop)
         try:
-            return called.result()
+            return called.result(None if name in UNBOUNDED else CALL)
         except SandboxError as error:
             raise EmulatorError(str(error)) from None  # who made the call reads this, not the server's code
         except CancelledError:
             raise EmulatorError(NOT_RUNNING) from None
+        except TookTooLong:
+            self._given_up = f"it did not answer {name!r} within {CALL} seconds"
+            raise EmulatorError(f"the server's thread is given up: {self._given_up}") from None
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left."""
+        """Ends every sandbox; returns when no process and no file of theirs is left, or it is given up."""
+        if self._thread is None or self._owner != getpid():
+            return
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._thread.join(1 if self._given_up else STOP)
 
     def _run_to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -177,11 +204,13 @@ class ServerThread:
             started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
             await self._stop.wait()
         finally:
-            await registry.close()
-            self._control.close()
-            server.end()
-            connections.end()
-            await asyncio.gather(serving, launched.launcher.stop())
+            try:
+                await registry.close()
+                self._control.close()
+                server.end()
+                connections.end()
+            finally:
+                await asyncio.gather(serving, launched.launcher.stop())
 
 
 async def _break_off() -> None:
@@ -229,9 +258,19 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def _steady_clock() -> Callable[[], float]:
+    """The monotonic clock of a `time` that nobody has patched: the one that is loaded may be frozen already."""
+    spec = find_spec("time")
+    assert spec is not None
+    assert spec.loader is not None
+    time = module_from_spec(spec)
+    spec.loader.exec_module(time)
+    clock: Callable[[], float] = time.monotonic
+    return clock
+
+
 class _SteadyLoop(asyncio.SelectorEventLoop):
     """Its clock goes on when a test stops the process's."""
 
-    def time(self, _clock: Any = time.monotonic) -> float:  # a default value is out of the patchers' reach
-        now: float = _clock()
-        return now
+    def time(self, _clock: Callable[[], float] = _steady_clock()) -> float:  # noqa: B008
+        return _clock()

@@ -74,9 +74,10 @@ class EmulatorTarget:
         return self._emulator
 
     def start(self) -> None:
-        import_sdk()  # before a test's patches; see redirect
         self._quiet.begin()
         try:
+            self.emulator.launch()
+            import_sdk()  # while it starts, and before a test's patches; see redirect
             self.emulator.start()
         except BaseException as error:
             self._quiet.end()

@@ -1,0 +1,65 @@
+"""Objects of a test's that use the emulator when they are collected, in whatever thread the collector runs."""
+
+from __future__ import annotations
+
+import pytest
+
+_CLOSES = """
+import gc, time
+from podflare import Sandbox
+
+class Tool:
+    def __init__(self):
+        self.sandbox = Sandbox()
+        self.me = self
+
+    def __del__(self):
+        self.sandbox.close()
+
+def test_many(podflare_emulator):
+    threshold = gc.get_threshold()
+    gc.set_threshold(50)  # so that the server's thread, where there is one, collects as well
+    for _ in range(40):
+        began = time.monotonic()
+        Tool()
+        assert time.monotonic() - began < 15, "somebody has waited for himself"
+    gc.set_threshold(*threshold)
+    gc.collect()  # those that are left, as long as there is an emulator
+    assert len(podflare_emulator.requests()) > 40, "some were collected"
+"""
+
+_ASKS = """
+import gc
+
+said = set()
+
+class Watcher:
+    def __init__(self, emulator):
+        self.emulator, self.me = emulator, self
+
+    def __del__(self):
+        try:
+            self.emulator.execs()
+        except Exception as error:
+            said.add(str(error))
+
+def test_many(podflare_emulator, podflare_sandbox):
+    threshold = gc.get_threshold()
+    gc.set_threshold(50)  # so that the server's thread, where there is one, collects as well
+    for number in range(50):
+        Watcher(podflare_emulator)
+        podflare_sandbox.run_code("print(1)")
+    gc.set_threshold(*threshold)
+    gc.collect()
+    assert all("in the server's own thread" in error for error in said), said
+"""
+
+
+@pytest.mark.parametrize("server", ["process", "thread"])
+@pytest.mark.parametrize("test", [_CLOSES, _ASKS], ids=["closes a sandbox", "asks the emulator"])
+def test_a_finalizer(pytester: pytest.Pytester, server: str, test: str) -> None:
+    pytester.makepyfile(test)
+    result = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "-W", "ignore", f"--podflare-server={server}", timeout=120
+    )
+    result.assert_outcomes(passed=1)
