@@ -137,7 +137,8 @@ def connection_error(cause: httpx.RequestError, request: httpx.Request) -> APICo
     if isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout)):
         message = (
             f"cannot connect to {request.url} ({cause}). "
-            "Start the emulator with `podflare-emulator`, give a pytest test its fixture podflare_emulator, "
+            "Start the emulator with `podflare-emulator`, give a pytest test its fixture podflare_emulator "
+            "(a fixture of wider scope: podflare_emulator_module, _class, _package or _session), "
             "or set PODFLARE_HOST to where the server is."
         )
     else:
