@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api import requests
 from podflare_emulator.api.access_log import AccessLog
-from podflare_emulator.api.control import ControlRoutes
 from podflare_emulator.api.faults import ArrangedRefusal, Disturb
 from podflare_emulator.api.guard import Guard
 from podflare_emulator.api.inside import NotFromInside
 from podflare_emulator.api.regions import Regions
 from podflare_emulator.api.requests import Requests
-from podflare_emulator.api.sandboxes import SandboxRoutes
-from podflare_emulator.api.terminals import TerminalRoutes
+from podflare_emulator.api.routes.control import ControlRoutes
+from podflare_emulator.api.routes.sandboxes import SandboxRoutes
+from podflare_emulator.api.routes.terminals import TerminalRoutes
 from podflare_emulator.vocabulary.logs import logger
 from podflare_emulator.vocabulary.sandbox_errors import (
     GuestFailed,

@@ -309,6 +309,52 @@ def test_odd_characters_come_through_the_published_client(
     assert "48 passed" in _run_with_the_published_client(pytester, monkeypatch, _ODD_CHARACTERS)
 
 
+_TERMINALS = r"""
+import threading
+
+def started(sandbox, **order):
+    seen, changed = [b""], threading.Condition()
+    def hear(data):
+        with changed:
+            seen[0] += data
+            changed.notify_all()
+    def until(text):
+        with changed:
+            assert changed.wait_for(lambda: text in seen[0], 30), seen
+    return sandbox.pty.create(on_data=hear, on_exit=lambda code: None, **order), until
+
+def test_a_command_is_typed_to_and_ends(podflare_sandbox):
+    ends = []
+    handle = podflare_sandbox.pty.create(cmd="read name; exit 4", on_exit=ends.append)
+    handle.send_input("Ada\r")
+    assert handle.wait() == 4
+    assert ends == [4]
+    handle.close()
+
+def test_size_environment_and_directory(podflare_sandbox):
+    order = {"cols": 100, "rows": 30, "env": {"GREETING": "hello"}, "cwd": "/tmp"}
+    handle, until = started(podflare_sandbox, cmd='stty size; pwd; echo $GREETING; read line', **order)
+    until(b"30 100\r\n/tmp\r\nhello")
+    handle.resize(120, 50)
+    [listed] = podflare_sandbox.pty.list()
+    assert (listed.pty_id, listed.exit_code) == (handle.id, None)
+    attached = []
+    other = podflare_sandbox.pty.attach(handle.id, on_data=attached.append)
+    handle.kill()
+    assert handle.wait() == other.wait() == 137
+    assert b"".join(attached).startswith(b"30 100")
+    assert podflare_sandbox.pty.list() == []
+    handle.close()
+    other.close()
+"""
+
+
+def test_terminals_of_the_published_client(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "2 passed" in _run_with_the_published_client(pytester, monkeypatch, _TERMINALS)
+
+
 def _run_with_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> str:

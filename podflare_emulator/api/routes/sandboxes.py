@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from podflare_emulator.api import ndjson, requests
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
-from podflare_emulator.api.endpoint import Calls
 from podflare_emulator.api.faults import Disturb, last_words
+from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.domain.registry import SandboxOrder
 
 if TYPE_CHECKING:
