@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_OPTIONS] = chosen = options.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
     if chosen.url:
-        from pytest_podflare.both import Both
+        from pytest_podflare.comparison.both import Both
 
         config.pluginmanager.register(Both(chosen.url, compares=not hasattr(config, "workerinput")))
 
@@ -199,7 +199,7 @@ def _podflare_api(
     request.node.stash[_TARGET] = target
     observing: Any = nullcontext()
     if _podflare_where:
-        from pytest_podflare import both
+        from pytest_podflare.comparison import both
 
         observing = both.observing(request.node, target.kept)
     with target.serving_one_test(wishes, podflare_stubs, podflare_commands), observing:

@@ -14,7 +14,7 @@ import pytest
 from podflare_emulator.handle.clients.redirect import import_sdk
 from podflare_emulator.handle.clients.watch import sandbox_classes
 from pytest_podflare import marker
-from pytest_podflare.observed import Observed, Seen, first_difference
+from pytest_podflare.comparison.observed import Observed, Seen, first_difference
 
 WHERE = ("emulator", "real")
 
