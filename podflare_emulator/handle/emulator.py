@@ -153,11 +153,14 @@ class Emulator(Faults, Stubs):
         keys = self.settings.api_keys
         classes = sandbox_classes(import_sdk())
         with ExitStack() as entered:
+            # First: it looks for the URLs in the client's functions, and the others wrap some of them.
+            entered.enter_context(redirect_clients(self.url, keys[0] if keys else None))
             for kind in classes:
-                if not iscoroutinefunction(kind.close):  # which no finalizer can await
+                if hasattr(kind, "close") and not iscoroutinefunction(
+                    kind.close
+                ):  # which no finalizer can await
                     entered.enter_context(self._closing_elsewhere(kind))
             entered.enter_context(self._origins.recording(*classes))
-            entered.enter_context(redirect_clients(self.url, keys[0] if keys else None))
             yield
 
     def _closing_elsewhere(self, sandbox: type[Any]) -> AbstractContextManager[None]:

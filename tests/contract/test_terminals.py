@@ -90,6 +90,7 @@ def test_an_interactive_python_and_ctrl_c_and_ctrl_d(wire: Wire, box: str) -> No
     terminal.watching.until(">>> ")
     terminal.type("print(6 * 7)\r")
     terminal.watching.until("42")
+    terminal.watching.until(">>> ")
     terminal.type(CTRL_D)
     assert terminal.watching.exit_code() == 0
 

@@ -98,14 +98,14 @@ def test_a_template_whose_modules_are_not_installed_says_which_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(registry.TEMPLATES, "python-datasci", {"pd": "no_pandas", "np": "no_numpy"})  # type: ignore[index]
-    with Emulator(isolation="portable") as emulator, emulator.redirect_clients():
+    with Emulator(isolation="portable", server="thread") as emulator, emulator.redirect_clients():
         needs = "No module named 'no_pandas'; python-datasci needs no_pandas, no_numpy in the Python of the sandboxes"
         with pytest.raises(ServerError, match=needs):
             Sandbox(template="python-datasci")
 
 
 def test_an_unknown_kind_of_server_is_refused() -> None:
-    with pytest.raises(SettingsError, match="expected thread or process, got 'fork'"):
+    with pytest.raises(SettingsError, match="expected process or thread, got 'fork'"):
         Emulator(server="fork")  # type: ignore[arg-type]
 
 

@@ -51,8 +51,8 @@ def test_where_nothing_is_left_it_refuses_and_a_name_is_enough(monkeypatch: pyte
     with pytest.raises(
         EmulatorError, match=r"portable isolation is not taken unasked: .*--isolation portable"
     ):
-        Emulator().start()
-    with Emulator(isolation="portable") as emulator:
+        Emulator(server="thread").start()
+    with Emulator(isolation="portable", server="thread") as emulator:
         assert emulator.describe_isolation() == "portable"
 
 

@@ -44,7 +44,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         patch.delattr(os, "memfd_create")
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
         try:
-            with Emulator() as emulator:
+            with Emulator(server="thread") as emulator:  # which has what is patched here
                 yield emulator
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -195,7 +195,7 @@ def test_descriptors_arrive_close_on_exec(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_stop_leaves_no_guest_and_no_directory(emulator: Emulator) -> None:
-    another = Emulator()
+    another = Emulator(server="thread")
     another.start()
     with Client(host=another.url) as client:
         sandbox = Sandbox(client=client)

@@ -247,7 +247,7 @@ def test_a_machine_without_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         EmulatorError, match=r"libfakechroot is not installed .Debian.*apt-get install -y fakechroot"
     ):
-        Emulator(isolation="preload").start()
+        Emulator(isolation="preload", server="thread").start()
 
 
 def test_musl_is_told_that_it_is_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,4 +256,4 @@ def test_musl_is_told_that_it_is_not_supported(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(os, "confstr", unknown)
     with pytest.raises(EmulatorError, match="musl is not supported"):
-        Emulator(isolation="preload").start()
+        Emulator(isolation="preload", server="thread").start()

@@ -26,6 +26,12 @@ def _published_python() -> str:
     )
 
 
+def has_published(module: str) -> bool:
+    """Whether there is this module beside the published client."""
+    find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    return subprocess.run([_published_python(), "-c", find]).returncode == 0
+
+
 def run_with_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> str:

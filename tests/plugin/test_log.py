@@ -91,4 +91,7 @@ def test_a_programs_captured_log_holds_none_of_the_servers_lines_unless_asked_fo
             assert "/exec 200" in servers(caplog)[-1].message
         """
     )
-    pytester.runpytest_subprocess("-p", "no:randomly", "--log-level=INFO").assert_outcomes(passed=2)
+    result = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "--log-level=INFO", "--podflare-server=thread"
+    )
+    result.assert_outcomes(passed=2)

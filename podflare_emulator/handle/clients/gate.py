@@ -6,9 +6,8 @@ it, gets subclasses that keep their own of these methods, and takes them for the
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -64,19 +63,22 @@ class Gate:
                 kind.__init__ = before
 
     def _guarding(self, create: Any, way: Any) -> Any:
+        def checked_way(client: Any, url: Any) -> Any:
+            if not (is_loopback(url.host) or _is_emulators(url)):
+                self._lets(url.host)
+            return way(client, url)
+
+        @cache
+        def guarded(kind: type[Any]) -> type[Any]:
+            """A class of its own: mocks replace this method in httpx's; an instance's own would be lost to finalizers."""
+            return type(kind.__name__, (kind,), {"_transport_for_url": checked_way})
+
         @wraps(create)
         def creating(client: Any, *args: Any, **kwargs: Any) -> None:
             create(client, *args, **kwargs)
             if _of_podflare():
                 _pass_mocks_to_emulators(client._transport)
-                found = weakref.ref(client)  # a client that is forgotten goes at once, as without this
-
-                def checked_way(url: httpx.URL) -> Any:
-                    if not (is_loopback(url.host) or _is_emulators(url)):
-                        self._lets(url.host)
-                    return way(found(), url)
-
-                client._transport_for_url = checked_way
+                client.__class__ = guarded(type(client))
 
         return creating
 

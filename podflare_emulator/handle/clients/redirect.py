@@ -111,7 +111,7 @@ def _loaded_clients(url: str) -> Iterator[None]:
 def _client_modules() -> dict[str, ModuleType]:
     return {
         name: module
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()  # at once: other threads may be importing
         if name.partition(".")[0] == "podflare" and isinstance(module, ModuleType)
     }
 
