@@ -23,5 +23,5 @@ def test_a_start_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPa
     before = running()
     monkeypatch.setattr(thread, "Future", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Emulator(isolation="portable").start()
+        Emulator(isolation="portable", server="thread").start()
     assert running() == before

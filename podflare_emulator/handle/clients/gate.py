@@ -69,8 +69,8 @@ class Gate:
             return way(client, url)
 
         @cache
-        def guarded(kind: type[Any]) -> type[Any]:
-            """A class of its own: mocks replace this method in httpx's; an instance's own would be lost to finalizers."""
+        def guarded(kind: Any) -> Any:
+            """A class of its own: mocks replace the method in httpx's, and a finalizer may have lost an instance's."""
             return type(kind.__name__, (kind,), {"_transport_for_url": checked_way})
 
         @wraps(create)
