@@ -7,7 +7,7 @@ it, gets subclasses that keep their own of these methods, and takes them for the
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -68,17 +68,18 @@ class Gate:
                 self._lets(url.host)
             return way(client, url)
 
-        @cache
-        def guarded(kind: Any) -> Any:
-            """A class of its own: mocks replace the method in httpx's, and a finalizer may have lost an instance's."""
-            return type(kind.__name__, (kind,), {"_transport_for_url": checked_way})
+        guarded: dict[type[Any], type[Any]] = {}  # by the class that it is made of
 
         @wraps(create)
         def creating(client: Any, *args: Any, **kwargs: Any) -> None:
             create(client, *args, **kwargs)
             if _of_podflare():
                 _pass_mocks_to_emulators(client._transport)
-                client.__class__ = guarded(type(client))
+                # A class of its own: mocks replace the method in httpx's, and a finalizer may have lost an instance's.
+                kind = type(client)
+                if kind not in guarded:
+                    guarded[kind] = type(kind.__name__, (kind,), {"_transport_for_url": checked_way})
+                client.__class__ = guarded[kind]
 
         return creating
 
