@@ -182,6 +182,19 @@ def test_bytes_arrive_as_they_are(wire: Wire, box: str) -> None:
     assert terminal.watching.seen == b"h\xc3\xa9\xff\x00\xe2\x80\xa8end"
 
 
+def test_a_flood_that_nobody_reads_is_kept_to_its_last_mebibyte(wire: Wire, box: str) -> None:
+    terminal = Terminal(wire, box, ["python3", "-c", "input(); print('x' * 5_000_000); print('the end')"])
+    terminal.watching.close()
+    terminal.type("\r")
+    position = 0
+    while (answer := terminal.call("read", since_seq=position).json())["exit_code"] is None:
+        position = answer["next_seq"]
+    late = terminal.attach()
+    assert late.exit_code() == 0
+    assert late.seen.endswith(b"the end\r\n")
+    assert len(late.seen) <= 1 << 20
+
+
 def test_a_delete_ends_it(wire: Wire, box: str) -> None:
     terminal = Terminal(wire, box, "echo here; sleep 600")
     terminal.watching.until("here")
