@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import socket
 import threading
 from typing import Any
 
@@ -65,9 +67,11 @@ class Watching:
         return int(self.messages[-1]["data"])
 
     def close(self) -> None:
-        self._answer.close()
-        if self._thread.ident:
+        if self._thread.ident:  # closing alone does not wake who reads
+            with contextlib.suppress(OSError):
+                self._answer.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
             self._thread.join(_PATIENCE)
+        self._answer.close()
 
 
 class Terminal:
