@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import suppress
 from socket import socket
 
 from podflare_emulator.handle.server.started import Started
@@ -24,7 +25,8 @@ def serve(settings: Settings) -> None:
     except EmulatorError as error:
         answer = EmulatorError(str(error))  # without its cause, which need not be picklable
     sent = pickle.dumps(answer)
-    lifeline.sendall(b"%d\n%b" % (len(sent), sent))
-    if isinstance(answer, Started):
-        lifeline.recv(1)
-        server.stop()
+    with suppress(ConnectionError):  # whoever has started it wants no more, and has not waited for the answer
+        lifeline.sendall(b"%d\n%b" % (len(sent), sent))
+        if isinstance(answer, Started):
+            lifeline.recv(1)
+    server.stop()

@@ -80,6 +80,7 @@ class EmulatorTarget:
             import_sdk()  # while it starts, and before a test's patches; see redirect
             self.emulator.start()
         except BaseException as error:
+            self.emulator.stop()  # launched, perhaps: the next test begins anew
             self._quiet.end()
             if isinstance(error, EmulatorError):
                 raise _failure(
