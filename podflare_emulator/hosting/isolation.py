@@ -49,6 +49,7 @@ async def launch(
     egress: bool = True,
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    layers_needed: bool = False,
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
 
@@ -56,8 +57,14 @@ async def launch(
         egress: whether that guest reaches the network.
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
+        layers_needed: whether a backend must let forks share layers of files.
     """
-    wishes = {"egress": egress, "egress_unenforced": egress_unenforced, "files_on_disk": files_on_disk}
+    wishes = {
+        "egress": egress,
+        "egress_unenforced": egress_unenforced,
+        "files_on_disk": files_on_disk,
+        "layers_needed": layers_needed,
+    }
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
         declined = decline(backend) if isolation == "auto" else None
@@ -95,6 +102,7 @@ async def attempt(
     egress: bool = True,
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
@@ -111,6 +119,9 @@ async def attempt(
         await launcher.start()
     except (HostingError, OSError) as error:
         return Refusal(backend, str(error))
+    if layers_needed and launcher.no_layers:
+        await launcher.stop()
+        return Refusal(backend, f"its forks share no layers of files: {launcher.no_layers}")
     try:
         return launcher, await launcher.guest("default", {}, Limits(egress=egress))
     except HostingError as error:

@@ -63,6 +63,7 @@ class EmulatorTarget:
             server=options.server,
             isolation=options.isolation,
             fork=options.fork,
+            fork_files=options.fork_files,
             python=options.python,
             profile=options.profile,
             seed=options.seed,
