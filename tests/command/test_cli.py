@@ -50,6 +50,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--port", "70000"], "70000"),
         (["--isolation", "vm"], "namespace, preload or portable, got 'vm'"),
         (["--fork", "magic"], "expected live or replay, got 'magic'"),
+        (["--fork-files", "links"], "fork files: expected auto, layers or copy, got 'links'"),
         (["--python", "/no/such/python"], "'/no/such/python'"),
         (["--mount", "/no/such/folder:/data"], "'/no/such/folder'"),
         (["--mount", "data"], "HOST_PATH:SANDBOX_PATH"),
@@ -92,7 +93,17 @@ def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
     for option in (
-        *("--host", "--port", "--isolation", "--fork", "--python", "--mount", "--api-key", "--allow-host"),
+        *(
+            "--host",
+            "--port",
+            "--isolation",
+            "--fork",
+            "--fork-files",
+            "--python",
+            "--mount",
+            "--api-key",
+            "--allow-host",
+        ),
         *("--seed", "--log-format", "--version", "doctor"),
     ):
         assert option in shown

@@ -119,13 +119,13 @@ class _Stayed(OSError):
 def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone: bool) -> _Branch:
     """Has the host make trees that share layers, if that can be; moves this guest to its own. Adds to `opened`."""
     way = ways.choose(guest.jail, files, alone=alone)
+    resources: OpenResources | None = None
+    if way == "freeze":
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *opened})
+        if not resources.can_move:
+            way, resources = ways.without_freezing(guest.jail), None
     if way == "copy" or guest.jail.stack is None:
         return _Branch("copy")
-    resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *opened})
-    if way == "freeze" and not resources.can_move:
-        way = ways.without_freezing(guest.jail)
-        if way == "copy":
-            return _Branch(way)
     guest.connection.send({"branch": way})
     arrived = guest.connection.receive()
     if arrived is None:
@@ -134,11 +134,10 @@ def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone
     if not layers:  # they cannot be had
         return _Branch("copy")
     opened += layers
-    freezes = way == "freeze"
-    if len(layers) != 2 * (children + freezes):
+    if len(layers) != 2 * (children + bool(resources)):
         problem = f"the sandbox has too many open files to be given the trees of {children} children"
-        raise _Stayed(problem) if freezes else OSError(problem)
-    if freezes:
+        raise _Stayed(problem) if resources else OSError(problem)
+    if resources:
         mine, layers = layers[:2], layers[2:]
         for number in mine:
             opened.remove(number)
