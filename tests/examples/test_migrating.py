@@ -22,4 +22,4 @@ def test_with_a_mock_by_hand():
 
 def test_with_the_emulator(podflare_emulator):
     assert largest([3, 9, 4]) == 9
-    assert [exec.code for exec in podflare_emulator.execs()] == ["print(max([3, 9, 4]))"]
+    assert [one.code for one in podflare_emulator.execs()] == ["print(max([3, 9, 4]))"]
