@@ -72,5 +72,7 @@ def test_every_message_of_troubleshooting_is_one_of_ours() -> None:
     page = (_ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").partition("## In a sandbox")[0]
     messages = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
     assert len(messages) > 20
-    strange = {message for message in messages for part in message.split("...") if part.strip(" :") not in text}
+    strange = {
+        message for message in messages for part in message.split("...") if part.strip(" :") not in text
+    }
     assert strange == set()
