@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, overload
+from weakref import WeakSet
 
 from podflare.client import Client
 from podflare.core import wire
@@ -30,6 +31,7 @@ from podflare.pty import PtyNamespace
 from podflare.transport import transfer
 from podflare.transport.events import EventStream
 from podflare.transport.shared_client import SharedClient
+from podflare.transport.terminal_output import TerminalOutput
 from podflare.types import Event, ExecResult, Forked, Language
 
 
@@ -99,6 +101,7 @@ class Sandbox:
         self._ended: str | None = None
         self._lock = Lock()
         self._running: set[Interruption] = set()
+        self._terminals: WeakSet[TerminalOutput] = WeakSet()
 
     def _create(self) -> None:
         with self._lock:
@@ -368,6 +371,10 @@ class Sandbox:
                 self._ended = None
                 raise
             self._shared_client.let_go()
+        for terminal in list(self._terminals):
+            if not destroy:
+                terminal.stop()
+            terminal.finish()
 
     def __enter__(self) -> Sandbox:
         self._create()

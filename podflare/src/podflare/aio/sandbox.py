@@ -10,12 +10,14 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, overload
+from weakref import WeakSet
 
 from podflare.aio.client import AsyncClient
 from podflare.aio.pty import AsyncPtyNamespace
 from podflare.aio.transport import transfer
 from podflare.aio.transport.events import AsyncEventStream
 from podflare.aio.transport.shared_client import AsyncSharedClient
+from podflare.aio.transport.terminal_output import AsyncTerminalOutput
 from podflare.core import wire
 from podflare.core.concurrency import AsyncLock, async_shield, async_together
 from podflare.core.interruption import Interruption
@@ -105,6 +107,7 @@ class AsyncSandbox:
         self._ended: str | None = None
         self._lock = AsyncLock()
         self._running: set[Interruption] = set()
+        self._terminals: WeakSet[AsyncTerminalOutput] = WeakSet()
 
     async def _create(self) -> None:
         async with self._lock:
@@ -374,6 +377,10 @@ class AsyncSandbox:
                 self._ended = None
                 raise
             await self._shared_client.let_go()
+        for terminal in list(self._terminals):
+            if not destroy:
+                terminal.stop()
+            await terminal.finish()
 
     async def __aenter__(self) -> AsyncSandbox:
         await self._create()
