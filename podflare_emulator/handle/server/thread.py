@@ -150,6 +150,7 @@ class ServerThread:
                 python,
                 seeds,
                 egress=self._settings.egress,
+                egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
             )
@@ -176,6 +177,7 @@ class ServerThread:
             fork=self._settings.fork,
             seed=self._settings.seed,
             env=self._settings.env,
+            echo=self._settings.echo_last_expression,
         )
         registry.warm(launched.guest)
         record = Requests()
