@@ -10,7 +10,10 @@ import msgspec
 
 from podflare_emulator.domain.testing.faults import read_fault, read_latency
 
-_READERS = {"add_fault": read_fault, "add_latency": read_latency}  # that hand their arguments on, as they are
+_READERS: dict[str, Callable[..., Any]] = {
+    "add_fault": read_fault,
+    "add_latency": read_latency,
+}  # that hand their arguments on, as they are
 
 ControlCall = Callable[..., Coroutine[Any, Any, Any]]
 

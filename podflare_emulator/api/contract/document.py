@@ -34,14 +34,11 @@ _WITH_BODY = {400: "a field that cannot be", 413: "larger than 64 MiB", 415: "no
 def build(routes: Iterable[Route], control: Mapping[str, ControlCall]) -> _Schema:
     """Of these routes of the service's, and these calls of the control API."""
     shapes = of_control.shapes(control)
-    called = [
-        (path, method, service.CALLS[method, path])
-        for path, method in _routed(routes)
-        if (method, path) in service.CALLS
-    ]
+    called = [(path, method, service.CALLS[method, path]) for path, method in _routed(routes)]
     kinds = [answers.Error, answers.TerminalEvent, *(kind for pair in shapes.values() for kind in pair)]
     kinds += [kind for _, _, call in called for kind in (call.body, call.answer) if kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas, components = map(_without_tuples, (schemas, components))
     of = dict(zip(map(str, kinds), schemas, strict=True))
     for name, limits in service.LIMITS.items():
         for field, limit in limits.items():
@@ -82,15 +79,6 @@ def build(routes: Iterable[Route], control: Mapping[str, ControlCall]) -> _Schem
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
-
-
-def undocumented(routes: Iterable[Route]) -> list[tuple[str, str]]:
-    """Method and path of each of the service's that the document lacks."""
-    return [
-        (method, path)
-        for path, method in _routed(routes)
-        if path.startswith("/v1/") and (method, path) not in service.CALLS
-    ]
 
 
 def _routed(routes: Iterable[Route]) -> list[tuple[str, str]]:
@@ -166,6 +154,18 @@ def _refusals(texts: Mapping[int, str]) -> _Schema:
         str(status): {"description": text, "content": {"application/json": {"schema": schema}}}
         for status, text in sorted(texts.items())
     }
+
+
+def _without_tuples(schema: Any) -> Any:
+    """A pair as an array of two: generators of clients seldom know `prefixItems`."""
+    if isinstance(schema, dict):
+        schema = {name: _without_tuples(inner) for name, inner in schema.items()}
+        if "prefixItems" in schema:
+            first, *others = schema.pop("prefixItems")
+            same = all(other == first for other in others)
+            schema["items"] = first if same else {"anyOf": [first, *others]}
+        return schema
+    return [*map(_without_tuples, schema)] if isinstance(schema, (list, tuple)) else schema
 
 
 def _limit(schema: _Schema, limit: _Schema) -> None:
