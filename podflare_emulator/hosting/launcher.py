@@ -43,10 +43,12 @@ class Launcher:
         python: Python,
         seeds: tuple[Seed, ...],
         *,
+        egress_denied: str = "refuse",
         egress_unenforced: bool = False,
         files_on_disk: bool = False,
     ) -> None:
         self._isolation = isolation
+        self._egress_denied = egress_denied
         self._egress_unenforced = egress_unenforced
         self._files_on_disk = files_on_disk
         self._python = python
@@ -180,6 +182,7 @@ class Launcher:
         """What the zygote has to see to."""
         return {
             "egress": limits.egress,
+            "drop": self._egress_denied == "drop",
             "ram_mib": limits.ram_mib,
             "file_gb": None if self._sizes_disks else limits.rootfs_gb,
         }
@@ -231,7 +234,8 @@ class Launcher:
                 self._loop.remove_reader(self._complaints_pipe)
             for line in data.decode("utf-8", "replace").splitlines():
                 self._complaints = [*self._complaints[-20:], line]
-                _log.warning("inside: %s", line)
+                if not self._stopping:  # else a guest that was about to begin has lost its place
+                    _log.warning("inside: %s", line)
 
 
 class Zygote:

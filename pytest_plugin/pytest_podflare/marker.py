@@ -10,8 +10,8 @@ from pytest_podflare.options import LEAK_POLICIES
 NAME = "podflare"
 FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
-    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, leaks=None, "
-    "target=None, compare='results'): arrange the Podflare emulator for a test. "
+    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, "
+    "echo_last_expression=None, leaks=None, target=None, compare='results'): arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "env: a dict of variables that every new sandbox has in its environment; "
     "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
@@ -22,6 +22,7 @@ DESCRIPTION = (
     "arguments, or to a list of these; "
     "latency: a dict from calls to the seconds that they take, or to a pair of them; "
     "egress: whether its sandboxes may reach the network; "
+    "echo_last_expression: whether a last line that is an expression is printed; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
     "target: emulator, real, or, under --podflare-url, both, one after the other; "
     "compare: results, so that what run_code gives must be the same on both, or outcome."
@@ -46,6 +47,7 @@ class Wishes(NamedTuple):
     faults: Mapping[str, Any]
     latency: Mapping[str, Any]
     egress: bool | None
+    echo_last_expression: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
     target: Literal["emulator", "real", "both"] | None
     compare: Literal["results", "outcome"]
@@ -126,6 +128,7 @@ def read(node: pytest.Item) -> Wishes:
         faults,
         latency,
         _nearest(node, "egress"),
+        _nearest(node, "echo_last_expression"),
         _nearest(node, "leaks"),
         target(node),
         _nearest(node, "compare") or "results",
@@ -159,6 +162,7 @@ def mistake(mark: pytest.Mark) -> str | None:
     for name, choices in (
         ("leaks", LEAK_POLICIES),
         ("egress", (True, False)),
+        ("echo_last_expression", (True, False)),
         ("target", _TARGETS),
         ("compare", _COMPARE),
     ):
