@@ -57,6 +57,7 @@ class NamespaceJail:
     prefix = ""
     mounts = MOUNTS
     stack: Stack | None = None
+    left = None
     belongs = staticmethod(belongs)
 
     @property
