@@ -215,7 +215,9 @@ def test_more_files_than_a_guest_copies_by_itself_are_all_there(sandbox: Sandbox
     )
     printed(sandbox, "held = open('/root/many/11', 'a+')")
     check = "ls /root/many | wc -l; stat -c '%A %h' /root/many/7 /root/hard; cat /root/soft; [ -e /srv ] || echo gone; "
-    check += "stat -c %Y /root/many/10 /root/many; cat /root/many/* 2>/dev/null < /dev/null | sort -n | md5sum"
+    check += (
+        "stat -c %Y /root/many/10 /root/many; cat /root/many/* 2>/dev/null < /dev/null | sort -n | md5sum"
+    )
     check = check.replace("/root/many/* ", "$(find /root/many -type f) ")
     first, second = fork(sandbox, 2)
     expected = printed(sandbox, check, "bash")
