@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict, get_args
 from podflare_emulator.vocabulary.errors import SettingsError as SettingsError
 from podflare_emulator.vocabulary.kinds import flag, one_of, several, variables, whole_number
 from podflare_emulator.vocabulary.mounts import Mount as Mount
+from podflare_emulator.vocabulary.templates import Template, checked
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
@@ -57,6 +58,7 @@ class Changes(TypedDict, total=False):
     profile: Profile
     seed: int | None
     env: Mapping[str, str]
+    templates: Mapping[str, Any]
     fork_engine: ForkEngine  # deprecated: the old name of `fork`
 
 
@@ -88,6 +90,7 @@ class Settings:
             publishes.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
             reaches them.
+        templates: Kinds of sandboxes beside the service's, by their names: dicts of what `Template` has.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
 
     Raises:
@@ -113,6 +116,7 @@ class Settings:
     profile: Profile = "local"
     seed: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    templates: Mapping[str, Template] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.host, str) or not self.host or set(self.host) & set("/[] "):
@@ -129,6 +133,7 @@ class Settings:
         for name in ("auth_disabled", "egress", "egress_unenforced", "echo_last_expression", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
+        object.__setattr__(self, "templates", checked(self.templates))
         self._check_python()
         self._check_mounts()
         self._check_access()

@@ -179,6 +179,7 @@ class ServerThread:
             seed=self._settings.seed,
             env=self._settings.env,
             echo=self._settings.echo_last_expression,
+            templates=self._settings.templates,
         )
         registry.warm(launched.guest)
         record = Requests()

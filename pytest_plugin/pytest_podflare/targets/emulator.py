@@ -65,6 +65,7 @@ class EmulatorTarget:
             isolation=options.isolation,
             fork=options.fork,
             python=options.python,
+            templates=options.templates,
             egress_denied=options.egress_denied,
             echo_last_expression=options.echo_last_expression,
             profile=options.profile,
