@@ -182,6 +182,12 @@ def _parser() -> _Parser:
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
     )
     add(
+        "--clock",
+        metavar="real|manual|skipping",
+        help="what lifetimes, delays and time stamps go by: the machine's clock, or one that stands still until the "
+        "control API moves it, or until a call waits (default real)",
+    )
+    add(
         "--seed",
         type=int,
         metavar="N",

@@ -14,6 +14,7 @@ from podflare_emulator.control.fault_calls import Door, FaultControl
 from podflare_emulator.control.inspection_calls import InspectionControl
 from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
+from podflare_emulator.control.time_calls import TimeControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
 from podflare_emulator.vocabulary.errors import SettingsError
@@ -21,6 +22,7 @@ from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
 from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
@@ -31,11 +33,15 @@ class Requests(Protocol):
     def clear(self) -> None: ...
 
 
-class Control(FaultControl, StubControl, InspectionControl):
-    def __init__(self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door) -> None:
+class Control(FaultControl, StubControl, InspectionControl, TimeControl):
+    def __init__(
+        self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door, settings: Settings
+    ) -> None:
         FaultControl.__init__(self, faults, door)
         StubControl.__init__(self, registry.stubs, registry.commands)
         InspectionControl.__init__(self, registry)
+        TimeControl.__init__(self, registry)
+        self._settings = settings
         self._kept_log = KeptLog()
         self._requests = requests
 
@@ -57,6 +63,7 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._faults.clear()
         await self._door.accept()
         destroyed = await self._registry.destroy_all(keep)
+        await self._clock.restart(self._settings.clock)
         self._registry.ledger.clear()
         self._kept_log.drop()
         self._registry.ids.restart()

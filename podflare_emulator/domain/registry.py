@@ -24,6 +24,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 
 # What each template has imported in the REPL: name there -> module. (contract: templates)
@@ -63,7 +64,9 @@ class SandboxRegistry:
         fork: str = "live",
         seed: int | None = None,
         env: Mapping[str, str] = {},
+        clock: Clock | None = None,
     ) -> None:
+        self.clock = clock or Clock()
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
@@ -76,7 +79,7 @@ class SandboxRegistry:
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
-        self.ledger = Ledger()
+        self.ledger = Ledger(self.clock.now)
         self.stubs = Stubs()
         self.commands = Commands()
         self.ids = Ids(seed)
@@ -235,7 +238,9 @@ class SandboxRegistry:
     def _adopt(self, machine: Machine) -> Sandbox:
         new_id = self.ids.sandbox(self._living)
         self._gone.discard(new_id)  # with a seed, it was perhaps another's before the last reset
-        sandbox = Sandbox(new_id, machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands)
+        sandbox = Sandbox(
+            new_id, machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands, self.clock
+        )
         self._living[new_id] = sandbox
         return sandbox
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
+from podflare_emulator.domain.events import Event, EventType, Lines, weight
 from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
@@ -21,6 +21,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended
 from podflare_emulator.hosting.output import Stream
 from podflare_emulator.vocabulary.answers import Answer, Step
+from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 
 Language = Literal["python", "bash"]
@@ -49,8 +50,9 @@ class Execution:
     `entry`: where it is told of; None for code that is run to find the answer of another exec.
     """
 
-    def __init__(self, machine: Machine, done: Callable[[], None], entry: Exec | None) -> None:
+    def __init__(self, machine: Machine, clock: Clock, done: Callable[[], None], entry: Exec | None) -> None:
         self._machine = machine
+        self._clock = clock
         self._entry = entry
         self._done = done
         hidden = machine.guest.jail.hidden
@@ -86,10 +88,12 @@ class Execution:
 
     async def _say(self, steps: list[Step], exit_code: int) -> None:
         gone = asyncio.ensure_future(self._machine.guest.gone.wait())
+        until = self._clock.time()
         try:
             for step in steps:
                 if step.pause:
-                    await asyncio.wait([gone], timeout=step.pause)
+                    until += step.pause
+                    await self._clock.wait([gone], until)
                 if self._machine.guest.ended:
                     self._finish(self._machine.guest.ended)
                     return
@@ -153,7 +157,7 @@ class Execution:
     def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
         if not items:
             return
-        ts = now()
+        ts = self._clock.now()
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
         self._seq += len(events)
         if self._entry:
@@ -202,6 +206,7 @@ class Sandbox:
         ledger: Ledger,
         stubs: Stubs,
         commands: Commands,
+        clock: Clock,
     ) -> None:
         self.id = sandbox_id
         self.machine: Machine | None = machine
@@ -211,6 +216,7 @@ class Sandbox:
         self._ledger = ledger
         self._stubs = stubs
         self._commands = commands
+        self._clock = clock
 
     async def exec(self, code: str, language: Language, last_words: LastWords | None = None) -> Execution:
         """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed.
@@ -232,7 +238,7 @@ class Sandbox:
                 entry.stub = decision.stub.name
                 if decision.error is not None:
                     await self._fail(entry, decision.stub.delay, decision.error)
-            execution = Execution(machine, self.turn.release, entry)
+            execution = Execution(machine, self._clock, self.turn.release, entry)
             if last_words and not decision:
                 await last_words.before(machine.guest)
         except BaseException:
@@ -249,7 +255,7 @@ class Sandbox:
     async def _fail(self, entry: Exec, delay: float, error: str) -> None:
         """The service fails where the test's author wants it to; raises GuestFailed."""
         try:
-            await self._while_it_lives(asyncio.sleep(delay))
+            await self._while_it_lives(self._clock.wait((), self._clock.time() + delay))
             raise GuestFailed(error)
         except BaseException as reason:
             entry.fail(str(reason) or "the client has gone")
@@ -259,7 +265,7 @@ class Sandbox:
         """For a function of the test's: what comes of the code."""
         await self.turn.acquire()
         try:
-            execution = Execution(self.working_machine(), self.turn.release, None)
+            execution = Execution(self.working_machine(), self._clock, self.turn.release, None)
         except BaseException:
             self.turn.release()
             raise
@@ -316,7 +322,7 @@ class Sandbox:
         async with self.turn:
             machine = self.working_machine()
             try:
-                return await machine.terminals.start(machine.guest, order)
+                return await machine.terminals.start(machine.guest, order, self._clock.now())
             except HostingError as error:
                 if self.machine is not machine:
                     raise SandboxNotFound from None

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from podflare_emulator.domain.events import now
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.terminal import Terminal
 from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
@@ -37,11 +36,11 @@ class TerminalOrder:
 class Session:
     """One terminal. Positions in its output count bytes from its start."""
 
-    def __init__(self, number: int, label: str, hidden: bytes) -> None:
+    def __init__(self, number: int, label: str, hidden: bytes, created: int) -> None:
         """`hidden` is taken out of the output: where the sandbox's directory lies on the host is nobody's business."""
         self.id = f"pty_{number:08x}"
         self.label = label
-        self.created = now()
+        self.created = created
         self.exit_code: int | None = None
         self.terminal: Terminal
         self._hidden = hidden
@@ -119,9 +118,9 @@ class Terminals:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
 
-    async def start(self, guest: Guest, order: TerminalOrder) -> Session:
-        """Raises HostingError when it cannot be started."""
-        session = Session(next(self._numbers), order.label, guest.jail.hidden)
+    async def start(self, guest: Guest, order: TerminalOrder, now: int) -> Session:
+        """`now`: ms since the epoch. Raises HostingError when it cannot be started."""
+        session = Session(next(self._numbers), order.label, guest.jail.hidden, now)
         message = {
             "shell": order.shell,
             "argv": order.argv,

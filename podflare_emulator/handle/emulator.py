@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
 from podflare_emulator.handle.clients.watch import sandbox_classes
+from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
@@ -73,6 +74,7 @@ class Emulator(Faults, Stubs):
         self._egress = True
         self._files = Files(self._call)
         self._env = Variables(self._call)
+        self._clock = Clock(self._call, self._before_time_moves)
         self._started: Started | None = None
         self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
@@ -193,6 +195,14 @@ class Emulator(Faults, Stubs):
     @env.setter
     def env(self, variables: Any) -> None:
         self._env.replace(variables)
+
+    @property
+    def clock(self) -> Clock:
+        """The time that it goes by, to be moved: `emulator.clock.advance(3600)`."""
+        return self._clock
+
+    def _before_time_moves(self) -> None:
+        pass
 
     @property
     def egress(self) -> bool:

@@ -16,6 +16,7 @@ Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
 LogFormat = Literal["text", "json"]
 Profile = Literal["local", "hosted"]
+ClockKind = Literal["real", "manual", "skipping"]
 
 
 def is_loopback(name: str) -> bool:
@@ -52,6 +53,7 @@ class Changes(TypedDict, total=False):
     egress_unenforced: bool
     files_on_disk: bool
     profile: Profile
+    clock: ClockKind
     seed: int | None
     env: Mapping[str, str]
     fork_engine: ForkEngine  # deprecated: the old name of `fork`
@@ -80,6 +82,8 @@ class Settings:
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
             publishes.
+        clock: What it goes by: `real`; `manual`, which stands still until it is advanced; `skipping`, which stands
+            still too, but moves on at once to the end of whatever a call waits for.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
             reaches them.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
@@ -103,6 +107,7 @@ class Settings:
     egress_unenforced: bool = False
     files_on_disk: bool = False
     profile: Profile = "local"
+    clock: ClockKind = "real"
     seed: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
@@ -117,6 +122,7 @@ class Settings:
         one_of("fork", self.fork, get_args(ForkEngine))
         one_of("log format", self.log_format, get_args(LogFormat))
         one_of("profile", self.profile, get_args(Profile))
+        one_of("clock", self.clock, get_args(ClockKind))
         for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))

@@ -161,6 +161,8 @@ class EmulatorTarget:
                 self.emulator.files.update(wishes.files)
             if wishes.env:
                 self.emulator.env.update(wishes.env)
+            if wishes.clock:
+                self.emulator.clock.use(wishes.clock)
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 
