@@ -63,8 +63,10 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._faults.clear()
         await self._door.accept()
         destroyed = await self._registry.destroy_all(keep)
+        self._registry.webhooks.clear()
         await self._clock.restart(self._settings.clock)
         self._registry.ledger.clear()
+        self._registry.exempt(keep)  # they are not the test's that has moved the time
         self._kept_log.drop()
         self._registry.ids.restart()
         self._requests.clear()

@@ -86,17 +86,23 @@ def _beginning(events: list[Event], characters: int) -> list[Event]:
 
 @dataclass
 class Life:
-    """One sandbox, from its birth on. `reason`: how its interpreter died. `into`: the id that its machine has now."""
+    """One sandbox, from its birth on. `reason`: how its interpreter died, or why its time was over.
+
+    `into`: the id that its machine has now. `space`: the Space that it was frozen into. `resumed`: the one that it was
+    resumed from.
+    """
 
     sandbox: str
     parent: str | None
     template: str
     created: int
     ended: int | None = None
-    state: Literal["open", "closed", "died", "merged"] = "open"
+    state: Literal["open", "closed", "died", "merged", "expired", "frozen"] = "open"
     reason: str | None = None
     into: str | None = None
     execs: int = 0
+    space: str | None = None
+    resumed: str | None = None
 
 
 class Ledger:
@@ -118,8 +124,9 @@ class Ledger:
         self._execs.append(entry)
         return entry
 
-    def create(self, sandbox: str, template: str) -> None:
-        self._add(Life(sandbox, None, template, self._now()))
+    def create(self, sandbox: str, template: str, space: str | None = None) -> None:
+        """`space`: it was resumed from that."""
+        self._add(Life(sandbox, None, template, self._now(), resumed=space))
 
     def fork(self, parent: str, children: Iterable[str]) -> None:
         children = list(children)
@@ -141,12 +148,26 @@ class Ledger:
         life = self._life(sandbox)
         life.state, life.reason, life.ended = "died" if died else "closed", died, self._now()
 
+    def expire(self, sandbox: str, reason: str, space: str | None = None) -> None:
+        """Its time was over; `space`: that it was frozen into."""
+        life = self._life(sandbox)
+        life.state, life.reason, life.ended = "frozen" if space else "expired", reason, self._now()
+        life.space = space
+
+    def template(self, sandbox: str) -> str:
+        return self._life(sandbox).template
+
     def absence(self, sandbox: str) -> str:
         """Why nothing can be asked of it."""
         life = self._lives.get(sandbox)
         if life is None:
             return f"sandbox {sandbox} not found: there has been none of that id since the last reset"
-        became = f"was merged into {life.into}; use that one" if life.into else "was destroyed"
+        became = "was destroyed"
+        if life.into:
+            became = f"was merged into {life.into}; use that one"
+        elif life.state in ("expired", "frozen"):
+            into = f" into {life.space}" if life.space else ""
+            became = f"{'was frozen' if life.space else 'has ended'}{into} ({life.reason})"
         return f"sandbox {sandbox} not found: it {became}"
 
     def lives(self) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ class Session:
         self._kept = bytearray()
         self.end = 0
         self._changed: set[asyncio.Future[None]] = set()
+        self._severed = 0
 
     @property
     def ended(self) -> bool:
@@ -74,9 +75,15 @@ class Session:
         data = bytes(self._kept[start : start + most])
         return data, begin + len(data)
 
+    def sever(self) -> None:
+        """Its sandbox is frozen: for whoever watches it, it has ended."""
+        self._severed += 1
+        self._tell()
+
     async def wait(self, position: int) -> None:
-        """Until there is more than that, or the program has ended."""
-        while self.end <= position and not self.ended:
+        """Until there is more than that, or the program has ended, or its sandbox was frozen."""
+        severed = self._severed
+        while self.end <= position and not self.ended and self._severed == severed:
             changed = asyncio.get_running_loop().create_future()
             self._changed.add(changed)
             try:
@@ -87,7 +94,8 @@ class Session:
     async def watch(self) -> AsyncIterator[bytes]:
         """What is kept, then what comes, until the program has ended. Who is too slow misses what is no longer kept."""
         position = 0
-        while True:
+        severed = self._severed
+        while self._severed == severed:
             data, position = self.read(position, 1 << 16)
             if data:
                 yield data
@@ -138,6 +146,10 @@ class Terminals:
             return self._sessions[terminal_id]
         except KeyError:
             raise TerminalNotFound from None
+
+    def sever(self) -> None:
+        for session in self._sessions.values():
+            session.sever()
 
     def active(self) -> list[dict[str, Any]]:
         return [session.described() for session in self._sessions.values() if not session.ended]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from inspect import iscoroutinefunction
-from types import NoneType, TracebackType
+from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
@@ -72,6 +72,7 @@ class Emulator(Faults, Stubs):
         self._kind = server
         self._origins = Origins()
         self._egress = True
+        self._webhook_url: str | EllipsisType | None = ...  # of the settings
         self._files = Files(self._call)
         self._env = Variables(self._call)
         self._clock = Clock(self._call, self._before_time_moves)
@@ -217,6 +218,16 @@ class Emulator(Faults, Stubs):
         self._call("set_egress", allowed=allowed)
         self._egress = allowed
 
+    @property
+    def webhook_url(self) -> str | None:
+        """Where events are sent; set it, and they are until the next reset. Raises EmulatorError for no URL."""
+        return self.settings.webhook_url if self._webhook_url is ... else self._webhook_url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._call("set_webhook_url", url=url)
+        self._webhook_url = url
+
     def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
         """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
 
@@ -234,11 +245,9 @@ class Emulator(Faults, Stubs):
     def lasting_ids(self) -> Iterator[None]:
         """Inside, sandboxes are made that are to be kept at a reset.
 
-        With a seed, the ids that a test sees do not depend on whether it was the first to need them.
+        They live however late the clock is made. With a seed, the ids that a test sees do not depend on whether it was
+        the first to need them.
         """
-        if self.settings.seed is None:
-            yield
-            return
         self._call("lasting_ids", lasting=True)
         try:
             yield
@@ -264,6 +273,7 @@ class Emulator(Faults, Stubs):
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True
+        self._webhook_url = ...
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
 from podflare_emulator.vocabulary.errors import SettingsError as SettingsError
-from podflare_emulator.vocabulary.kinds import flag, one_of, several, variables, whole_number
+from podflare_emulator.vocabulary.kinds import flag, http_url, one_of, several, variables, whole_number
 from podflare_emulator.vocabulary.mounts import Mount as Mount
+from podflare_emulator.vocabulary.regions import REGIONS
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
 LogFormat = Literal["text", "json"]
 Profile = Literal["local", "hosted"]
 ClockKind = Literal["real", "manual", "skipping"]
+TierName = Literal["free", "pro", "scale"]
 
 
 def is_loopback(name: str) -> bool:
@@ -54,6 +56,10 @@ class Changes(TypedDict, total=False):
     files_on_disk: bool
     profile: Profile
     clock: ClockKind
+    tier: TierName
+    webhook_url: str | None
+    region: str | None
+    endpoint: str | None
     seed: int | None
     env: Mapping[str, str]
     fork_engine: ForkEngine  # deprecated: the old name of `fork`
@@ -84,6 +90,10 @@ class Settings:
             publishes.
         clock: What it goes by: `real`; `manual`, which stands still until it is advanced; `skipping`, which stands
             still too, but moves on at once to the end of whatever a call waits for.
+        tier: What a sandbox may have and how long it may live, as the service's billing tiers have it.
+        webhook_url: Where events such as `sandbox.frozen` are sent; None: they are only kept.
+        region: The one that answers to a create name; None: they name none.
+        endpoint: The URL that they name, to which published clients move and which they remember; None: none.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
             reaches them.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
@@ -108,6 +118,10 @@ class Settings:
     files_on_disk: bool = False
     profile: Profile = "local"
     clock: ClockKind = "real"
+    tier: TierName = "scale"
+    webhook_url: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
     seed: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
@@ -123,6 +137,12 @@ class Settings:
         one_of("log format", self.log_format, get_args(LogFormat))
         one_of("profile", self.profile, get_args(Profile))
         one_of("clock", self.clock, get_args(ClockKind))
+        one_of("tier", self.tier, get_args(TierName))
+        if self.region is not None:
+            one_of("region", self.region, REGIONS)
+        for name in ("webhook_url", "endpoint"):
+            if getattr(self, name) is not None:
+                http_url(name.replace("_", " "), getattr(self, name))
         for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))

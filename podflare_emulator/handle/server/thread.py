@@ -179,6 +179,8 @@ class ServerThread:
             seed=self._settings.seed,
             env=self._settings.env,
             clock=clock,
+            tier=self._settings.tier,
+            webhook_url=self._settings.webhook_url,
         )
         registry.warm(launched.guest)
         record = Requests(clock.now)
