@@ -161,9 +161,19 @@ def _parser() -> _Parser:
         help="cut every sandbox off the network, whatever is asked for",
     )
     add(
+        "--egress-denied",
+        metavar="refuse|drop",
+        help="what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
+    )
+    add(
         "--egress-unenforced",
         action="store_true",
         help="make sandboxes without egress even where nothing keeps them off the network",
+    )
+    add(
+        "--echo-last-expression",
+        action="store_true",
+        help="print the repr of a last line that is an expression, as Jupyter does",
     )
     add(
         "--files-on-disk",

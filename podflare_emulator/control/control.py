@@ -60,6 +60,7 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
         self._registry.arrange_env({})
+        self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
         destroyed = await self._registry.destroy_all(keep)
@@ -133,6 +134,12 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         if type(allowed) is not bool:
             raise InvalidRequest(f"egress: expected true or false, got {allowed!r}")
         self._registry.arrange_egress(allowed)
+
+    async def set_echo_last_expression(self, echo: bool) -> None:
+        """True: sandboxes created from now on print the `repr` of a last line that is an expression."""
+        if type(echo) is not bool:
+            raise InvalidRequest(f"echo: expected true or false, got {echo!r}")
+        self._registry.arrange_echo(echo)
 
     async def set_env(self, env: dict[str, str]) -> None:
         """Every sandbox created from now on has these variables in its environment, beside those of the settings."""

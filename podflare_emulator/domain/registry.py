@@ -84,6 +84,7 @@ class SandboxRegistry:
         clock: Clock | None = None,
         tier: TierName = "scale",
         webhook_url: str | None = None,
+        echo: bool = False,
     ) -> None:
         self.clock = clock or Clock()
         self._launcher = launcher
@@ -92,6 +93,10 @@ class SandboxRegistry:
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
+        self._echo = echo  # whether last expressions are printed
+        self._arranged_echo: bool | None = (
+            None  # the same, for as long as a test wants it; None: it does not care
+        )
         self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.jails.take)
         self._repeats = fork == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
@@ -142,7 +147,8 @@ class SandboxRegistry:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}{hint}") from error
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
-        await self._furnish(guest, env, files)
+        echo = self._echo if self._arranged_echo is None else self._arranged_echo
+        await self._furnish(guest, env, files, echo)
         history = None
         if self._repeats:
             history = History()
@@ -151,7 +157,7 @@ class SandboxRegistry:
 
         async def another() -> Guest:
             guest = await pool.take()
-            await self._furnish(guest, env, files)
+            await self._furnish(guest, env, files, echo)
             return guest
 
         if self._repeats:
@@ -170,8 +176,10 @@ class SandboxRegistry:
         self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
         return sandbox
 
-    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File]) -> None:
+    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File], echo: bool) -> None:
         try:
+            if echo:
+                await guest.echo_last_expressions()
             if env:
                 await guest.set_variables(env)
             if files:
@@ -192,6 +200,10 @@ class SandboxRegistry:
     def arrange_env(self, env: Mapping[str, str]) -> None:
         """What sandboxes created from now on have in their environment, beside what all have."""
         self._arranged_env = env
+
+    def arrange_echo(self, echo: bool | None) -> None:
+        """Whether sandboxes created from now on print last expressions; None: as the settings have it."""
+        self._arranged_echo = echo
 
     def _check_egress_orders(self) -> None:
         if not self._launcher.takes_egress_orders:

@@ -73,6 +73,7 @@ class Emulator(Faults, Stubs):
         self._origins = Origins()
         self._egress = True
         self._webhook_url: str | EllipsisType | None = ...  # of the settings
+        self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
         self._clock = Clock(self._call, self._before_time_moves)
@@ -228,6 +229,19 @@ class Emulator(Faults, Stubs):
         self._call("set_webhook_url", url=url)
         self._webhook_url = url
 
+    @property
+    def echo_last_expression(self) -> bool:
+        """Set it to True, and sandboxes created until the next reset print the `repr` of a last expression.
+
+        As Jupyter does: None is not printed, nor what a semicolon follows.
+        """
+        return self.settings.echo_last_expression if self._echo is None else self._echo
+
+    @echo_last_expression.setter
+    def echo_last_expression(self, echo: bool) -> None:
+        self._call("set_echo_last_expression", echo=echo)
+        self._echo = echo
+
     def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
         """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
 
@@ -274,6 +288,7 @@ class Emulator(Faults, Stubs):
         self._faults.clear()
         self._egress = True
         self._webhook_url = ...
+        self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

@@ -241,6 +241,10 @@ class Guest:
         """Of the environment, for all that the sandbox runs from now on; raises HostingError. Not while code runs."""
         await self._ask({"op": "environment", "variables": dict(variables)})
 
+    async def echo_last_expressions(self) -> None:
+        """Of the Python code that it runs from now on; raises HostingError. Not while code runs."""
+        await self._ask({"op": "echo"})
+
     async def inspect(self, question: Message) -> Message:
         """Asks what is in the sandbox; raises HostingError when that cannot be told. Not while code runs."""
         answer, _ = await self._ask({"op": "inspect", **question})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from podflare_emulator.guest.jail import preload
 from podflare_emulator.guest.order import Python, Seed
@@ -47,6 +48,7 @@ async def launch(
     seeds: tuple[Seed, ...],
     *,
     egress: bool = True,
+    egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
 ) -> Launched:
@@ -54,10 +56,16 @@ async def launch(
 
     Args:
         egress: whether that guest reaches the network.
+        egress_denied: what one without it meets: "refuse" or "drop".
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
     """
-    wishes = {"egress": egress, "egress_unenforced": egress_unenforced, "files_on_disk": files_on_disk}
+    wishes: dict[str, Any] = {
+        "egress": egress,
+        "egress_denied": egress_denied,
+        "egress_unenforced": egress_unenforced,
+        "files_on_disk": files_on_disk,
+    }
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
         declined = decline(backend) if isolation == "auto" else None
@@ -93,6 +101,7 @@ async def attempt(
     seeds: tuple[Seed, ...],
     *,
     egress: bool = True,
+    egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
@@ -105,7 +114,12 @@ async def attempt(
         except OSError as error:
             return Refusal(backend, str(error))
     launcher = Launcher(
-        backend, python, seeds, egress_unenforced=egress_unenforced, files_on_disk=files_on_disk
+        backend,
+        python,
+        seeds,
+        egress_denied=egress_denied,
+        egress_unenforced=egress_unenforced,
+        files_on_disk=files_on_disk,
     )
     try:
         await launcher.start()

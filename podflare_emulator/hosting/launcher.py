@@ -42,10 +42,12 @@ class Launcher:
         python: Python,
         seeds: tuple[Seed, ...],
         *,
+        egress_denied: str = "refuse",
         egress_unenforced: bool = False,
         files_on_disk: bool = False,
     ) -> None:
         self._isolation = isolation
+        self._egress_denied = egress_denied
         self._egress_unenforced = egress_unenforced
         self._files_on_disk = files_on_disk
         self._python = python
@@ -178,6 +180,7 @@ class Launcher:
         """What the zygote has to see to."""
         return {
             "egress": limits.egress,
+            "drop": self._egress_denied == "drop",
             "ram_mib": limits.ram_mib,
             "file_gb": None if self._sizes_disks else limits.rootfs_gb,
         }

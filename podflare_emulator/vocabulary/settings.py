@@ -19,6 +19,7 @@ LogFormat = Literal["text", "json"]
 Profile = Literal["local", "hosted"]
 ClockKind = Literal["real", "manual", "skipping"]
 TierName = Literal["free", "pro", "scale"]
+EgressDenied = Literal["refuse", "drop"]
 
 
 def is_loopback(name: str) -> bool:
@@ -52,7 +53,9 @@ class Changes(TypedDict, total=False):
     log_format: LogFormat
     pool_size: int
     egress: bool
+    egress_denied: EgressDenied
     egress_unenforced: bool
+    echo_last_expression: bool
     files_on_disk: bool
     profile: Profile
     clock: ClockKind
@@ -83,7 +86,10 @@ class Settings:
         log_format: Of the lines on stderr.
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
+        egress_denied: What a connection out of a sandbox without egress meets: `refuse`, an error at once; `drop`,
+            nothing, until it times out, as on the service.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        echo_last_expression: Print the `repr` of a last line that is an expression, as Jupyter does.
         files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
@@ -114,7 +120,9 @@ class Settings:
     log_format: LogFormat = "text"
     pool_size: int = 4
     egress: bool = True
+    egress_denied: EgressDenied = "refuse"
     egress_unenforced: bool = False
+    echo_last_expression: bool = False
     files_on_disk: bool = False
     profile: Profile = "local"
     clock: ClockKind = "real"
@@ -143,7 +151,8 @@ class Settings:
         for name in ("webhook_url", "endpoint"):
             if getattr(self, name) is not None:
                 http_url(name.replace("_", " "), getattr(self, name))
-        for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):
+        one_of("egress denied", self.egress_denied, get_args(EgressDenied))
+        for name in ("auth_disabled", "egress", "egress_unenforced", "echo_last_expression", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
         self._check_python()

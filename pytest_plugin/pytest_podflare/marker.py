@@ -11,7 +11,7 @@ NAME = "podflare"
 FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
     f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, clock=None, egress=None, "
-    "leaks=None, target=None, compare='results'): arrange the Podflare emulator for a test. "
+    "echo_last_expression=None, leaks=None, target=None, compare='results'): arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "env: a dict of variables that every new sandbox has in its environment; "
     "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
@@ -23,6 +23,7 @@ DESCRIPTION = (
     "latency: a dict from calls to the seconds that they take, or to a pair of them; "
     "clock: real, manual or skipping, what lifetimes, delays and time stamps go by; "
     "egress: whether its sandboxes may reach the network; "
+    "echo_last_expression: whether a last line that is an expression is printed; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
     "target: emulator, real, or, under --podflare-url, both, one after the other; "
     "compare: results, so that what run_code gives must be the same on both, or outcome."
@@ -49,6 +50,7 @@ class Wishes(NamedTuple):
     latency: Mapping[str, Any]
     clock: Literal["real", "manual", "skipping"] | None
     egress: bool | None
+    echo_last_expression: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
     target: Literal["emulator", "real", "both"] | None
     compare: Literal["results", "outcome"]
@@ -130,6 +132,7 @@ def read(node: pytest.Item) -> Wishes:
         latency,
         _nearest(node, "clock"),
         _nearest(node, "egress"),
+        _nearest(node, "echo_last_expression"),
         _nearest(node, "leaks"),
         target(node),
         _nearest(node, "compare") or "results",
@@ -164,6 +167,7 @@ def mistake(mark: pytest.Mark) -> str | None:
         ("leaks", LEAK_POLICIES),
         ("clock", _CLOCKS),
         ("egress", (True, False)),
+        ("echo_last_expression", (True, False)),
         ("target", _TARGETS),
         ("compare", _COMPARE),
     ):

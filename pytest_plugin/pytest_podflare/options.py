@@ -55,6 +55,18 @@ SETTINGS = (
         ("yes", "no"),
     ),
     Setting(
+        "egress_denied",
+        "refuse|drop",
+        "what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
+        ("refuse", "drop"),
+    ),
+    Setting(
+        "echo_last_expression",
+        "yes|no",
+        "whether a last line that is an expression is printed, where no marker says so (default no)",
+        ("yes", "no"),
+    ),
+    Setting(
         "profile",
         "local|hosted",
         "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
@@ -102,6 +114,8 @@ class Options(NamedTuple):
     fork: Literal["live", "replay"]
     python: str | None
     egress: bool
+    egress_denied: Literal["refuse", "drop"]
+    echo_last_expression: bool
     profile: Literal["local", "hosted"]
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
@@ -140,6 +154,8 @@ def read(config: pytest.Config) -> Options:
         fork=cast(Any, given.get("fork", "live")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
+        egress_denied=cast(Any, given.get("egress_denied", "refuse")),
+        echo_last_expression=given.get("echo_last_expression") == "yes",
         profile=cast(Any, given.get("profile", "local")),
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),

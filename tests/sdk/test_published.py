@@ -15,7 +15,7 @@ import podflare
 PUBLISHED = "0.0.22"
 
 _REGIONS = "a later issue: regions. Ours goes where `host` or PODFLARE_HOST says"
-_TERMINALS = "a later issue: terminals"
+_MADE_BY_PTY = "a handle is made by `create` and `attach` alone"
 _SPACES = "a later issue: spaces"
 
 LEFT_OUT = {
@@ -28,17 +28,7 @@ LEFT_OUT = {
     "regions": _REGIONS,
     "resolve_region": _REGIONS,
     "Sandbox(region)": _REGIONS,
-    "PtyHandle": _TERMINALS,
-    "PtyNamespace": _TERMINALS,
-    "PtySessionInfo": _TERMINALS,
-    "pty": _TERMINALS,
-    "Client.pty_attach_stream": _TERMINALS,
-    "Client.pty_create_stream": _TERMINALS,
-    "Client.pty_input": _TERMINALS,
-    "Client.pty_kill": _TERMINALS,
-    "Client.pty_list": _TERMINALS,
-    "Client.pty_read": _TERMINALS,
-    "Client.pty_resize": _TERMINALS,
+    "PtyHandle()": _MADE_BY_PTY,
     "Client.delete_space": _SPACES,
     "Client.resume_space": _SPACES,
     "Sandbox.resume": _SPACES,
@@ -100,7 +90,7 @@ def test_no_reason_is_stale(theirs: Any, ours: Any) -> None:
 
 def test_what_is_called_by_position_or_name_there_is_here(theirs: Any, ours: Any) -> None:
     for name in theirs.keys() & ours.keys():
-        if theirs[name] is None:
+        if theirs[name] is None or f"{name}()" in LEFT_OUT:
             continue
         assert ours[name] is not None, name
         here = {parameter for parameter, _ in ours[name]}

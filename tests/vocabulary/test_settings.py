@@ -102,6 +102,8 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
         ({"egress": "no"}, "egress: expected True or False, got 'no'"),
         ({"egress": 0}, "egress: expected True or False, got 0"),
         ({"auth_disabled": "0"}, "auth_disabled: expected True or False, got '0'"),
+        ({"egress_denied": "lose"}, "egress denied: expected refuse or drop, got 'lose'"),
+        ({"echo_last_expression": 1}, "echo_last_expression: expected True or False, got 1"),
         ({"egress_unenforced": None}, "egress_unenforced: expected True or False, got None"),
         ({"files_on_disk": "yes"}, "files_on_disk: expected True or False, got 'yes'"),
         ({"isolation": ["portable"]}, "isolation: expected auto, namespace, preload or portable, got "),

@@ -41,6 +41,14 @@ class ExecTimeoutError(PodflareError, TimeoutError):
         return type(self), (str(self), self.stdout, self.stderr)
 
 
+class PtyError(PodflareError, RuntimeError):
+    """A terminal could not be made, or the handle on it was closed before its program ended."""
+
+
+class PtyTimeoutError(PodflareError, TimeoutError):
+    """A terminal was not ready, or its program did not end, in the time given. The program goes on."""
+
+
 class TransferError(PodflareError, OSError):
     """A file could not be read or written, or a sandbox gives no list of its files.
 

@@ -12,7 +12,6 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, overload
 
-from podflare import transfer
 from podflare.client import Client
 from podflare.core import wire
 from podflare.core.concurrency import Lock, shield, together
@@ -27,8 +26,10 @@ from podflare.errors import (
     SandboxClosedError,
     ThreadsLeftBehindWarning,
 )
-from podflare.events import EventStream
-from podflare.shared_client import SharedClient
+from podflare.pty import PtyNamespace
+from podflare.transport import transfer
+from podflare.transport.events import EventStream
+from podflare.transport.shared_client import SharedClient
 from podflare.types import Event, ExecResult, Forked, Language
 
 
@@ -148,6 +149,11 @@ class Sandbox:
                 "this sandbox is not created yet: use `with Sandbox(...)` or `Sandbox(...)`"
             )
         return self._id
+
+    @property
+    def pty(self) -> PtyNamespace:
+        """The sandbox's terminals: `pty.create`, `pty.attach`, `pty.list`."""
+        return PtyNamespace(self)
 
     def run_code(
         self, code: str, language: Language = "python", *, timeout: float | None = None

@@ -32,6 +32,7 @@ _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname()
 _OPEN_TREE, _OPEN_TREE_CLONE = 428, 1  # Linux 5.2
 _MOUNT_SETATTR = 442  # Linux 5.12
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_SIOCADDRT, _SIOCSIFADDR, _SIOCSIFNETMASK, _RTF_UP = 0x890B, 0x8916, 0x891C, 1
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _MOUNT_ATTR_RDONLY = 1
 
@@ -112,6 +113,25 @@ def raise_loopback() -> None:
         (flags,) = struct.unpack_from("H", request, 16)
         struct.pack_into("H", request, 16, flags | _IFF_UP)
         fcntl.ioctl(sock, _SIOCSIFFLAGS, request)
+
+
+def swallow_packets(address: str) -> None:
+    """Without a network to be on: this process has `address`, and what it sends to others gets no answer at all.
+
+    Loopback has the address and the default route. What leaves by that comes back, for somebody else, and is dropped.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for request, value in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.255")):
+            fcntl.ioctl(sock, request, struct.pack("16s16s", b"lo:1", _internet(value)))
+        device = ctypes.create_string_buffer(b"lo")
+        anywhere = _internet("0.0.0.0")
+        route = (0, anywhere, anywhere, anywhere, _RTF_UP, 0, 0, 0, 0, ctypes.addressof(device), 0, 0, 0)
+        fcntl.ioctl(sock, _SIOCADDRT, struct.pack("@L16s16s16sHhLPhPLLH", *route))
+
+
+def _internet(address: str) -> bytes:
+    """A `struct sockaddr_in` without a port."""
+    return struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
 
 
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:

@@ -150,6 +150,7 @@ class ServerThread:
                 python,
                 seeds,
                 egress=self._settings.egress,
+                egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
             )
@@ -181,6 +182,7 @@ class ServerThread:
             clock=clock,
             tier=self._settings.tier,
             webhook_url=self._settings.webhook_url,
+            echo=self._settings.echo_last_expression,
         )
         registry.warm(launched.guest)
         record = Requests(clock.now)

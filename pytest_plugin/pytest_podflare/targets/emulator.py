@@ -61,6 +61,7 @@ class EmulatorTarget:
         self._standing: tuple[Any, ...] = ()
         self.egress = True
         self._default_egress = options.egress
+        self.echo = self._default_echo = options.echo_last_expression
         self._leaks = options.leaks
         self._log = options.log
         self._emulator = SessionEmulator(
@@ -69,6 +70,8 @@ class EmulatorTarget:
             isolation=options.isolation,
             fork=options.fork,
             python=options.python,
+            egress_denied=options.egress_denied,
+            echo_last_expression=options.echo_last_expression,
             profile=options.profile,
             seed=options.seed,
         )
@@ -107,6 +110,7 @@ class EmulatorTarget:
     ) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
+        self.echo = self._default_echo if wishes.echo_last_expression is None else wishes.echo_last_expression
         self._emulator.arrange_again = partial(self._arrange_for_all, stubs, commands)
         try:
             self._arrange_for_all(stubs, commands, again=False)
@@ -115,7 +119,7 @@ class EmulatorTarget:
                 yield
         finally:
             self._emulator.arrange_again = self._between_tests
-            self.egress = self._default_egress
+            self.egress, self.echo = self._default_egress, self._default_echo
             self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
             left_open = self.emulator.reset()
         self._report(left_open, wishes.leaks or self._leaks)
@@ -155,6 +159,8 @@ class EmulatorTarget:
             self._cut_off()
         elif self._standing and not self._default_egress:
             self.emulator.egress = True
+        if self.echo != self.emulator.echo_last_expression:
+            self.emulator.echo_last_expression = self.echo
         if self._standing and self._standing[0] is stubs and self._standing[1] is commands and not again:
             return  # they stand since the test before
         self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)

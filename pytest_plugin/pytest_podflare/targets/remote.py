@@ -31,6 +31,7 @@ class RemoteTarget:
         self.kept = set[str]()
         self.last = ("", "")
         self.egress = True
+        self.echo = False  # nobody knows whether it does
         self._default_egress = options.egress
         self._url = options.url
         self._api_key = options.api_key

@@ -11,10 +11,11 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, overload
 
-from podflare.aio import transfer
 from podflare.aio.client import AsyncClient
-from podflare.aio.events import AsyncEventStream
-from podflare.aio.shared_client import AsyncSharedClient
+from podflare.aio.pty import AsyncPtyNamespace
+from podflare.aio.transport import transfer
+from podflare.aio.transport.events import AsyncEventStream
+from podflare.aio.transport.shared_client import AsyncSharedClient
 from podflare.core import wire
 from podflare.core.concurrency import AsyncLock, async_shield, async_together
 from podflare.core.interruption import Interruption
@@ -154,6 +155,11 @@ class AsyncSandbox:
                 "this sandbox is not created yet: use `async with AsyncSandbox(...)` or `await AsyncSandbox(...)`"
             )
         return self._id
+
+    @property
+    def pty(self) -> AsyncPtyNamespace:
+        """The sandbox's terminals: `pty.create`, `pty.attach`, `pty.list`."""
+        return AsyncPtyNamespace(self)
 
     async def run_code(
         self, code: str, language: Language = "python", *, timeout: float | None = None

@@ -18,6 +18,8 @@ from ...system.siblings import fork_siblings
 from .. import environment
 from ..layout import MOUNTS, PROC_FLAGS
 
+_ADDRESS = "172.16.0.2"  # of a sandbox that thinks it has a network
+
 
 def belongs(pid: int, message: Message) -> bool:
     """Whether a process is in the mount namespace that an `end` message names. A zombie is in none."""
@@ -26,10 +28,11 @@ def belongs(pid: int, message: Message) -> bool:
     return False
 
 
-def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
+def start_family(run_init: Callable[[], None], *, egress: bool, drop: bool = False) -> None:
     """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own.
 
     Without `egress` in a network namespace too, whose one interface is loopback: what is started in it stays in it.
+    Packets to anywhere else are refused, or, with `drop`, lost.
     """
     namespaces = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET)
     if fork_siblings(1, namespaces) is None:
@@ -37,6 +40,8 @@ def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
     try:
         if not egress:
             kernel.raise_loopback()
+            if drop:
+                kernel.swallow_packets(_ADDRESS)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         run_init()
     except BaseException:

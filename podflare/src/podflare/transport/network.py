@@ -1,4 +1,4 @@
-# Generated from aio/network.py by generate_sync.py: edit that file.
+# Generated from aio/transport/network.py by generate_sync.py: edit that file.
 """The connections of a client, as far as a running exec must know its own: to break it, and to wait for it in time."""
 
 from __future__ import annotations
