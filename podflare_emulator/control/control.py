@@ -63,6 +63,7 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
+        self._registry.webhooks.hush()
         destroyed = await self._registry.destroy_all(keep)
         self._registry.webhooks.clear()
         await self._clock.restart(self._settings.clock)

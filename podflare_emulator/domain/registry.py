@@ -338,6 +338,7 @@ class SandboxRegistry:
 
     async def close(self) -> None:
         """Ends every sandbox."""
+        self.webhooks.hush()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.destroy_all()
         self.stubs.clear()

@@ -58,9 +58,14 @@ class Webhooks:
             {"body": one.body, "attempts": [*one.attempts], "delivered": one.delivered} for one in self._told
         ]
 
-    def clear(self) -> None:
-        """They are forgotten, and none is sent again."""
+    def hush(self) -> None:
+        """From now on none is sent, nor sent again: what happens is no event of the service's."""
         self._era += 1
+        self.url = None
+
+    def clear(self) -> None:
+        """They are forgotten, and things are as they were at the start."""
+        self.hush()
         self._told.clear()
         self.url = self._url_at_start
 
