@@ -16,6 +16,7 @@ class Python:
     library: str  # where its shared library is; "" for an interpreter without one
     version: str  # "3.12"
     path: tuple[str, ...]  # directories beside the standard library, in sys.path's order
+    pip: str = ""  # the standard library's own wheel of it, below the prefix, where the path has none
 
 
 @dataclass(frozen=True)

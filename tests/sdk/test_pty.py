@@ -197,6 +197,19 @@ def test_a_callback_may_close_its_terminal(podflare_sandbox: Sandbox) -> None:
         made[0].wait(_PATIENCE)
 
 
+def test_a_callback_may_close_its_sandbox(podflare_emulator: Any) -> None:
+    sandbox = Sandbox()
+    exits: list[int] = []
+    terminal = sandbox.pty.create(
+        cmd="read line; echo $line; sleep 600",
+        on_data=lambda _: sandbox.close(),
+        on_exit=lambda _: exits.append(terminal.wait()),
+    )
+    terminal.send_input("x\r")
+    assert terminal.wait(_PATIENCE) == 137
+    assert exits == [137]
+
+
 def test_a_sandbox_that_is_closed_ends_its_terminals(podflare_emulator: Any) -> None:
     with Sandbox() as sandbox:
         terminal = sandbox.pty.create(cmd="sleep 600")

@@ -78,7 +78,18 @@ async def test_a_block_that_is_cancelled_kills_what_it_has_made(podflare_emulato
             assert await killed.wait(_PATIENCE) == 137
 
 
-async def test_a_loop_that_ends_leaves_nothing_undone(podflare_emulator: Any) -> None:
-    sandbox = await AsyncSandbox()
-    await sandbox.pty.create(cmd="sleep 600")
-    await sandbox.close()
+async def test_a_sandbox_that_is_closed_ends_its_terminals_and_their_connections(
+    podflare_emulator: Any,
+) -> None:
+    exits: list[int] = []
+    async with AsyncSandbox() as sandbox:
+        await sandbox.pty.create(cmd="sleep 600", on_exit=exits.append)
+        async with AsyncSandbox.connect(sandbox.id) as elsewhere:
+            [listed] = await elsewhere.pty.list()
+            left = await elsewhere.pty.attach(listed.pty_id, on_exit=exits.append)
+        assert exits == []
+        with pytest.raises(PtyError, match="was closed"):
+            await left.wait(_PATIENCE)
+    assert exits == [137]
+    assert elsewhere._shared_client.client._http.is_closed
+    assert sandbox._shared_client.client._http.is_closed

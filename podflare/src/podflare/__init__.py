@@ -28,13 +28,23 @@ from podflare.errors import (
     TooManyRequestsError,
     TransferError,
     UnauthorizedError,
+    UnknownRegionError,
 )
 from podflare.pty import PtyHandle, PtyNamespace
+from podflare.regions import (
+    REGIONS,
+    RegionInfo,
+    detect_local_region,
+    haversine_km,
+    nearest_region_to,
+    resolve_region,
+)
 from podflare.sandbox import Sandbox
 from podflare.transport.events import EventStream
 from podflare.types import Event, ExecResult, ExitEvent, Language, PtySessionInfo, StderrEvent, StdoutEvent
 
 __all__ = [
+    "REGIONS",
     "APIConnectionError",
     "APIStatusError",
     "AsyncClient",
@@ -62,6 +72,7 @@ __all__ = [
     "PtyNamespace",
     "PtySessionInfo",
     "PtyTimeoutError",
+    "RegionInfo",
     "ReplayDiffersWarning",
     "Sandbox",
     "SandboxClosedError",
@@ -72,8 +83,13 @@ __all__ = [
     "TooManyRequestsError",
     "TransferError",
     "UnauthorizedError",
+    "UnknownRegionError",
     "__version__",
     "close_default_client",
+    "detect_local_region",
+    "haversine_km",
+    "nearest_region_to",
+    "resolve_region",
 ]
 
 try:

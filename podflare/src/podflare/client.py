@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from podflare.core import wire
+from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
 from podflare.errors import ClientClosedError, connection_error, status_error
 from podflare.transport.events import EventStream
@@ -53,13 +53,13 @@ class Client:
         *,
         keep_alive: float = 4.0,
     ) -> None:
-        self.host = wire.chosen_host(host)
+        self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
         self._http = httpx.Client(
-            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host, keep_alive)
+            headers=settings.headers(api_key, traceparent), **settings.http_settings(self.host, keep_alive)
         )
         watch_connections(self._http)
 
@@ -115,7 +115,7 @@ class Client:
         egress: bool | None = None,
     ) -> dict[str, Any]:
         """As `create_sandbox`, and return all that the server answers: `id`, `state`, …"""
-        settings = wire.given(
+        body = wire.given(
             template=template,
             timeout_seconds=timeout_seconds,
             idle_timeout_seconds=idle_timeout_seconds,
@@ -124,7 +124,32 @@ class Client:
             persistent=persistent,
             egress=egress,
         )
-        return wire.answer(self._call("POST", "/v1/sandboxes", settings), "id")
+        return wire.answer(self._call("POST", "/v1/sandboxes", body), "id")
+
+    def resume_space(
+        self,
+        space_id: str,
+        *,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> dict[str, Any]:
+        """Make a sandbox of what was frozen into a Space, which is gone then, and return all that the server answers.
+
+        The arguments are those of `Sandbox.resume`.
+        """
+        body = wire.given(
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            persistent=persistent,
+            egress=egress,
+        )
+        return wire.answer(self._call("POST", f"/v1/spaces/{space_id}/resume", body), "id")
+
+    def delete_space(self, space_id: str) -> None:
+        """Delete a Space, with what is frozen in it."""
+        self._call("DELETE", f"/v1/spaces/{space_id}")
 
     def exec_stream(
         self, sandbox_id: str, code: str, language: Language = "python", *, timeout: float | None = None

@@ -16,6 +16,10 @@ class InvalidArgumentError(PodflareError, ValueError):
     """An argument cannot be what was given."""
 
 
+class UnknownRegionError(InvalidArgumentError):
+    """The service has no region of that name."""
+
+
 class ClientClosedError(PodflareError, RuntimeError):
     """The client was closed before the call."""
 

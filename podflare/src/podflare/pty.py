@@ -138,6 +138,7 @@ class PtyNamespace:
             interruption.go_on()
             output = TerminalOutput(pty_id, messages, interruption, shared.let_go, on_data, on_exit)
             shared.hold()
+            self._sandbox._terminals.add(output)
             output.start()
         return PtyHandle(self._sandbox, pty_id, output, owned=owned)
 
@@ -177,7 +178,7 @@ class PtyHandle:
             client.pty_kill(self._sandbox.id, self._id)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until the program has ended and all callbacks have returned; not to be called in one.
+        """Wait until the program has ended and all callbacks have returned; not to be called in `on_data`.
 
         Args:
             timeout: In seconds; None for no limit.

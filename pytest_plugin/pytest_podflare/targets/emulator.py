@@ -121,6 +121,7 @@ class EmulatorTarget:
             self._emulator.arrange_again = self._between_tests
             self.egress, self.echo = self._default_egress, self._default_echo
             self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
+            self._close_tools()
             left_open = self.emulator.reset()
         self._report(left_open, wishes.leaks or self._leaks)
 
@@ -144,8 +145,13 @@ class EmulatorTarget:
             self._between_tests, self._standing = outer
             self._emulator.arrange_again = self._between_tests
             self._setups.end(scope)
+            self._close_tools()
             left_open = self.emulator.reset()
         self._report(left_open, self._leaks)
+
+    def _close_tools(self) -> None:
+        made = set(self._emulator.made()) - self.kept - self._setups.scopes.keys()
+        leaks.close_tools(made, self.emulator.without_faults())
 
     def _report(self, left_open: list[str], policy: Any) -> None:
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], policy)

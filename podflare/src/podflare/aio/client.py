@@ -13,7 +13,7 @@ import httpx
 
 from podflare.aio.transport.events import AsyncEventStream
 from podflare.aio.transport.network import watch_connections
-from podflare.core import wire
+from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
 from podflare.errors import ClientClosedError, connection_error, status_error
 from podflare.types import Event, Forked, Language, PtyMessage
@@ -52,13 +52,13 @@ class AsyncClient:
         *,
         keep_alive: float = 4.0,
     ) -> None:
-        self.host = wire.chosen_host(host)
+        self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
         self._http = httpx.AsyncClient(
-            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host, keep_alive)
+            headers=settings.headers(api_key, traceparent), **settings.http_settings(self.host, keep_alive)
         )
         watch_connections(self._http)
 
@@ -114,7 +114,7 @@ class AsyncClient:
         egress: bool | None = None,
     ) -> dict[str, Any]:
         """As `create_sandbox`, and return all that the server answers: `id`, `state`, …"""
-        settings = wire.given(
+        body = wire.given(
             template=template,
             timeout_seconds=timeout_seconds,
             idle_timeout_seconds=idle_timeout_seconds,
@@ -123,7 +123,32 @@ class AsyncClient:
             persistent=persistent,
             egress=egress,
         )
-        return wire.answer(await self._call("POST", "/v1/sandboxes", settings), "id")
+        return wire.answer(await self._call("POST", "/v1/sandboxes", body), "id")
+
+    async def resume_space(
+        self,
+        space_id: str,
+        *,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> dict[str, Any]:
+        """Make a sandbox of what was frozen into a Space, which is gone then, and return all that the server answers.
+
+        The arguments are those of `AsyncSandbox.resume`.
+        """
+        body = wire.given(
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            persistent=persistent,
+            egress=egress,
+        )
+        return wire.answer(await self._call("POST", f"/v1/spaces/{space_id}/resume", body), "id")
+
+    async def delete_space(self, space_id: str) -> None:
+        """Delete a Space, with what is frozen in it."""
+        await self._call("DELETE", f"/v1/spaces/{space_id}")
 
     def exec_stream(
         self, sandbox_id: str, code: str, language: Language = "python", *, timeout: float | None = None

@@ -137,6 +137,7 @@ class AsyncPtyNamespace:
             interruption.go_on()
             output = AsyncTerminalOutput(pty_id, messages, interruption, shared.let_go, on_data, on_exit)
             shared.hold()
+            self._sandbox._terminals.add(output)
             output.start()
         return AsyncPtyHandle(self._sandbox, pty_id, output, owned=owned)
 
@@ -178,7 +179,7 @@ class AsyncPtyHandle:
             await client.pty_kill(self._sandbox.id, self._id)
 
     async def wait(self, timeout: float | None = None) -> int:
-        """Wait until the program has ended and all callbacks have returned; not to be called in one.
+        """Wait until the program has ended and all callbacks have returned; not to be called in `on_data`.
 
         Args:
             timeout: In seconds; None for no limit.

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -20,6 +21,11 @@ from podflare.types import PtyMessage
 
 KEPT = 1 << 20
 """Bytes that are kept for who iterates; the service keeps as many for who attaches."""
+
+_MOMENT = 1.0  # seconds that a stream has to end by itself
+
+_telling: ContextVar[object] = ContextVar("telling", default=None)
+"""The output whose callback runs in this context."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +60,9 @@ class TerminalOutput:
         self._on_exit = on_exit
         self._pieces: deque[bytes] = deque()
         self._size = 0
+        # Everything is told; and then, the connection is given back.
         self._over = False
+        self._done = False
         self._stopped = False
         self._error: Exception | None = None
         # Held for a moment only, never while anything waits.
@@ -70,8 +78,18 @@ class TerminalOutput:
         self._stopped = True
         self._interruption.stop("the stream of the terminal was closed")
 
+    def finish(self) -> None:
+        """Wait until its stream has ended, as that of a destroyed sandbox does, and break it if it does not."""
+        if _telling.get() is self:
+            return  # the callback that waits here would wait for itself
+        if not self._news.wait_for(lambda: self._done, _MOMENT):
+            self.stop()
+            self._news.wait_for(lambda: self._done, _MOMENT)
+
     def wait(self, timeout: float | None) -> int:
         """The exit code, once everything is read and told."""
+        if _telling.get() is self and self.exit_code is not None:
+            return self.exit_code  # on_exit asks
         over = self._news.wait_for(lambda: self._over, timeout)
         if self._over and self.exit_code is not None:
             return self.exit_code
@@ -114,6 +132,8 @@ class TerminalOutput:
             self._end()
             with shield(), suppress(PodflareError):
                 self._let_go()
+            self._done = True
+            self._news.tell()
 
     def _end(self) -> None:
         self._over = True
@@ -142,11 +162,14 @@ class TerminalOutput:
     def _call(self, callback: Callable[[Any], object] | None, value: object) -> None:
         if callback is None or self._stopped:
             return
+        token = _telling.set(self)
         try:
             called(callback, value)
         except Exception:
             # The program goes on, and so do those that wait for it.
             _log.exception("a callback of terminal %s failed", self._name)
+        finally:
+            _telling.reset(token)
 
 
 def first_word(messages: Generator[PtyMessage, None, None]) -> str:

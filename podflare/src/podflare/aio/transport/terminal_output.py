@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -19,6 +20,11 @@ from podflare.types import PtyMessage
 
 KEPT = 1 << 20
 """Bytes that are kept for who iterates; the service keeps as many for who attaches."""
+
+_MOMENT = 1.0  # seconds that a stream has to end by itself
+
+_telling: ContextVar[object] = ContextVar("telling", default=None)
+"""The output whose callback runs in this context."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +59,9 @@ class AsyncTerminalOutput:
         self._on_exit = on_exit
         self._pieces: deque[bytes] = deque()
         self._size = 0
+        # Everything is told; and then, the connection is given back.
         self._over = False
+        self._done = False
         self._stopped = False
         self._error: Exception | None = None
         # Held for a moment only, never while anything waits.
@@ -69,8 +77,18 @@ class AsyncTerminalOutput:
         self._stopped = True
         self._interruption.stop("the stream of the terminal was closed")
 
+    async def finish(self) -> None:
+        """Wait until its stream has ended, as that of a destroyed sandbox does, and break it if it does not."""
+        if _telling.get() is self:
+            return  # the callback that waits here would wait for itself
+        if not await self._news.wait_for(lambda: self._done, _MOMENT):
+            self.stop()
+            await self._news.wait_for(lambda: self._done, _MOMENT)
+
     async def wait(self, timeout: float | None) -> int:
         """The exit code, once everything is read and told."""
+        if _telling.get() is self and self.exit_code is not None:
+            return self.exit_code  # on_exit asks
         over = await self._news.wait_for(lambda: self._over, timeout)
         if self._over and self.exit_code is not None:
             return self.exit_code
@@ -113,6 +131,8 @@ class AsyncTerminalOutput:
             self._end()
             with async_shield(), suppress(PodflareError):
                 await self._let_go()
+            self._done = True
+            self._news.tell()
 
     def _end(self) -> None:
         self._over = True
@@ -141,11 +161,14 @@ class AsyncTerminalOutput:
     async def _call(self, callback: Callable[[Any], object] | None, value: object) -> None:
         if callback is None or self._stopped:
             return
+        token = _telling.set(self)
         try:
             await async_called(callback, value)
         except Exception:
             # The program goes on, and so do those that wait for it.
             _log.exception("a callback of terminal %s failed", self._name)
+        finally:
+            _telling.reset(token)
 
 
 async def first_word(messages: AsyncGenerator[PtyMessage, None]) -> str:
