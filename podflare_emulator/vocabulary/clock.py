@@ -126,6 +126,7 @@ class Clock:
 
     async def _move_to(self, end: float) -> None:
         async with self._moving:
+            await self._settle()
             while (timer := self._next()) and timer.due <= end:
                 self._ahead += max(0.0, timer.due - self.time())
                 self._fire()
