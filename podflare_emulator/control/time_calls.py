@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, get_args
 
 from podflare_emulator.domain.registry import SandboxRegistry
@@ -39,8 +38,10 @@ class TimeControl:
             raise InvalidRequest(f"seconds: expected 0 to {_MOST} (a hundred years), got {seconds!r}")
         await self._clock.advance(seconds)
 
-    async def exempt_from_lifetimes(self, sandboxes: Collection[str]) -> None:
+    async def exempt_from_lifetimes(self, sandboxes: list[str]) -> None:
         """These live until they are destroyed, however late it gets."""
+        if not isinstance(sandboxes, list) or not all(isinstance(one, str) for one in sandboxes):
+            raise InvalidRequest(f"sandboxes: expected a list of ids, got {sandboxes!r}")
         self._lives.exempt(sandboxes)
 
     async def webhooks(self) -> list[dict[str, Any]]:
