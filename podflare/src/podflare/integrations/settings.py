@@ -16,6 +16,7 @@ class SandboxSettings(TypedDict, total=False):
     api_key: str | None
     client: Client | None
     traceparent: str | None
+    region: str | None
     timeout_seconds: int | None
     idle_timeout_seconds: int | None
     ram_mib: int | None
