@@ -16,6 +16,7 @@ from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
+from podflare_emulator.vocabulary.arguments import check_kind, check_texts
 from podflare_emulator.vocabulary.errors import SettingsError
 from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
@@ -49,6 +50,7 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold.
         """
+        check_texts(keep=keep)
         self._registry.seeds.clear()
         self._registry.stubs.clear()
         self._registry.commands.clear()
@@ -91,6 +93,7 @@ class Control(FaultControl, StubControl, InspectionControl):
 
     async def lasting_ids(self, lasting: bool) -> None:
         """Until it is not so, or a reset, what is made is to be kept at resets, and takes no ids from the tests."""
+        check_kind(bool, lasting=lasting)
         self._registry.ids.lasting = lasting
 
     async def clear_files(self) -> None:
@@ -122,14 +125,12 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         Refused where the isolation cannot see to that.
         """
-        if type(allowed) is not bool:
-            raise InvalidRequest(f"egress: expected true or false, got {allowed!r}")
+        check_kind(bool, egress=allowed)
         self._registry.arrange_egress(allowed)
 
     async def set_echo_last_expression(self, echo: bool) -> None:
         """True: sandboxes created from now on print the `repr` of a last line that is an expression."""
-        if type(echo) is not bool:
-            raise InvalidRequest(f"echo: expected true or false, got {echo!r}")
+        check_kind(bool, echo=echo)
         self._registry.arrange_echo(echo)
 
     async def set_env(self, env: dict[str, str]) -> None:

@@ -221,7 +221,8 @@ class Launcher:
                 self._loop.remove_reader(self._complaints_pipe)
             for line in data.decode("utf-8", "replace").splitlines():
                 self._complaints = [*self._complaints[-20:], line]
-                _log.warning("inside: %s", line)
+                if not self._stopping:  # else a guest that was about to begin has lost its place
+                    _log.warning("inside: %s", line)
 
 
 class Zygote:

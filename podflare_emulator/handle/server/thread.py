@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 import threading
@@ -245,7 +246,10 @@ def _listen(host: str, port: int) -> socket.socket:
                 picked = picking.getsockname()[1]
             listener = socket.create_server((host, picked), family=family, backlog=1024)
     except OSError as error:
-        raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        hint = "; port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
+        raise EmulatorError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}{hint}"
+        ) from error
     # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
