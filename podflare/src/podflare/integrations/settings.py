@@ -25,7 +25,7 @@ class SandboxSettings(TypedDict, total=False):
     egress: bool | None
 
 
-CONNECTION = frozenset({"host", "api_key", "client", "traceparent"})
+CONNECTION = frozenset({"region", "host", "api_key", "client", "traceparent"})
 """Those that say how a sandbox is reached, which one that exists needs as well."""
 
 
