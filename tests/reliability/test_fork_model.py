@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from podflare import Client, ReplayDiffersWarning, Sandbox
 
+from ..matrix import backends, engines
 from ..serving import serving
 
 _AN_EXAMPLE = 40  # steps
@@ -182,12 +183,12 @@ class Family(RuleBasedStateMachine):
         self.alive.remove(pair)
 
 
-@pytest.fixture(params=["live", "replay"])
+@pytest.fixture(params=engines())
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["namespace", "preload", "portable"])
+@pytest.fixture(params=backends())
 def client(request: pytest.FixtureRequest, engine: str) -> Iterator[Client]:
     with serving(request.param, fork=engine) as emulator, Client(host=emulator.url) as client:
         yield client
