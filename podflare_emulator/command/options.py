@@ -127,6 +127,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
     add(
+        "--fork-files",
+        metavar="auto|layers|copy",
+        help="how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+    )
+    add(
         "--python",
         metavar="PATH",
         help="interpreter of the sandboxes (default: the one that runs the emulator)",

@@ -61,6 +61,7 @@ class SandboxRegistry:
         *,
         egress: bool = True,
         fork: str = "live",
+        fork_files: str = "auto",
         seed: int | None = None,
         env: Mapping[str, str] = {},
         echo: bool = False,
@@ -75,7 +76,8 @@ class SandboxRegistry:
         self._arranged_echo: bool | None = (
             None  # the same, for as long as a test wants it; None: it does not care
         )
-        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.jails.take)
+        live = LiveFork(launcher.jails.take, fork_files)
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else live
         self._repeats = fork == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}

@@ -14,6 +14,7 @@ from podflare_emulator.vocabulary.mounts import Mount as Mount
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
+ForkFiles = Literal["auto", "layers", "copy"]
 LogFormat = Literal["text", "json"]
 Profile = Literal["local", "hosted"]
 EgressDenied = Literal["refuse", "drop"]
@@ -42,6 +43,7 @@ class Changes(TypedDict, total=False):
     port: int
     isolation: Isolation
     fork: ForkEngine
+    fork_files: ForkFiles
     python: "str | os.PathLike[str] | None"
     mounts: Sequence[Mount | str]
     api_keys: Sequence[str]
@@ -69,6 +71,8 @@ class Settings:
         port: TCP port; 0 lets the kernel pick one.
         isolation: How sandboxes are kept apart; `auto` takes the best that works here.
         fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
+        fork_files: How a live fork's children come by their files: by `layers` that they share with the parent, or each
+            by a `copy`; `auto` takes layers where they can be had and much is held. Layers need namespace isolation.
         python: Absolute path of the guests' interpreter; None for the one that is running. A relative path or
             a name on PATH may be given.
         mounts: What every new sandbox gets a copy of; a text such as "./data:/data" may be given for one.
@@ -98,6 +102,7 @@ class Settings:
     port: int = 7070
     isolation: Isolation = "auto"
     fork: ForkEngine = "live"
+    fork_files: ForkFiles = "auto"
     python: str | None = None
     mounts: tuple[Mount, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -123,6 +128,8 @@ class Settings:
             whole_number("seed", self.seed, "a whole number from 0, such as 7")
         one_of("isolation", self.isolation, get_args(Isolation))
         one_of("fork", self.fork, get_args(ForkEngine))
+        one_of("fork files", self.fork_files, get_args(ForkFiles))
+        self._check_layers()
         one_of("log format", self.log_format, get_args(LogFormat))
         one_of("profile", self.profile, get_args(Profile))
         one_of("egress denied", self.egress_denied, get_args(EgressDenied))
@@ -132,6 +139,18 @@ class Settings:
         self._check_python()
         self._check_mounts()
         self._check_access()
+
+    def _check_layers(self) -> None:
+        if self.fork_files != "layers":
+            return
+        if self.isolation in ("preload", "portable"):
+            raise SettingsError(
+                f"fork files: {self.isolation} isolation has no layers; give namespace, or fork files auto or copy"
+            )
+        if self.fork == "replay":
+            raise SettingsError(
+                "fork files: a fork by replay shares no layers; give fork live, or leave it out"
+            )
 
     def _check_python(self) -> None:
         if self.python is None:

@@ -154,6 +154,7 @@ class ServerThread:
                 egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
+                layers_needed=self._settings.fork_files == "layers",
             )
         except HostingError as error:
             raise EmulatorError(str(error)) from error
@@ -176,6 +177,7 @@ class ServerThread:
             self._settings.pool_size,
             egress=self._settings.egress,
             fork=self._settings.fork,
+            fork_files=self._settings.fork_files,
             seed=self._settings.seed,
             env=self._settings.env,
             echo=self._settings.echo_last_expression,

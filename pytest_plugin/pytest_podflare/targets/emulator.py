@@ -64,6 +64,7 @@ class EmulatorTarget:
             server=options.server,
             isolation=options.isolation,
             fork=options.fork,
+            fork_files=options.fork_files,
             python=options.python,
             egress_denied=options.egress_denied,
             echo_last_expression=options.echo_last_expression,
