@@ -130,6 +130,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
     add(
+        "--fork-files",
+        metavar="auto|layers|copy",
+        help="how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+    )
+    add(
         "--python",
         metavar="PATH",
         help="interpreter of the sandboxes (default: the one that runs the emulator)",
@@ -196,6 +201,24 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--profile",
         metavar="local|hosted",
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+    )
+    add(
+        "--clock",
+        metavar="real|manual|skipping",
+        help="what lifetimes, delays and time stamps go by: the machine's clock, or one that stands still until the "
+        "control API moves it, or until a call waits (default real)",
+    )
+    add(
+        "--tier",
+        metavar="free|pro|scale",
+        help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
+    )
+    add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
+    add("--region", metavar="NAME", help="the region that answers name (default none)")
+    add(
+        "--endpoint",
+        metavar="URL",
+        help="the endpoint that answers name; published clients move there, and remember it (default none)",
     )
     add(
         "--seed",

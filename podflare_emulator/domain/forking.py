@@ -37,8 +37,12 @@ class ForkEngine(Protocol):
 class LiveFork:
     """The guest forks itself: what is in its memory is in its children's by definition."""
 
+    def __init__(self, files: str) -> None:
+        """`files`: how children come by the parent's; see guest/fork/ways.py."""
+        self._files = files
+
     async def fork(self, machine: Machine, n: int) -> Copies:
-        forked = await machine.guest.fork(await machine.guest.take_jails(n))
+        forked = await machine.guest.fork(await machine.guest.take_jails(n), self._files)
         return Copies(forked.children, forked.threads, forked.processes)
 
 

@@ -20,10 +20,10 @@ _COMPLAINTS = 20  # lines of a setup's stderr that tell why it has failed
 
 
 class Stock:
-    """`forks`: whether what a setup leaves can be forked; it is run for each guest otherwise."""
+    """`forks`: how what a setup leaves comes by its files when it is forked; None: it is run for each guest instead."""
 
     def __init__(
-        self, launcher: Launcher, templates: Mapping[str, Template], pool_size: int, *, forks: bool
+        self, launcher: Launcher, templates: Mapping[str, Template], pool_size: int, *, forks: str | None
     ) -> None:
         self.templates = {**BUILT_IN, **templates}
         self._launcher = launcher
@@ -87,7 +87,7 @@ class Stock:
     async def _make(self, name: str, limits: Limits) -> Guest:
         if self.templates[name].setup and self._forks and not limits.custom:
             mould = await self._mould(name, limits.egress)
-            (guest,) = (await mould.fork(await mould.take_jails(1))).children
+            (guest,) = (await mould.fork(await mould.take_jails(1), self._forks)).children
             return guest
         return await self._make_whole(name, limits)
 

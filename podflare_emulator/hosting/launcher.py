@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -23,7 +24,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.interpreter import find
-from podflare_emulator.hosting.jails import Jail, Jails
+from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
 
 _log = logging.getLogger("podflare_emulator")
@@ -56,6 +57,7 @@ class Launcher:
         self._zygotes: dict[str, Zygote] = {}
         self._complaints: list[str] = []
         self._stopping = False
+        self.no_layers = ""  # why forks cannot share layers of files, if they cannot
 
     async def start(self) -> None:
         """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
@@ -206,9 +208,19 @@ class Launcher:
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
-        return Jail(name, ticket, descriptors, hidden, self._remove, settles_in=answer["settles_in"])
+        return Jail(name, ticket, descriptors, hidden, self, settles_in=answer["settles_in"])
 
-    def _remove(self, name: str, left: bool) -> None:
+    async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch:
+        """As `Keeper` in jails.py."""
+        order = {"op": "branch", "jail": parent, "children": [*children], "freeze": freeze}
+        answer, descriptors = await self.keeper.channel.request(order)
+        return Branch(answer["depth"], descriptors)
+
+    def stay(self, parent: str) -> None:
+        with contextlib.suppress(HostingError):
+            self.keeper.channel.send({"op": "stay", "jail": parent})
+
+    def remove(self, name: str, left: bool) -> None:
         with contextlib.suppress(HostingError):
             self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
@@ -218,6 +230,7 @@ class Launcher:
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
+            self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 
     def _lost(self, _: object) -> None:
@@ -237,7 +250,8 @@ class Launcher:
                 self._loop.remove_reader(self._complaints_pipe)
             for line in data.decode("utf-8", "replace").splitlines():
                 self._complaints = [*self._complaints[-20:], line]
-                _log.warning("inside: %s", line)
+                if not self._stopping:  # else a guest that was about to begin has lost its place
+                    _log.warning("inside: %s", line)
 
 
 class Zygote:

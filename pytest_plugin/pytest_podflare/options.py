@@ -48,6 +48,12 @@ SETTINGS = (
         "how sandboxes are kept apart (default auto)",
     ),
     Setting("fork", "live|replay", "how a sandbox is forked (default live)", ("live", "replay")),
+    Setting(
+        "fork_files",
+        "auto|layers|copy",
+        "how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+        ("auto", "layers", "copy"),
+    ),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
     Setting(
         "egress",
@@ -114,6 +120,7 @@ class Options(NamedTuple):
     server: Literal["process", "thread"]
     isolation: str
     fork: Literal["live", "replay"]
+    fork_files: Literal["auto", "layers", "copy"]
     python: str | None
     egress: bool
     egress_denied: Literal["refuse", "drop"]
@@ -155,6 +162,7 @@ def read(config: pytest.Config) -> Options:
         server=cast(Any, given.get("server", "process")),
         isolation=given.get("isolation", "auto"),
         fork=cast(Any, given.get("fork", "live")),
+        fork_files=cast(Any, given.get("fork_files", "auto")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
         egress_denied=cast(Any, given.get("egress_denied", "refuse")),

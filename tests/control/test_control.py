@@ -17,8 +17,10 @@ from podflare_emulator.domain import stock
 from podflare_emulator.vocabulary.settings import SettingsError
 from podflare_emulator.vocabulary.templates import Template
 
+from ..matrix import servers
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param, api_keys=("pk_test",)) as emulator:
         yield emulator

@@ -160,6 +160,7 @@ class PreloadJail:
     root = "/"
     prefix = ""
     changes = None
+    stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:

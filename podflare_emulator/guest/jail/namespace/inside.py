@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 
 from ...protocol import Message
 from ...system import kernel
-from ...system.descriptors import hide
 from ...system.siblings import fork_siblings
 from .. import environment
 from ..layout import MOUNTS, PROC_FLAGS
+from .stack import Stack
 
 _ADDRESS = "172.16.0.2"  # of a sandbox that thinks it has a network
 
@@ -56,8 +56,12 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     mounts = MOUNTS
-    changes: int | None = None
+    stack: Stack | None = None
     belongs = staticmethod(belongs)
+
+    @property
+    def changes(self) -> int | None:
+        return self.stack.layer if self.stack else None
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
@@ -67,17 +71,13 @@ class NamespaceJail:
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
         """A live-forked child leaves its parent's jail for its own."""
-        both = kernel.CAP_KEPT | kernel.CAP_MOVE
-        kernel.set_capabilities(both, both, kernel.CAP_KEPT)
-        try:
+        with kernel.able_to_move():
             self._move(*entrance)
-        finally:
-            kernel.set_capabilities(kernel.CAP_KEPT, both, kernel.CAP_KEPT)
 
     def _move(self, namespace: int, layer: int | None = None) -> None:
         kernel.setns(namespace, kernel.CLONE_NEWNS)
         os.close(namespace)
-        self.changes = None if layer is None else hide(layer)
+        self.stack = None if layer is None else Stack(layer)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str, mark: str | None = None) -> str:

@@ -54,6 +54,7 @@ class DirectoryJail:
 
     mounts: frozenset[str] = frozenset()
     changes = None
+    stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:
