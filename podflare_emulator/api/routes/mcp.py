@@ -80,7 +80,10 @@ class McpEndpoint:
 
             ours = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard's concern
             manager = StreamableHTTPSessionManager(
-                server, security_settings=ours, max_request_body_size=LIMIT
+                server,
+                json_response=True,  # clients take no event of more than 1 MiB
+                security_settings=ours,
+                max_request_body_size=LIMIT,
             )
         except Exception as error:
             started.set_exception(error)
@@ -92,7 +95,7 @@ class McpEndpoint:
 
 
 def _without_sessions(body: bytes) -> ASGIApp | None:
-    """To a client that asks whether it can do without sessions: no, for a session has a sandbox. It goes on with one."""
+    """To a client that asks whether it can do without sessions: no, a session has a sandbox. It goes on with one."""
     request = _request(body)
     if request.get("method") != "server/discover":
         return None
