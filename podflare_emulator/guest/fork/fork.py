@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ..files import tree
-from ..jail.interface import Jail
+from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
@@ -133,6 +133,7 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
+        written = guest.jail.written_over()
         guest.jail.move(ticket["tree"], entrance)
         target = posix.open(guest.jail.root, _DIRECTORY)
         problems = tree.synchronize(
@@ -143,6 +144,8 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
             changes=changes,
             resolve=guest.jail.resolve,
         )
+        for over in written:
+            problems += _write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
         problems += moment.resources.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
@@ -153,6 +156,17 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
     except Exception as error:
         posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
         posix._exit(1)
+
+
+def _write_over(written: Written, untouched_since: int | None) -> list[str]:
+    """Makes a directory of the system what it is in another sandbox; closes the descriptors."""
+    target = posix.open(written.path, _DIRECTORY)
+    try:
+        return tree.synchronize(
+            written.tree, target, untouched_since=untouched_since, changes=written.changes
+        )
+    finally:
+        _close([target, written.tree, written.changes])
 
 
 def show(guest: Guest) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..files import recycling, tree
 from ..protocol import Message
 from ..system import kernel, landlock
+from .interface import Written
 
 if TYPE_CHECKING:
     from ..order import Order
@@ -47,12 +48,18 @@ def confine(state: str) -> None:
     landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
 
+def nothing_written_over() -> list[Written]:
+    """The host's system is read-only."""
+    return []
+
+
 class Keep:
     """The maker of directories.
 
     `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
     """
 
+    places: Sequence[str] = ()  # the host's system is not written
     held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
 
     def __init__(
@@ -78,14 +85,14 @@ class Keep:
         self._baselines[name] = tree.now()
         return [], self._baselines[name]
 
-    def take_back(self, name: str, *, left: bool) -> bool:
-        """Whether the jail is as good as new, and so need not be removed.
+    def take_back(self, name: str, *, left: bool) -> list[str]:
+        """The name of what is to be removed; none, where the jail is as good as new.
 
         `left`: whether all that was in it is known to have ended.
         """
         baseline = self._baselines.pop(name)
         if not left or len(self._restored) == _MOST_RESTORED or not self._restores:
-            return False
+            return [name]
         base = os.open(f"{self.state}/base", _DIRECTORY)
         try:
             restored = recycling.restore(base, self.jails, name, baseline)
@@ -93,7 +100,7 @@ class Keep:
             os.close(base)
         if restored:
             self._restored.append(name)
-        return restored
+        return [] if restored else [name]
 
     @functools.cached_property
     def _restores(self) -> bool:

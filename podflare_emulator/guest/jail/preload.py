@@ -160,6 +160,8 @@ class PreloadJail:
     root = "/"
     prefix = ""
     changes = None
+    descriptors = ()
+    written_over = staticmethod(plain.nothing_written_over)
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:

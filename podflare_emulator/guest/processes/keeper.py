@@ -23,7 +23,10 @@ class Keeper:
 
     def serve(self) -> None:
         reaper = Reaper(self._connection, self._keep.belongs)
-        self._connection.send({"kept": True, "state": self._keep.state, "shared": self._keep.shared})
+        keep = self._keep
+        self._connection.send(
+            {"kept": True, "state": keep.state, "shared": keep.shared, "places": keep.places}
+        )
         reaper.serve(self._answer)
 
     def _answer(self, message: Message, descriptors: list[int]) -> None:
@@ -76,14 +79,15 @@ class Keeper:
 
         `left`: whether all that was in it is known to have ended.
         """
+        names = [name]
         with contextlib.suppress(OSError):  # what cannot be removed goes with the state directory
-            if self._keep.take_back(name, left=left):
-                return
-        if os.fork():
+            names = self._keep.take_back(name, left=left)
+        if not names or os.fork():
             return
         for number in self._keep.held.values():
             os.close(number)
         try:
-            removal.remove(self._keep.jails, name)
+            for name in names:
+                removal.remove(self._keep.jails, name)
         finally:
             os._exit(0)

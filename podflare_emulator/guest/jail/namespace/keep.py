@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Sequence
 
 from ...files import base, removal, tree
 from ...order import Order
@@ -12,6 +13,7 @@ from ...protocol import Message
 from ...system import kernel
 from .. import environment
 from ..layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
+from .system import Part, System, gather
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -38,22 +40,29 @@ class Keep:
 
     state = "/state"
     shared: tuple[str, ...] = ()  # nothing needs mapping
+    places: Sequence[str] = ()
+    """What of the host's system a sandbox has layers over."""
+
     guest_code = GUEST_CODE
     python = executable = f"{base.VENV}/bin/python3"
 
-    def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
+    def __init__(self, order: Order, layout: Layout, parts: Sequence[Part] | None) -> None:
+        """`parts`: what was pinned and gathered by root; None where that is still to be done."""
         self.name = os.path.basename(order.state)
         self._layout = layout
         self.environment = environment.of_zygote("", layout.library)
         kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
-        if not pinned:
+        if parts is None:
             pin(layout)
+            parts = gather()
         self._build_root()
         socket.sethostname(HOSTNAME)
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
+        self._system = self._lay_out_system(parts if self._stacks else ())
+        self.places = self._system.places
         self.held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
         self.jails = os.open(f"{self.state}/jails", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._baseline = tree.now()
@@ -132,27 +141,33 @@ class Keep:
         nothing in the tree is the user's.
         """
         directory = f"{self.state}/jails/{name}"
+        layered = disk_gb is None and self._stacks
         if disk_gb is not None:
             os.mkdir(directory)
             baseline = tree.now()
-        elif self._stacks:
+        elif layered:
             _make_layers(directory)
             baseline = self._baseline
         else:
             tree.copy(f"{self.state}/base", directory)
             baseline = tree.now()
-        entrance = _layer(f"{directory}/upper") if disk_gb is None and self._stacks else []
+        entrance = _layer(f"{directory}/upper") if layered else []
+        system = self._system_of(name)
         try:
             kernel.unshare(kernel.CLONE_NEWNS)
             if disk_gb is not None:
-                self._fill_disk(directory, disk_gb)
-            elif self._stacks:
+                directory, system = self._fill_disk(directory, disk_gb)
+            if layered:
                 self._stack(directory)
             else:
                 kernel.bind(directory, directory)
-            os.chdir(directory)
             for mounted in self._mounts:
-                kernel.bind(f"/{mounted}", mounted)
+                kernel.bind(f"/{mounted}", f"{directory}/{mounted}")
+            if self.places:
+                self._system.show(system, directory)
+                if layered:
+                    entrance.append(kernel.detached(system))
+            os.chdir(directory)
             kernel.mount("devpts", "dev/pts", "devpts", _PTS_FLAGS, "newinstance,ptmxmode=0666")
             kernel.bind(base.SHARED_MEMORY[1:], "dev/shm")
             kernel.pivot_root_here()
@@ -166,26 +181,44 @@ class Keep:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
         return entrance, baseline
 
-    def take_back(self, name: str, *, left: bool) -> bool:
-        """Lets go of the jail, and removes its directory if that takes no longer than a process to start."""
-        os.close(self.held.pop(name))
-        directory = f"{self.state}/jails/{name}"
-        if not os.path.isdir(f"{directory}/upper") or os.listdir(f"{directory}/upper"):
-            return False
-        removal.remove(self.jails, name)
-        return True
+    def take_back(self, name: str, *, left: bool) -> list[str]:
+        """Lets go of the jail, and removes what takes no longer than a process to start.
 
-    def _fill_disk(self, directory: str, disk_gb: int) -> None:
-        """A file system of that size over the directory, with a copy of the base tree."""
+        Returns the names of what is still to be removed.
+        """
+        os.close(self.held.pop(name))
+        system = self._system_of(name)
+        names = [
+            os.path.basename(path) for path in (system, f"{self.state}/jails/{name}") if os.path.isdir(path)
+        ]
+        upper = f"{self.state}/jails/{name}/upper"
+        if not os.path.isdir(upper) or os.listdir(upper) or not self._system.is_unchanged(system):
+            return names
+        for directory in names:
+            removal.remove(self.jails, directory)
+        return []
+
+    def _system_of(self, name: str) -> str:
+        """The directory of the layers that a jail has over the host's system."""
+        return f"{self.state}/jails/{name}.system"
+
+    def _fill_disk(self, directory: str, disk_gb: int) -> tuple[str, str]:
+        """A file system of that size over the directory: its copy of the base tree, and the place for the system's layers."""
         kernel.mount(
             "podflare", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=0755,size={disk_gb}g"
         )
-        trees = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (f"{self.state}/base", directory)]
-        try:
-            tree.synchronize(*trees)
-        finally:
-            for number in trees:
-                os.close(number)
+        tree.copy(f"{self.state}/base", f"{directory}/tree")
+        return f"{directory}/tree", f"{directory}/system"
+
+    def _lay_out_system(self, parts: Sequence[Part]) -> System:
+        """Those of the parts that this kernel and this file system let jails write over."""
+        scratch = f"{self.state}/jails/system"
+        os.mkdir(scratch)
+        system = System(parts if _layer(scratch) else (), self.state, scratch)
+        self._mounts = [name for name in self._mounts if name not in system.places]
+        for place in system.places:
+            os.makedirs(f"{self.state}/base/{place}", exist_ok=True)
+        return system
 
     def _lay_out_mounts(self) -> list[str]:
         """The places in the base tree that a jail's mounts go over; returns their names."""
