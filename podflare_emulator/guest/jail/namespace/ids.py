@@ -32,10 +32,10 @@ class Ids:
 
 
 def choose() -> Ids:
-    """For sandboxes of whoever this is: ids that own nothing of the host's, but for an ordinary user, who has no others.
+    """For sandboxes of whoever this is: ids that own nothing of the host's, where there are any.
 
-    The host's root takes a range of its own, so that every user and group from 0 to 65535 exists inside; the root of a
-    user namespace that has no such range is nobody there, or itself.
+    An ordinary user has but one. The host's root takes a range of its own, so that every user and group from 0 to 65535
+    exists inside; the root of a user namespace that has no such range is nobody there, or itself.
     """
     user, group = os.getuid(), os.getgid()
     if user != 0:

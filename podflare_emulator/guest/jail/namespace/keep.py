@@ -13,7 +13,7 @@ from ...protocol import Message
 from ...system import kernel
 from .. import environment
 from ..layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
-from .system import Part, System, gather
+from .system import Part, System, gather, own_etc
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -203,7 +203,10 @@ class Keep:
         return f"{self.state}/jails/{name}.system"
 
     def _fill_disk(self, directory: str, disk_gb: int) -> tuple[str, str]:
-        """A file system of that size over the directory: its copy of the base tree, and the place for the system's layers."""
+        """A file system of that size over the directory, with a copy of the base tree and room for the system's layers.
+
+        Returns the places of both.
+        """
         kernel.mount(
             "podflare", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=0755,size={disk_gb}g"
         )
@@ -218,6 +221,8 @@ class Keep:
         self._mounts = [name for name in self._mounts if name not in system.places]
         for place in system.places:
             os.makedirs(f"{self.state}/base/{place}", exist_ok=True)
+        if system.places:
+            own_etc(f"{RUNTIME}/etc", f"{self.state}/base/etc")
         return system
 
     def _lay_out_mounts(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from ...files import base
 from ...order import Order
 from ...system import kernel
-from .. import environment
+from .. import accounts, environment
 from ..layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
 from . import ids, system
 from .ids import Ids
@@ -20,11 +21,10 @@ from .keep import Keep
 _OWN_ETC = {
     "hostname": f"{HOSTNAME}\n",
     "hosts": f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-    "group": "root:x:0:\nnogroup:x:65534:\n",
     "shells": "/bin/sh\n/bin/bash\n",
     **environment.ACCOUNTS,
 }
+_WITH_PASSWORD = re.compile(rb"://[^/\s]*@")
 
 
 def build_base(order: Order) -> None:
@@ -40,7 +40,7 @@ def build_base(order: Order) -> None:
         seeds=order.seeds,
     )
     os.makedirs(f"{tree}/etc/pam.d")
-    for name, text in _OWN_ETC.items():
+    for name, text in {**_OWN_ETC, "passwd": accounts.passwd(), "group": accounts.group()}.items():
         ids.write(f"{tree}/etc/{name}", text)
     with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
         shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
@@ -48,6 +48,22 @@ def build_base(order: Order) -> None:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
     os.symlink("/proc/mounts", f"{tree}/etc/mtab")
+    _copy_package_sources("/etc/apt", f"{tree}/etc/apt")
+
+
+def _copy_package_sources(source: str, target: str) -> None:
+    """Where apt gets packages, without what may hold a password."""
+    for directory, subdirectories, files in os.walk(source):
+        subdirectories[:] = [name for name in subdirectories if not name.startswith("auth.conf")]
+        place = target + directory[len(source) :]
+        os.makedirs(place)
+        for name in files:
+            with contextlib.suppress(OSError), open(f"{directory}/{name}", "rb") as file:
+                data = file.read()
+                everybodys = os.fstat(file.fileno()).st_mode & 0o004
+                if everybodys and not name.startswith("auth.conf") and not _WITH_PASSWORD.search(data):
+                    with open(f"{place}/{name}", "wb") as copy:
+                        copy.write(data)
 
 
 def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> None:

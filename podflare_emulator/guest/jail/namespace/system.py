@@ -15,11 +15,26 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...files import tree
 from ...system import kernel
 from ..layout import SYSTEM
 from .places import directory_of
 
 _PLACES = (*SYSTEM, "opt", "var/lib/dpkg")
+# Of /etc: what goes with a system that can be written, and is little. The rest stays the host's.
+_OWN_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "nsswitch.conf",
+    "protocols",
+    "services",
+    "ssl",
+)
 _DEPTH = 2  # levels of directories that are laid between
 _DEEPER = ("usr/local/", "usr/lib/", "usr/share/man/")  # one more here
 _CHANGED_IN_PLACE = ("var/lib/dpkg", "var/lib/dpkg/triggers")  # files here, of which locks are some
@@ -99,6 +114,9 @@ class System:
                 os.mkdir(own)
                 _lay_between(part.place, lower, own)
                 lower = f"{own}:{lower}"
+            planted = f"{state}/base/{part.place}"
+            if os.path.isdir(planted) and os.listdir(planted):
+                lower = f"{planted}:{lower}"
             probe = f"{scratch}/probe-{number}"
             os.mkdir(probe)
             try:
@@ -112,15 +130,15 @@ class System:
     def places(self) -> list[str]:
         return [part.place for part, _ in self._parts]
 
-    def show(self, directory: str, tree: str) -> None:
-        """Mounts the parts below `tree`, with their layers in `directory`, which it makes."""
+    def show(self, directory: str, root: str) -> None:
+        """Mounts the parts below `root`, with their layers in `directory`, which it makes."""
         os.mkdir(directory)
         for part, lower in self._parts:
             layers = f"{directory}/{directory_of(part.place)}"
             os.mkdir(layers)
-            _stack(lower, layers, f"{tree}/{part.place}")
+            _stack(lower, layers, f"{root}/{part.place}")
             for point, source in part.inner:
-                kernel.bind(f"{self._state}/{source}", tree + point)
+                kernel.bind(f"{self._state}/{source}", root + point)
 
     @staticmethod
     def is_unchanged(directory: str) -> bool:
@@ -128,6 +146,18 @@ class System:
         with contextlib.suppress(FileNotFoundError):
             return not any(os.listdir(f"{directory}/{layers}/upper") for layers in os.listdir(directory))
         return True
+
+
+def own_etc(source: str, target: str) -> None:
+    """Copies in `target`, in the place of links into `source`; of what the sandboxes' root may read."""
+    for name in _OWN_ETC:
+        original, own = f"{source}/{name}", f"{target}/{name}"
+        if os.path.islink(own) and os.path.exists(original):
+            os.unlink(own)
+            if os.path.isdir(original):
+                tree.copy(original, own)
+            else:
+                shutil.copy(original, own)
 
 
 def _stack(lower: str, directory: str, place: str) -> None:
