@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 _DELETED = " (deleted)"
 # What the kernel calls shared memory that has no file.
 _NAMELESS = ("/dev/zero (deleted)", "/SYSV")
-_SYSTEM = tuple(f"/{name}/" for name in SYSTEM)  # nobody writes there, where the root is the sandbox's
+_SYSTEM = tuple(f"/{name}/" for name in SYSTEM)  # seldom written, where the root is the sandbox's
 # Of a line of /proc/self/maps: addresses, rights, offset, device, inode, path.
 _SHARED = re.compile(rb"^(\w+)-(\w+) (...s) (\w+) \S+ \d+ +(\S.*)$", re.MULTILINE)
 
@@ -104,7 +104,7 @@ def record(root: str) -> list[Mapping]:
     found = []
     for start, end, letters, offset, name in lines:
         path = name.replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
-        system = inside == "/" and path.startswith(_SYSTEM)
+        system = inside == "/" and path.startswith(_SYSTEM) and b"w" not in letters
         of_tree = path.startswith(inside) and not system and not in_kernel_tree(path, root)
         if of_tree or path.startswith((*_NAMELESS, "/memfd:")):
             first = int(start, 16)

@@ -109,7 +109,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
 
 def _host_paths() -> list[str]:
     """What is not mapped: system directories, devices, and those files of /etc that are the host's."""
-    names = [f"/{name}" for name in (*SYSTEM, *_KERNEL)]
+    names = [f"/{name}" for name in (*SYSTEM, "var/lib/dpkg", *_KERNEL)]
     names += [f"/dev/{name}" for name in _DEVICES]
     names += [f"/etc/{name}" for name in (*HOST_ETC, "resolv.conf", "mtab")]
     return [name for name in names if os.path.lexists(name)]
