@@ -39,7 +39,7 @@ class Jail(Protocol):
     def descriptors(self) -> Sequence[int]:
         """All that it holds, `changes` among them."""
 
-    def written_over(self) -> list[Written]:
+    def written_over(self) -> Sequence[Written]:
         """The descriptors in it are the caller's."""
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:

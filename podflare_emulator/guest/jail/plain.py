@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ..files import recycling, tree
 from ..protocol import Message
 from ..system import kernel, landlock
-from .interface import Written
 
 if TYPE_CHECKING:
     from ..order import Order
@@ -48,9 +47,9 @@ def confine(state: str) -> None:
     landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
 
-def nothing_written_over() -> list[Written]:
+def nothing_written_over() -> tuple[()]:
     """The host's system is read-only."""
-    return []
+    return ()
 
 
 class Keep:
