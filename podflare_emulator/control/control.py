@@ -14,13 +14,16 @@ from podflare_emulator.control.fault_calls import Door, FaultControl
 from podflare_emulator.control.inspection_calls import InspectionControl
 from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
+from podflare_emulator.control.time_calls import TimeControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
+from podflare_emulator.vocabulary.arguments import check_kind, check_texts
 from podflare_emulator.vocabulary.errors import SettingsError
 from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
 from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
@@ -31,11 +34,15 @@ class Requests(Protocol):
     def clear(self) -> None: ...
 
 
-class Control(FaultControl, StubControl, InspectionControl):
-    def __init__(self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door) -> None:
+class Control(FaultControl, StubControl, InspectionControl, TimeControl):
+    def __init__(
+        self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door, settings: Settings
+    ) -> None:
         FaultControl.__init__(self, faults, door)
         StubControl.__init__(self, registry.stubs, registry.commands)
         InspectionControl.__init__(self, registry)
+        TimeControl.__init__(self, registry)
+        self._settings = settings
         self._kept_log = KeptLog()
         self._requests = requests
 
@@ -49,6 +56,7 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold.
         """
+        check_texts(keep=keep)
         self._registry.seeds.clear()
         self._registry.stubs.clear()
         self._registry.commands.clear()
@@ -57,8 +65,12 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
+        self._registry.webhooks.hush()
         destroyed = await self._registry.destroy_all(keep)
+        self._registry.webhooks.clear()
+        await self._clock.restart(self._settings.clock)
         self._registry.ledger.clear()
+        self._registry.exempt(keep)  # they are not the test's that has moved the time
         self._kept_log.drop()
         self._registry.ids.restart()
         self._requests.clear()
@@ -91,6 +103,7 @@ class Control(FaultControl, StubControl, InspectionControl):
 
     async def lasting_ids(self, lasting: bool) -> None:
         """Until it is not so, or a reset, what is made is to be kept at resets, and takes no ids from the tests."""
+        check_kind(bool, lasting=lasting)
         self._registry.ids.lasting = lasting
 
     async def clear_files(self) -> None:
@@ -122,14 +135,12 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         Refused where the isolation cannot see to that.
         """
-        if type(allowed) is not bool:
-            raise InvalidRequest(f"egress: expected true or false, got {allowed!r}")
+        check_kind(bool, egress=allowed)
         self._registry.arrange_egress(allowed)
 
     async def set_echo_last_expression(self, echo: bool) -> None:
         """True: sandboxes created from now on print the `repr` of a last line that is an expression."""
-        if type(echo) is not bool:
-            raise InvalidRequest(f"echo: expected true or false, got {echo!r}")
+        check_kind(bool, echo=echo)
         self._registry.arrange_echo(echo)
 
     async def set_env(self, env: dict[str, str]) -> None:

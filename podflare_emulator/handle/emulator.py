@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from inspect import iscoroutinefunction
-from types import NoneType, TracebackType
+from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
 from podflare_emulator.handle.clients.watch import sandbox_classes
+from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
@@ -36,21 +37,21 @@ if TYPE_CHECKING:
 
 
 class Emulator(Faults, Stubs):
-    """Podflare's API on this machine.
+    """An emulator of Podflare's API on this machine.
 
         with Emulator() as emulator:
             sandbox = Sandbox(host=emulator.url)
 
     Args:
-        settings: How it runs; by default loopback, a free port and the best isolation there is.
-        server: Where: in a child process, which survives whatever is done to this one, or in a thread of this one, for
-            programs that patch, fork and collect nothing.
-        changes: Fields of `Settings` that differ from that.
+        settings: The settings; by default loopback, a free port and the best isolation there is.
+        server: Where the server runs: `"process"`, a child process that patches and forks of this one do not affect; or
+            `"thread"`, a thread of this process, for debugging.
+        changes: Fields of `Settings` that differ from `settings`.
 
     Raises:
-        SettingsError: A setting cannot be used.
-        EmulatorError: On entry: the port is in use, or no isolation backend can be had. Of any method: it is not
-            running, or refuses.
+        SettingsError: A setting is invalid.
+        EmulatorError: When it starts: the port is in use, or no isolation backend works. From any method: the emulator
+            does not run, or refuses the call.
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class Emulator(Faults, Stubs):
         self._kind = server
         self._origins = Origins()
         self._egress = True
+        self._webhook_url: str | EllipsisType | None = ...  # of the settings
         self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
+        self._clock = Clock(self._call, self._before_time_moves)
         self._started: Started | None = None
         self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
@@ -88,7 +91,7 @@ class Emulator(Faults, Stubs):
         self.stop()
 
     def launch(self) -> None:
-        """Begins to start, and returns at once: there is something else to be done before `start` waits for it."""
+        """Begins to start the server and returns at once. `start` waits until it serves."""
         if self._server or self._launched:
             raise EmulatorError("this emulator is running already")
         launched = self._new_server()
@@ -96,7 +99,7 @@ class Emulator(Faults, Stubs):
         self._launched = launched
 
     def start(self) -> None:
-        """Returns when it serves."""
+        """Starts the server and returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
         server, self._launched = self._launched or self._new_server(), None
@@ -105,9 +108,9 @@ class Emulator(Faults, Stubs):
         self.isolation, self.refusals = started.isolation, started.refusals
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left.
+        """Destroys every sandbox and stops the server; returns when no process and no file of it is left.
 
-        In a process that has been forked from the one that has started it, nothing ends.
+        In a process that was forked from the one that started it, this does nothing.
         """
         server, self._server, self._launched = self._server or self._launched, None, None
         if server:
@@ -123,7 +126,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def url(self) -> str:
-        """Where clients find it, once started."""
+        """The URL for clients."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
         host = reachable_host(self.settings.host)
@@ -131,14 +134,14 @@ class Emulator(Faults, Stubs):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
-        """One line: isolation, fork engine, Python; once started."""
+        """One line with isolation, fork engine and Python."""
         isolation = self.describe_isolation()
         assert self._started is not None
         python = self._started.python
         return f"isolation: {isolation}, fork: {self.settings.fork}, Python: {python.version} ({python.executable})"
 
     def describe_isolation(self) -> str:
-        """One line: the backend in use and, where `auto` could not take a better one, what that lacks; once started."""
+        """One line with the backend in use and, if `auto` could not take a better one, what is missing for it."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
         lacks = "; ".join(
@@ -148,7 +151,7 @@ class Emulator(Faults, Stubs):
 
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
-        """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
+        """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
@@ -173,12 +176,12 @@ class Emulator(Faults, Stubs):
         return closing_elsewhere(sandbox, lambda: server.is_here)
 
     def origin(self, sandbox_id: str) -> Origin | None:
-        """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
+        """The file and line that created a sandbox, if it was created in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
 
     @property
     def files(self) -> Files:
-        """What every sandbox created from now on has; `files = {...}`: these, and no others."""
+        """Files for every sandbox that is created from now on. `files = {...}` replaces them all."""
         return self._files
 
     @files.setter
@@ -188,7 +191,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def env(self) -> Variables:
-        """What every sandbox created from now on has in its environment; `env = {...}`: these, and no others."""
+        """Environment variables for every sandbox that is created from now on. `env = {...}` replaces them all."""
         return self._env
 
     @env.setter
@@ -196,10 +199,18 @@ class Emulator(Faults, Stubs):
         self._env.replace(variables)
 
     @property
-    def egress(self) -> bool:
-        """Set it to False, and no sandbox created until the next reset reaches the network.
+    def clock(self) -> Clock:
+        """The time that it goes by, to be moved: `emulator.clock.advance(3600)`."""
+        return self._clock
 
-        Raises EmulatorError where the isolation cannot see to that.
+    def _before_time_moves(self) -> None:
+        pass
+
+    @property
+    def egress(self) -> bool:
+        """Whether sandboxes that are created until the next reset reach the network.
+
+        Raises EmulatorError if the isolation cannot enforce False.
         """
         return self._egress and self.settings.egress
 
@@ -209,10 +220,21 @@ class Emulator(Faults, Stubs):
         self._egress = allowed
 
     @property
-    def echo_last_expression(self) -> bool:
-        """Set it to True, and sandboxes created until the next reset print the `repr` of a last expression.
+    def webhook_url(self) -> str | None:
+        """Where events are sent; set it, and they are until the next reset. Raises EmulatorError for no URL."""
+        return self.settings.webhook_url if self._webhook_url is ... else self._webhook_url
 
-        As Jupyter does: None is not printed, nor what a semicolon follows.
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._call("set_webhook_url", url=url)
+        self._webhook_url = url
+
+    @property
+    def echo_last_expression(self) -> bool:
+        """Whether sandboxes that are created until the next reset print the `repr` of a last line that is an
+        expression.
+
+        As in Jupyter, None is not printed, nor an expression that a semicolon follows.
         """
         return self.settings.echo_last_expression if self._echo is None else self._echo
 
@@ -222,27 +244,25 @@ class Emulator(Faults, Stubs):
         self._echo = echo
 
     def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
-        """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
+        """Keeps the server's log lines from this level on, until the next reset; read them from `log`.
 
-        They go nowhere else then, and so neither into pytest's `caplog` nor into its report's captured log.
+        They appear nowhere else then: neither in pytest's `caplog` nor in the captured log of its report.
         """
         self._call("keep_log", level=level)
 
     @property
     def log(self) -> list[str]:
-        """The newest thousand of the lines kept, oldest first."""
+        """The newest thousand of the lines that `keep_log` kept, oldest first."""
         lines: list[str] = self._call("log")
         return lines
 
     @contextmanager
     def lasting_ids(self) -> Iterator[None]:
-        """Inside, sandboxes are made that are to be kept at a reset.
+        """A context manager: inside, sandboxes are created that a reset is to keep.
 
-        With a seed, the ids that a test sees do not depend on whether it was the first to need them.
+        The clock does not end them. With a seed, the ids that a test sees do not depend on whether it was the first to
+        need such a sandbox.
         """
-        if self.settings.seed is None:
-            yield
-            return
         self._call("lasting_ids", lasting=True)
         try:
             yield
@@ -250,24 +270,25 @@ class Emulator(Faults, Stubs):
             self._call("lasting_ids", lasting=False)
 
     def exempt_from_patchers(self) -> None:
-        """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.
+        """Tells libraries that freeze the clock or fake the file system, if they are loaded, to leave the server alone.
 
-        To be called before they start doing so; a server in a process of its own has no need of it.
+        Call it before they begin. A server in a process of its own does not need it.
         """
         if self._kind == "thread":
             exempt_server()
 
     def reset(self, keep: Collection[str] = ()) -> list[str]:
-        """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
+        """Destroys every sandbox except those with the ids in `keep`, and returns the ids of those destroyed.
 
-        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`, ...) is
-        forgotten, and so is the journal. What the constructor was given holds.
+        Removes everything that was arranged since the start (`files`, `env`, stubs, faults, `egress`, ...) and empties
+        the journal. The settings of the constructor stay.
         """
         self.files.clear()
         self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True
+        self._webhook_url = ...
         self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed

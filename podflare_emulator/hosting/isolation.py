@@ -51,6 +51,7 @@ async def launch(
     egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    layers_needed: bool = False,
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
 
@@ -59,12 +60,14 @@ async def launch(
         egress_denied: what one without it meets: "refuse" or "drop".
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
+        layers_needed: whether a backend must let forks share layers of files.
     """
     wishes: dict[str, Any] = {
         "egress": egress,
         "egress_denied": egress_denied,
         "egress_unenforced": egress_unenforced,
         "files_on_disk": files_on_disk,
+        "layers_needed": layers_needed,
     }
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
@@ -104,6 +107,7 @@ async def attempt(
     egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
@@ -125,6 +129,9 @@ async def attempt(
         await launcher.start()
     except (HostingError, OSError) as error:
         return Refusal(backend, str(error))
+    if layers_needed and launcher.no_layers:
+        await launcher.stop()
+        return Refusal(backend, f"its forks share no layers of files: {launcher.no_layers}")
     try:
         return launcher, await launcher.guest("default", {}, Limits(egress=egress))
     except HostingError as error:

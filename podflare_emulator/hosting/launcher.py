@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -22,7 +23,8 @@ from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
-from podflare_emulator.hosting.jails import Jail, Jails
+from podflare_emulator.hosting.interpreter import find
+from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
 
 _log = logging.getLogger("podflare_emulator")
@@ -55,6 +57,7 @@ class Launcher:
         self._zygotes: dict[str, Zygote] = {}
         self._complaints: list[str] = []
         self._stopping = False
+        self.no_layers = ""  # why forks cannot share layers of files, if they cannot
 
     async def start(self) -> None:
         """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
@@ -99,6 +102,20 @@ class Launcher:
         self.jails = Jails(self._make_jail, _SPARE_JAILS)
         self.jails.refill()
 
+    async def beside(self, executable: str) -> Launcher:
+        """A running launcher of the same kind, for guests with another Python; raises HostingError."""
+        python = await asyncio.to_thread(find, executable)
+        launcher = Launcher(
+            self._isolation,
+            python,
+            self._seeds,
+            egress_denied=self._egress_denied,
+            egress_unenforced=self._egress_unenforced,
+            files_on_disk=self._files_on_disk,
+        )
+        await launcher.start()
+        return launcher
+
     @property
     def takes_egress_orders(self) -> bool:
         """Whether a sandbox can be ordered without egress: it gets none, or this emulator was told not to mind."""
@@ -126,6 +143,7 @@ class Launcher:
                 zygote = self._zygotes[template] = self._start_zygote(preload)
             await asyncio.shield(zygote.ready)
             guest = zygote.spawn(jail, self._imposed(limits), self.keeper)
+            guest.take_jails = self.jails.take
             await guest.arrive()
         except BaseException:
             if guest is not None:
@@ -191,9 +209,19 @@ class Launcher:
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
-        return Jail(name, ticket, descriptors, hidden, self._remove, settles_in=answer["settles_in"])
+        return Jail(name, ticket, descriptors, hidden, self, settles_in=answer["settles_in"])
 
-    def _remove(self, name: str, left: bool) -> None:
+    async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch:
+        """As `Keeper` in jails.py."""
+        order = {"op": "branch", "jail": parent, "children": [*children], "freeze": freeze}
+        answer, descriptors = await self.keeper.channel.request(order)
+        return Branch(answer["depth"], descriptors)
+
+    def stay(self, parent: str) -> None:
+        with contextlib.suppress(HostingError):
+            self.keeper.channel.send({"op": "stay", "jail": parent})
+
+    def remove(self, name: str, left: bool) -> None:
         with contextlib.suppress(HostingError):
             self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
@@ -204,6 +232,7 @@ class Launcher:
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
             self._places = message.get("places", [])
+            self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 
     def _lost(self, _: object) -> None:
@@ -223,7 +252,8 @@ class Launcher:
                 self._loop.remove_reader(self._complaints_pipe)
             for line in data.decode("utf-8", "replace").splitlines():
                 self._complaints = [*self._complaints[-20:], line]
-                _log.warning("inside: %s", line)
+                if not self._stopping:  # else a guest that was about to begin has lost its place
+                    _log.warning("inside: %s", line)
 
 
 class Zygote:

@@ -39,7 +39,7 @@ def run_with_the_published_client(
     """What pytest says of this file."""
     python = published_python()
     for name in list(os.environ):
-        if name.startswith("PODFLARE_"):
+        if name.startswith(("PODFLARE_", "PYTEST_")):
             monkeypatch.delenv(name)
     return run_program(pytester, python, program, dict(os.environ))
 

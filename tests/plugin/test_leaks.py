@@ -8,6 +8,8 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import servers
+
 _LEAKING = """
 from podflare import Sandbox
 
@@ -48,7 +50,7 @@ def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watch
     pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_by_default_each_is_a_warning_that_points_at_its_making(
     leaking: pytest.Pytester, server: str
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import servers
 from ..serving import serving
 
 
@@ -15,7 +16,7 @@ def namespace_works() -> None:
         pass
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_files_are_in_the_tests_sandboxes_and_in_no_other_tests(
     pytester: pytest.Pytester, server: str
 ) -> None:
@@ -441,7 +442,7 @@ def test_other(podflare_emulator): ...
     ("arguments", "outcomes"),
     [
         ((), {"passed": 2, "errors": 1, "failed": 1}),
-        (("-n", "2"), {"passed": 2, "errors": 1, "failed": 1}),
+        pytest.param(("-n", "2"), {"passed": 2, "errors": 1, "failed": 1}, marks=pytest.mark.beside("xdist")),
         (("-k", "other"), {"passed": 1, "deselected": 3}),
         (("--deselect", "test_it.py::TestMistaken"), {"passed": 1, "deselected": 3}),
     ],

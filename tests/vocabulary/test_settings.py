@@ -93,6 +93,12 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
             "isolation: expected auto, namespace, preload or portable, got 'vm'",
         ),
         ({"fork": "magic"}, "fork: expected live or replay, got 'magic'"),
+        ({"fork_files": "links"}, "fork files: expected auto, layers or copy, got 'links'"),
+        (
+            {"fork_files": "layers", "isolation": "preload"},
+            "fork files: preload isolation has no layers; give ",
+        ),
+        ({"fork_files": "layers", "fork": "replay"}, "fork files: a fork by replay shares no layers; give "),
         ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),
         ({"profile": "cloud"}, "profile: expected local or hosted, got 'cloud'"),
         ({"host": None}, "host: expected an address"),

@@ -93,7 +93,7 @@ class Guest:
                         os._exit(code)
                     self.connection.send({"exit": code, **self.commands.report(self.jail.root)})
                 case "fork":
-                    fork.fork(self, message["children"], descriptors)
+                    fork.fork(self, message["children"], descriptors, message["files"])
                 case "show":
                     fork.show(self)
                 case "follow":

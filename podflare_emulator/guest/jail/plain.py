@@ -59,6 +59,7 @@ class Keep:
     """
 
     places: Sequence[str] = ()  # the host's system is not written
+    no_layers = "its sandboxes' directories are copies"
     held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
 
     def __init__(
@@ -85,7 +86,7 @@ class Keep:
         return [], self._baselines[name]
 
     def take_back(self, name: str, *, left: bool) -> list[str]:
-        """The name of what is to be removed; none, where the jail is as good as new.
+        """The names of what is to be removed: none where the jail is as good as new.
 
         `left`: whether all that was in it is known to have ended.
         """

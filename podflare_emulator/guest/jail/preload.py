@@ -161,6 +161,7 @@ class PreloadJail:
     changes = None
     descriptors = ()
     written_over = staticmethod(plain.nothing_written_over)
+    stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from .reaper import Reaper
 
 
 class Keeper:
-    """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
+    """Serves the host: `zygote`, `jail`, `branch`, `stay` and `remove`, beside what every init answers."""
 
     def __init__(self, connection: Connection, keep: Keep | plain.Keep) -> None:
         self._connection = connection
@@ -25,7 +25,13 @@ class Keeper:
         reaper = Reaper(self._connection, self._keep.belongs)
         keep = self._keep
         self._connection.send(
-            {"kept": True, "state": keep.state, "shared": keep.shared, "places": keep.places}
+            {
+                "kept": True,
+                "state": keep.state,
+                "shared": keep.shared,
+                "places": keep.places,
+                "no_layers": keep.no_layers,
+            }
         )
         reaper.serve(self._answer)
 
@@ -38,6 +44,10 @@ class Keeper:
                     self._make_jail(message["id"], message["disk_gb"])
                 except OSError as error:
                     self._connection.send({"id": message["id"], "error": str(error)})
+            case "branch":
+                self._branch(message)
+            case "stay" if isinstance(self._keep, Keep):
+                self._keep.stay(message["jail"])
             case "remove":
                 self._remove(message["jail"], left=message["left"])
             case unknown:
@@ -72,6 +82,19 @@ class Keeper:
         answer = {"id": request, "jail": name, "baseline": baseline, "settles_in": settles_in}
         self._connection.send(answer, entrance)
         for number in entrance:
+            os.close(number)
+
+    def _branch(self, message: Message) -> None:
+        """For a fork: trees that share what their parent stands on."""
+        try:
+            if not isinstance(self._keep, Keep):
+                raise OSError("there are no layers here")
+            opened, depth = self._keep.branch(message["jail"], message["children"], freeze=message["freeze"])
+        except OSError as error:
+            self._connection.send({"id": message["id"], "error": str(error)})
+            return
+        self._connection.send({"id": message["id"], "depth": depth}, opened)
+        for number in opened:
             os.close(number)
 
     def _remove(self, name: str, *, left: bool) -> None:

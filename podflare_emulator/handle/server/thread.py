@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 import threading
@@ -153,6 +154,7 @@ class ServerThread:
                 egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
+                layers_needed=self._settings.fork_files == "layers",
             )
         except HostingError as error:
             raise EmulatorError(str(error)) from error
@@ -169,22 +171,29 @@ class ServerThread:
         from podflare_emulator.control.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
         from podflare_emulator.domain.testing.faults import Faults
+        from podflare_emulator.vocabulary.clock import Clock
 
+        clock = Clock(self._settings.clock)
         registry = SandboxRegistry(
             launched.launcher,
             self._settings.pool_size,
             egress=self._settings.egress,
             fork=self._settings.fork,
+            fork_files=self._settings.fork_files,
             seed=self._settings.seed,
             env=self._settings.env,
+            clock=clock,
+            tier=self._settings.tier,
+            webhook_url=self._settings.webhook_url,
             echo=self._settings.echo_last_expression,
+            templates=self._settings.templates,
         )
         registry.warm(launched.guest)
-        record = Requests()
+        record = Requests(clock.now)
         faults = Faults(self._settings.seed, self._settings.profile)
-        connections = Connections(listener)
-        self._control: Control = Control(registry, record, faults, connections)
-        disturb = partial(Disturbed, faults, connections)
+        connections = Connections(listener, clock)
+        self._control: Control = Control(registry, record, faults, connections, self._settings)
+        disturb = partial(Disturbed, faults, connections, clock)
         config = uvicorn.Config(
             build_app(registry, self._settings, self._control, record, disturb),
             log_config=None,
@@ -211,6 +220,7 @@ class ServerThread:
                 self._control.close()
                 server.end()
                 connections.end()
+                await clock.close()
             finally:
                 await asyncio.gather(serving, launched.launcher.stop())
 
@@ -245,7 +255,10 @@ def _listen(host: str, port: int) -> socket.socket:
                 picked = picking.getsockname()[1]
             listener = socket.create_server((host, picked), family=family, backlog=1024)
     except OSError as error:
-        raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        hint = "; port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
+        raise EmulatorError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}{hint}"
+        ) from error
     # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

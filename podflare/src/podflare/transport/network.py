@@ -11,6 +11,7 @@ import httpcore
 import httpx
 
 from podflare.core.interruption import Interruption, sending
+from podflare.core.sockets import is_readable
 
 
 def watch_connections(http: httpx.Client) -> None:
@@ -44,13 +45,14 @@ class _Backend(httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._socket = stream.get_extra_info("socket")
         self._exec: Interruption | None = None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A request begins: the connection is this exec's, or no exec's.
         self._exec = sending.get()
         if self._exec:
-            self._exec.take(self._stream.get_extra_info("socket"))
+            self._exec.take(self._socket)
         self._stream.write(buffer, _limited(self._exec, timeout, httpcore.WriteTimeout))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -66,6 +68,10 @@ class _Stream(httpcore.NetworkStream):
         return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
+        # For each request the pool asks this of every connection that it has: the streams' own answers, a tenth of a
+        # millisecond each, add up to what an event loop is held for.
+        if info == "is_readable" and self._socket is not None:
+            return is_readable(self._socket)
         return self._stream.get_extra_info(info)
 
 

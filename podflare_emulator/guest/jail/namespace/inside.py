@@ -19,6 +19,7 @@ from .. import environment
 from ..interface import Written
 from ..layout import MOUNTS, PROC_FLAGS
 from .places import written
+from .stack import Stack
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ADDRESS = "172.16.0.2"  # of a sandbox that thinks it has a network
@@ -61,13 +62,17 @@ class NamespaceJail:
 
     root = "/"
     prefix = ""
-    changes: int | None = None
+    stack: Stack | None = None
     belongs = staticmethod(belongs)
 
     def __init__(self, places: Sequence[str]) -> None:
         self.mounts = MOUNTS.union(places)
         self._places = places
         self._system: int | None = None
+
+    @property
+    def changes(self) -> int | None:
+        return self.stack.layer if self.stack else None
 
     @property
     def descriptors(self) -> Sequence[int]:
@@ -81,12 +86,8 @@ class NamespaceJail:
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
         """A live-forked child leaves its parent's jail for its own."""
-        both = kernel.CAP_KEPT | kernel.CAP_MOVE
-        kernel.set_capabilities(both, both, kernel.CAP_KEPT)
-        try:
+        with kernel.able_to_move():
             self._move(*entrance)
-        finally:
-            kernel.set_capabilities(kernel.CAP_KEPT, both, kernel.CAP_KEPT)
 
     def written_over(self) -> list[Written]:
         if self._system is None:
@@ -99,7 +100,7 @@ class NamespaceJail:
     def _move(self, namespace: int, layer: int | None = None, over_system: int | None = None) -> None:
         kernel.setns(namespace, kernel.CLONE_NEWNS)
         os.close(namespace)
-        self.changes = None if layer is None else hide(layer)
+        self.stack = None if layer is None else Stack(layer)
         if self._system is not None:
             os.close(self._system)
         self._system = None if over_system is None else hide(over_system)

@@ -56,6 +56,7 @@ class DirectoryJail:
     changes = None
     descriptors = ()
     written_over = staticmethod(plain.nothing_written_over)
+    stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:
