@@ -185,6 +185,7 @@ class ServerThread:
             clock=clock,
             tier=self._settings.tier,
             webhook_url=self._settings.webhook_url,
+            state_dir=self._settings.state_dir,
             echo=self._settings.echo_last_expression,
         )
         registry.warm(launched.guest)
