@@ -187,6 +187,7 @@ class ServerThread:
             webhook_url=self._settings.webhook_url,
             state_dir=self._settings.state_dir,
             echo=self._settings.echo_last_expression,
+            templates=self._settings.templates,
         )
         registry.warm(launched.guest)
         record = Requests(clock.now)
