@@ -51,6 +51,11 @@ class SessionEmulator(Emulator):
             super().reset()
         self.settings = replace(self.settings, port=self._started.port if self._started else 0)
 
+    def _before_time_moves(self) -> None:
+        lasting = {*self.kept, *self._setups.scopes}
+        if lasting:
+            self._call("exempt_from_lifetimes", sandboxes=[*lasting])
+
     def made(self) -> list[str]:
         """Ids of what clients of this process have made."""
         return self._origins.made
@@ -84,6 +89,7 @@ class EmulatorTarget:
             fork=options.fork,
             fork_files=options.fork_files,
             python=options.python,
+            templates=options.templates,
             egress_denied=options.egress_denied,
             echo_last_expression=options.echo_last_expression,
             profile=options.profile,
@@ -237,6 +243,8 @@ class EmulatorTarget:
                 self.emulator.files.update(wishes.files)
             if wishes.env:
                 self.emulator.env.update(wishes.env)
+            if wishes.clock:
+                self.emulator.clock.use(wishes.clock)
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 
