@@ -14,7 +14,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
-from podflare_emulator.vocabulary.refusals import Refusal
+from podflare_emulator.hosting.refusal import Refusal
 
 BACKENDS = ("namespace", "preload", "portable")  # best first
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from podflare_emulator.guest.order import Python
-from podflare_emulator.vocabulary.refusals import Refusal
+from podflare_emulator.hosting.refusal import Refusal
 
 # Seconds after which a server is given up. They are counted by the kernel: a test may have stopped every other clock.
 START = 60
