@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from podflare_emulator.command.printing import PROGRAM, one_line
 from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
+from podflare_emulator.vocabulary.templates import read_file
 
 _ENVIRONMENT = (
     "environment: PODFLARE_API_KEYS (comma-separated), PODFLARE_AUTH_DISABLED=1, PODFLARE_HOSTD_ADDR=host:port, "
@@ -48,6 +49,8 @@ def settings(arguments: dict[str, Any]) -> Settings:
     for repeatable in ("api_keys", "allow_hosts"):
         if repeatable in overrides:
             overrides[repeatable] = tuple(overrides[repeatable])
+    if "templates" in overrides:
+        overrides["templates"] = read_file(overrides["templates"])
     if "env" in overrides:
         overrides["env"] = dict(map(_variable, overrides["env"]))
     return Settings.from_environment(os.environ, **overrides)
@@ -106,6 +109,11 @@ def _parser() -> _Parser:
 
 
 _SUBCOMMANDS = (
+    (
+        "mcp",
+        "mcp [option ...]",
+        "be a server of the Model Context Protocol, by standard input and output: sandboxes as tools of a model",
+    ),
     ("doctor", "doctor [option ...]", "print which isolation works here, and why"),
     (
         "exec",
@@ -190,9 +198,33 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
     )
     add(
+        "--templates",
+        metavar="FILE",
+        help="kinds of sandboxes of your own, in TOML: what is imported, files, variables, a setup, a Python",
+    )
+    add(
         "--profile",
         metavar="local|hosted",
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+    )
+    add(
+        "--clock",
+        metavar="real|manual|skipping",
+        help="what lifetimes, delays and time stamps go by: the machine's clock, or one that stands still until the "
+        "control API moves it, or until a call waits (default real)",
+    )
+    add(
+        "--tier",
+        metavar="free|pro|scale",
+        help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
+    )
+    add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
+    add("--state-dir", metavar="DIR", help="where Spaces are kept, so that a later emulator can resume them")
+    add("--region", metavar="NAME", help="the region that answers name (default none)")
+    add(
+        "--endpoint",
+        metavar="URL",
+        help="the endpoint that answers name; published clients move there, and remember it (default none)",
     )
     add(
         "--seed",

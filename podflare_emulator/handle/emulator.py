@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from inspect import iscoroutinefunction
-from types import NoneType, TracebackType
+from os import getpid
+from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
 from podflare_emulator.handle.clients.watch import sandbox_classes
+from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from podflare_emulator.handle.server.thread import ServerThread
-    from podflare_emulator.hosting.isolation import Refusal
+    from podflare_emulator.hosting.refusal import Refusal
 
 
 class Emulator(Faults, Stubs):
@@ -71,9 +73,11 @@ class Emulator(Faults, Stubs):
         self._kind = server
         self._origins = Origins()
         self._egress = True
+        self._webhook_url: str | EllipsisType | None = ...  # of the settings
         self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
+        self._clock = Clock(self._call, self._before_time_moves)
         self._started: Started | None = None
         self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
@@ -99,7 +103,9 @@ class Emulator(Faults, Stubs):
         """Starts the server and returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
-        server, self._launched = self._launched or self._new_server(), None
+        launched, self._launched = self._launched, None
+        # One that was launched before this process was forked answers the parent.
+        server = launched if launched and launched.owner == getpid() else self._new_server()
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
@@ -112,6 +118,11 @@ class Emulator(Faults, Stubs):
         server, self._server, self._launched = self._server or self._launched, None, None
         if server:
             server.stop()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its server has ended, or was given up, without having been stopped: somebody has killed it."""
+        return self._server is not None and self._server.is_lost
 
     def _new_server(self) -> ServerThread | ServerProcess:
         if self._kind == "process":
@@ -196,6 +207,14 @@ class Emulator(Faults, Stubs):
         self._env.replace(variables)
 
     @property
+    def clock(self) -> Clock:
+        """The time that it goes by, to be moved: `emulator.clock.advance(3600)`."""
+        return self._clock
+
+    def _before_time_moves(self) -> None:
+        pass
+
+    @property
     def egress(self) -> bool:
         """Whether sandboxes that are created until the next reset reach the network.
 
@@ -207,6 +226,16 @@ class Emulator(Faults, Stubs):
     def egress(self, allowed: bool) -> None:
         self._call("set_egress", allowed=allowed)
         self._egress = allowed
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where events are sent; set it, and they are until the next reset. Raises EmulatorError for no URL."""
+        return self.settings.webhook_url if self._webhook_url is ... else self._webhook_url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._call("set_webhook_url", url=url)
+        self._webhook_url = url
 
     @property
     def echo_last_expression(self) -> bool:
@@ -239,11 +268,9 @@ class Emulator(Faults, Stubs):
     def lasting_ids(self) -> Iterator[None]:
         """A context manager: inside, sandboxes are created that a reset is to keep.
 
-        With a seed, the ids that a test sees do not depend on whether it was the first to need such a sandbox.
+        The clock does not end them. With a seed, the ids that a test sees do not depend on whether it was the first to
+        need such a sandbox.
         """
-        if self.settings.seed is None:
-            yield
-            return
         self._call("lasting_ids", lasting=True)
         try:
             yield
@@ -269,6 +296,7 @@ class Emulator(Faults, Stubs):
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True
+        self._webhook_url = ...
         self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed

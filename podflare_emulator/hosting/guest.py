@@ -114,6 +114,9 @@ class Guest:
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
         self.jail = jail
+        self.take_jails: Callable[
+            [int], Awaitable[list[Jail]]
+        ]  # that its forks may have, from who has made it
         self.ended: Ended | None = None
         self.gone = asyncio.Event()  # with `ended`
         self.sink: Sink = lambda stream, data: None
@@ -186,6 +189,7 @@ class Guest:
             for jail in jails:
                 ends = Ends()
                 child = Guest(ends, unused.pop(0), self._init)
+                child.take_jails = self.take_jails
                 child._commands = self._commands
                 child._interrupts = self._interrupts  # its process remembers what the parent's has seen
                 children.append(child)
@@ -231,6 +235,15 @@ class Guest:
         answer, _ = await self._ask({**shown, "op": "follow"}, tree)
         self._commands = other._commands
         return int(answer["processes"])
+
+    async def pack(self, archive: int) -> Message:
+        """Writes the sandbox's tree into a file; what it answers is for `unpack`. Raises HostingError."""
+        answer, _ = await self._ask({"op": "pack"}, [os.dup(archive)])
+        return answer
+
+    async def unpack(self, packed: Message, archive: int) -> None:
+        """Makes the sandbox's tree, and `random`, what they were in the one that was packed; raises HostingError."""
+        await self._ask({"op": "unpack", "packed": packed}, [os.dup(archive)])
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Sends what is no exec, and waits for its answer. Guests answer in order."""
@@ -278,6 +291,14 @@ class Guest:
         answer, _ = await self._ask({"op": "inspect", **question})
         self.output.drain()  # handlers of the user's may have printed: that belongs to no exec
         return answer
+
+    async def stop(self) -> None:
+        """The sandbox and all it has started take no processor time, until `go_on`; raises HostingError."""
+        await self._init.stop(self.pid, self._mark)
+
+    async def go_on(self) -> None:
+        """It is where it was when it was stopped; raises HostingError."""
+        await self._init.go_on(self._mark)
 
     async def end(self) -> None:
         """Kills the sandbox and all it has started; returns when nothing of it runs."""

@@ -23,6 +23,7 @@ from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
+from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
 
@@ -101,6 +102,20 @@ class Launcher:
         self.jails = Jails(self._make_jail, _SPARE_JAILS)
         self.jails.refill()
 
+    async def beside(self, executable: str) -> Launcher:
+        """A running launcher of the same kind, for guests with another Python; raises HostingError."""
+        python = await asyncio.to_thread(find, executable)
+        launcher = Launcher(
+            self._isolation,
+            python,
+            self._seeds,
+            egress_denied=self._egress_denied,
+            egress_unenforced=self._egress_unenforced,
+            files_on_disk=self._files_on_disk,
+        )
+        await launcher.start()
+        return launcher
+
     @property
     def takes_egress_orders(self) -> bool:
         """Whether a sandbox can be ordered without egress: it gets none, or this emulator was told not to mind."""
@@ -128,6 +143,7 @@ class Launcher:
                 zygote = self._zygotes[template] = self._start_zygote(preload)
             await asyncio.shield(zygote.ready)
             guest = zygote.spawn(jail, self._imposed(limits), self.keeper)
+            guest.take_jails = self.jails.take
             await guest.arrive()
         except BaseException:
             if guest is not None:
@@ -169,6 +185,7 @@ class Launcher:
             "state": self._inside_state,
             "version": self._python.version,
             "shared": self._shared,
+            "places": self._places,
             "preload": preload,
         }
         return Zygote(ours, start, namespaces=self._isolation == "namespace")
@@ -231,6 +248,7 @@ class Launcher:
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
+            self._places = message.get("places", [])
             self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 

@@ -10,7 +10,7 @@ from pytest_podflare.options import LEAK_POLICIES
 NAME = "podflare"
 FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
-    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, "
+    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, clock=None, egress=None, "
     "echo_last_expression=None, leaks=None, target=None, compare='results'): arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "env: a dict of variables that every new sandbox has in its environment; "
@@ -21,6 +21,7 @@ DESCRIPTION = (
     "faults: a dict from calls of the API to the status that the next one gets, to a dict of Emulator.fault's "
     "arguments, or to a list of these; "
     "latency: a dict from calls to the seconds that they take, or to a pair of them; "
+    "clock: real, manual or skipping, what lifetimes, delays and time stamps go by; "
     "egress: whether its sandboxes may reach the network; "
     "echo_last_expression: whether a last line that is an expression is printed; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
@@ -37,6 +38,7 @@ _EXAMPLES = {
     "latency": "{'exec': 0.5}",
 }
 _COMPARE = ("results", "outcome")
+_CLOCKS = ("real", "manual", "skipping")
 
 
 class Wishes(NamedTuple):
@@ -46,6 +48,7 @@ class Wishes(NamedTuple):
     commands: Mapping[str, Any]
     faults: Mapping[str, Any]
     latency: Mapping[str, Any]
+    clock: Literal["real", "manual", "skipping"] | None
     egress: bool | None
     echo_last_expression: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
@@ -127,6 +130,7 @@ def read(node: pytest.Item) -> Wishes:
         commands,
         faults,
         latency,
+        _nearest(node, "clock"),
         _nearest(node, "egress"),
         _nearest(node, "echo_last_expression"),
         _nearest(node, "leaks"),
@@ -161,6 +165,7 @@ def mistake(mark: pytest.Mark) -> str | None:
             return f"{name}: expected a dict such as {example}, got {value!r}"
     for name, choices in (
         ("leaks", LEAK_POLICIES),
+        ("clock", _CLOCKS),
         ("egress", (True, False)),
         ("echo_last_expression", (True, False)),
         ("target", _TARGETS),

@@ -78,6 +78,7 @@ def test_code_that_takes_too_long_is_told_to_the_model(podflare_sandbox: Sandbox
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelling_stops_the_code(podflare_sandbox: Sandbox, backend: str) -> None:
+    pytest.importorskip(backend, reason=f"the package {backend} is not installed")
     runner = _runner(podflare_sandbox)
 
     async def stop_and_go_on() -> str:

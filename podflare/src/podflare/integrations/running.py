@@ -158,22 +158,18 @@ class CodeRunner:
 
     def settings(self) -> dict[str, Any]:
         """Arguments for another one that uses the same sandbox: its id, and how to reach it, without a key."""
-        arguments: dict[str, Any] = {"timeout": self._timeout, "max_output": self._max_output}
-        arguments |= {name: value for name, value in self._settings.items() if name not in CONNECTION}
         with self._lock:
             sandbox = self._given or self._own
             if self._own is not None:
                 self._own._owned = False  # from now on, what uses it may be anywhere
+        limits = {"timeout": self._timeout, "max_output": self._max_output}
+        kept = {name: value for name, value in self._settings.items() if name not in ("api_key", "client")}
         client = self._settings.get("client") if sandbox is None else sandbox._shared_client.client
-        reached = {name: getattr(client, name, self._settings.get(name)) for name in ("host", "traceparent")}
-        arguments |= {name: value for name, value in reached.items() if value is not None}
-        if sandbox is None and self._id is None:
-            return arguments
-        kept = CONNECTION | {"timeout", "max_output"}
-        return {
-            "sandbox": self._id if sandbox is None else sandbox.id,
-            **{name: value for name, value in arguments.items() if name in kept},
-        }
+        if client is not None:
+            kept |= {"host": client.host, "traceparent": client.traceparent}
+        if sandbox is not None:
+            return {"sandbox": sandbox.id, "host": kept["host"], "traceparent": kept["traceparent"], **limits}
+        return kept | limits | ({} if self._id is None else {"sandbox": self._id})
 
     def _run(self, code: str, language: Language, call: _Call) -> ExecResult:
         if not self._persistent:
