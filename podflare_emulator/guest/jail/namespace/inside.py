@@ -13,11 +13,15 @@ from collections.abc import Callable, Sequence
 
 from ...protocol import Message
 from ...system import kernel
+from ...system.descriptors import hide
 from ...system.siblings import fork_siblings
 from .. import environment
+from ..interface import Written
 from ..layout import MOUNTS, PROC_FLAGS
+from .places import written
 from .stack import Stack
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ADDRESS = "172.16.0.2"  # of a sandbox that thinks it has a network
 
 
@@ -51,17 +55,28 @@ def start_family(run_init: Callable[[], None], *, egress: bool, drop: bool = Fal
 
 
 class NamespaceJail:
-    """The jail that this process is in: its absolute paths are the sandbox's own."""
+    """The jail that this process is in: its absolute paths are the sandbox's own.
+
+    `places`: what of the host's system it may have layers over.
+    """
 
     root = "/"
     prefix = ""
-    mounts = MOUNTS
     stack: Stack | None = None
     belongs = staticmethod(belongs)
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.mounts = MOUNTS.union(places)
+        self._places = places
+        self._system: int | None = None
 
     @property
     def changes(self) -> int | None:
         return self.stack.layer if self.stack else None
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        return [number for number in (self.changes, self._system) if number is not None]
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
@@ -74,10 +89,21 @@ class NamespaceJail:
         with kernel.able_to_move():
             self._move(*entrance)
 
-    def _move(self, namespace: int, layer: int | None = None) -> None:
+    def written_over(self) -> list[Written]:
+        if self._system is None:
+            return []
+        return [
+            Written(f"/{place}", os.open(f"/{place}", _DIRECTORY), layer)
+            for place, layer in written(self._system, self._places)
+        ]
+
+    def _move(self, namespace: int, layer: int | None = None, over_system: int | None = None) -> None:
         kernel.setns(namespace, kernel.CLONE_NEWNS)
         os.close(namespace)
         self.stack = None if layer is None else Stack(layer)
+        if self._system is not None:
+            os.close(self._system)
+        self._system = None if over_system is None else hide(over_system)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str, mark: str | None = None) -> str:
