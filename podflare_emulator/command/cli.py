@@ -166,6 +166,12 @@ def _parser() -> _Parser:
         help="make sandboxes without egress even where nothing keeps them off the network",
     )
     add(
+        "--network",
+        metavar="auto|private|host",
+        help="whose network sandboxes have: each its own, or all the machine's (default auto: their own where there "
+        "is a way out of it)",
+    )
+    add(
         "--files-on-disk",
         action="store_true",
         help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",

@@ -38,11 +38,11 @@ class ForkEngine(Protocol):
 class LiveFork:
     """The guest forks itself: what is in its memory is in its children's by definition."""
 
-    def __init__(self, take_jails: Callable[[int], Awaitable[list[Jail]]]) -> None:
+    def __init__(self, take_jails: Callable[[int, Jail], Awaitable[list[Jail]]]) -> None:
         self._take_jails = take_jails
 
     async def fork(self, machine: Machine, n: int) -> Copies:
-        forked = await machine.guest.fork(await self._take_jails(n))
+        forked = await machine.guest.fork(await self._take_jails(n, machine.guest.jail))
         return Copies(forked.children, forked.threads, forked.processes)
 
 

@@ -70,7 +70,7 @@ class SandboxRegistry:
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
-        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.jails.take)
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.take_jails)
         self._repeats = fork == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}

@@ -31,7 +31,8 @@ class Order:
     """Everything the warden must know.
 
     `state` is the one directory that may be written; unless `on_disk`, what is written in sandboxes is kept in memory
-    where the backend can.
+    where the backend can. `network`: "host", "private", or "auto": private if `helper`, the program that makes a way
+    out of it, is there and this machine allows it.
     """
 
     state: str
@@ -39,6 +40,8 @@ class Order:
     python: Python
     seeds: tuple[Seed, ...]
     on_disk: bool
+    network: str
+    helper: str
 
     def message(self) -> Message:
         return asdict(self)
@@ -52,4 +55,6 @@ class Order:
             python=Python(**{**python, "path": tuple(python["path"])}),
             seeds=tuple(Seed(**seed) for seed in message["seeds"]),
             on_disk=message["on_disk"],
+            network=message["network"],
+            helper=message["helper"],
         )

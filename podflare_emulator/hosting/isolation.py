@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from podflare_emulator.guest.jail import preload
 from podflare_emulator.guest.order import Python, Seed
@@ -49,6 +50,7 @@ async def launch(
     egress: bool = True,
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    network: str = "auto",
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
 
@@ -56,8 +58,14 @@ async def launch(
         egress: whether that guest reaches the network.
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
+        network: "host", "private" or "auto".
     """
-    wishes = {"egress": egress, "egress_unenforced": egress_unenforced, "files_on_disk": files_on_disk}
+    wishes: dict[str, Any] = {
+        "egress": egress,
+        "egress_unenforced": egress_unenforced,
+        "files_on_disk": files_on_disk,
+        "network": network,
+    }
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
         declined = decline(backend) if isolation == "auto" else None
@@ -95,6 +103,7 @@ async def attempt(
     egress: bool = True,
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    network: str = "auto",
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
@@ -105,7 +114,13 @@ async def attempt(
         except OSError as error:
             return Refusal(backend, str(error))
     launcher = Launcher(
-        backend, python, seeds, egress_unenforced=egress_unenforced, files_on_disk=files_on_disk
+        backend,
+        python,
+        seeds,
+        egress=egress,
+        egress_unenforced=egress_unenforced,
+        files_on_disk=files_on_disk,
+        network=network,
     )
     try:
         await launcher.start()

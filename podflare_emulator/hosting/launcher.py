@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -24,6 +25,7 @@ from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail, Jails
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.network import HELPERS, Router, helper
 
 _log = logging.getLogger("podflare_emulator")
 
@@ -42,15 +44,20 @@ class Launcher:
         python: Python,
         seeds: tuple[Seed, ...],
         *,
+        egress: bool = True,
         egress_unenforced: bool = False,
         files_on_disk: bool = False,
+        network: str = "auto",
     ) -> None:
+        self._egress = egress
+        self._network = network
         self._isolation = isolation
         self._egress_unenforced = egress_unenforced
         self._files_on_disk = files_on_disk
         self._python = python
         self._seeds = seeds
         self._zygotes: dict[str, Zygote] = {}
+        self._jails: dict[bool, Jails] = {}  # by whether they have egress
         self._complaints: list[str] = []
         self._stopping = False
 
@@ -60,6 +67,7 @@ class Launcher:
         compile_directory(_GUEST_CODE)
         self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
         ours, theirs = socket.socketpair()
+        router, routers = socket.socketpair()
         complaints, complain = os.pipe()
         lock = os.open(f"{self.state}/.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -88,14 +96,43 @@ class Launcher:
         self._kept: asyncio.Future[Message] = self._loop.create_future()
         self.keeper = Init(ours, self._received)
         self.keeper.gone.add_done_callback(self._lost)
-        order = Order(self.state, self._isolation, self._python, self._seeds, self._files_on_disk)
-        self.keeper.channel.send(order.message())
+        order = Order(
+            self.state,
+            self._isolation,
+            self._python,
+            self._seeds,
+            on_disk=self._files_on_disk,
+            **self._network_order(),
+        )
+        self._router = Router(router)
+        self.keeper.channel.send(order.message(), [routers.detach()])
         answer = await self._kept
         if "failed" in answer:
             await self.stop()
             raise HostingError(answer["failed"])
-        self.jails = Jails(self._make_jail, _SPARE_JAILS)
-        self.jails.refill()
+        self.private_network = self._isolation == "namespace" and await self._router.private()
+        self._jails = {
+            egress: Jails(partial(self._make_jail, egress=egress), _SPARE_JAILS) for egress in (True, False)
+        }
+        self._jails[self._egress].refill()
+
+    def _network_order(self) -> dict[str, str]:
+        """What the warden is told; raises HostingError for what cannot be had."""
+        if self._isolation != "namespace":
+            if self._network == "private":
+                raise HostingError("sandboxes have the machine's network here: --network auto or host")
+            return {"network": "host", "helper": ""}
+        program = helper() if self._egress else ""
+        if self._network == "private" and self._egress and not program:
+            raise HostingError(
+                f"a private network's way out takes {' or '.join(HELPERS)}, and none is installed: "
+                "apt-get install -y slirp4netns, or do without (--no-egress)"
+            )
+        return {"network": self._network if program else "host", "helper": program}
+
+    async def take_jails(self, count: int, like: Jail) -> list[Jail]:
+        """`count` jails of the kind that this one is."""
+        return await self._jails[like.egress].take(count)
 
     @property
     def takes_egress_orders(self) -> bool:
@@ -114,9 +151,9 @@ class Launcher:
                 "--egress-unenforced makes them all the same"
             )
         if limits.rootfs_gb is not None and self._sizes_disks:
-            jail = await self._make_jail(limits.rootfs_gb)
+            jail = await self._make_jail(limits.rootfs_gb, egress=limits.egress)
         else:
-            (jail,) = await self.jails.take(1)
+            (jail,) = await self._jails[limits.egress].take(1)
         guest: Guest | None = None
         try:
             zygote = self._zygotes.get(template)
@@ -136,10 +173,11 @@ class Launcher:
     async def stop(self) -> None:
         """Ends every process and waits until the warden has removed what they left."""
         self._stopping = True
-        if hasattr(self, "jails"):
-            self.jails.close()
+        for jails in self._jails.values():
+            jails.close()
         for zygote in self._zygotes.values():
             zygote.channel.close()
+        self._router.channel.close()
         self.keeper.channel.close()
         await self._end_of_the_warden()
         self._hear()
@@ -177,17 +215,33 @@ class Launcher:
     def _imposed(self, limits: Limits) -> Message:
         """What the zygote has to see to."""
         return {
-            "egress": limits.egress,
             "ram_mib": limits.ram_mib,
             "file_gb": None if self._sizes_disks else limits.rootfs_gb,
         }
 
-    async def _make_jail(self, disk_gb: int | None = None) -> Jail:
-        answer, descriptors = await self.keeper.channel.request({"op": "jail", "disk_gb": disk_gb})
+    async def _make_jail(self, disk_gb: int | None = None, *, egress: bool) -> Jail:
+        network = None
+        if self._isolation == "namespace" and (self.private_network or not egress):
+            network = await self._router.network(way_out=egress)
+        try:
+            answer, descriptors = await self.keeper.channel.request({"op": "jail", "disk_gb": disk_gb})
+        except BaseException:
+            if network:
+                network.release(left=True)
+            raise
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
-        return Jail(name, ticket, descriptors, hidden, self._remove, settles_in=answer["settles_in"])
+        return Jail(
+            name,
+            ticket,
+            descriptors,
+            hidden,
+            self._remove,
+            egress=egress,
+            network=network,
+            settles_in=answer["settles_in"],
+        )
 
     def _remove(self, name: str, left: bool) -> None:
         with contextlib.suppress(HostingError):

@@ -15,6 +15,7 @@ from podflare_emulator.vocabulary.mounts import Mount as Mount
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
 LogFormat = Literal["text", "json"]
+Network = Literal["auto", "private", "host"]
 Profile = Literal["local", "hosted"]
 
 
@@ -50,6 +51,7 @@ class Changes(TypedDict, total=False):
     pool_size: int
     egress: bool
     egress_unenforced: bool
+    network: Network
     files_on_disk: bool
     profile: Profile
     seed: int | None
@@ -76,6 +78,8 @@ class Settings:
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        network: Whose network sandboxes have: each its `private` one, or the `host`'s; `auto` takes private ones where
+            they can be had with a way out.
         files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
@@ -101,6 +105,7 @@ class Settings:
     pool_size: int = 4
     egress: bool = True
     egress_unenforced: bool = False
+    network: Network = "auto"
     files_on_disk: bool = False
     profile: Profile = "local"
     seed: int | None = None
@@ -115,6 +120,7 @@ class Settings:
             whole_number("seed", self.seed, "a whole number from 0, such as 7")
         one_of("isolation", self.isolation, get_args(Isolation))
         one_of("fork", self.fork, get_args(ForkEngine))
+        one_of("network", self.network, get_args(Network))
         one_of("log format", self.log_format, get_args(LogFormat))
         one_of("profile", self.profile, get_args(Profile))
         for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):

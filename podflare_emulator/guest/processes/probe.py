@@ -18,7 +18,7 @@ from functools import partial
 from ..files import removal
 from ..jail import preload
 from ..protocol import Connection
-from ..system import kernel, landlock, root_emulation
+from ..system import kernel, landlock, network, root_emulation
 
 USER_NAMESPACE = "user namespace"
 MOUNTS = "mounts inside it"
@@ -107,7 +107,7 @@ def _mount_proc(directory: str) -> None:
 
 def _network() -> None:
     _enter_namespaces(kernel.CLONE_NEWNET)
-    kernel.raise_loopback()
+    network.raise_loopback()
 
 
 def _overlay(directory: str) -> None:

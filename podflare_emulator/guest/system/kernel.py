@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
-import socket
 import struct
 
 CLONE_NEWNS = 0x00020000
@@ -31,12 +29,12 @@ _LAST_CAP = 40
 _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname().machine, (155, 126))
 _OPEN_TREE, _OPEN_TREE_CLONE = 428, 1  # Linux 5.2
 _MOUNT_SETATTR = 442  # Linux 5.12
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_NS_GET_NSTYPE = 0xB703
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _MOUNT_ATTR_RDONLY = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
-for _name in ("fflush", "mount", "prctl", "setns", "syscall"):
+for _name in ("fflush", "ioctl", "mount", "prctl", "setns", "syscall"):
     getattr(
         libc, _name, None
     )  # found once, before any guest is forked: each would find it in memory of its own
@@ -53,7 +51,13 @@ def unshare(flags: int) -> None:
     _checked(libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
+def is_namespace(descriptor: int) -> bool:
+    kind: int = libc.ioctl(descriptor, ctypes.c_ulong(_NS_GET_NSTYPE))
+    return kind >= 0
+
+
 def setns(descriptor: int, kind: int) -> None:
+    """`kind`: CLONE_NEWNS and the like, 0 for any."""
     _checked(libc.setns(descriptor, kind), "setns")
 
 
@@ -102,16 +106,6 @@ def pivot_root_here() -> None:
     _checked(libc.syscall(_PIVOT_ROOT, b".", b"."), "pivot_root")
     unmount(".")  # the old root lies on top of the new one
     os.chdir("/")
-
-
-def raise_loopback() -> None:
-    """A new network namespace has one interface, which is down."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = bytearray(struct.pack("16sH22x", b"lo", 0))
-        fcntl.ioctl(sock, _SIOCGIFFLAGS, request)
-        (flags,) = struct.unpack_from("H", request, 16)
-        struct.pack_into("H", request, 16, flags | _IFF_UP)
-        fcntl.ioctl(sock, _SIOCSIFFLAGS, request)
 
 
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:

@@ -152,6 +152,7 @@ class ServerThread:
                 egress=self._settings.egress,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
+                network=self._settings.network,
             )
         except HostingError as error:
             raise EmulatorError(str(error)) from error

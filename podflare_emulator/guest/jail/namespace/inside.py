@@ -26,17 +26,11 @@ def belongs(pid: int, message: Message) -> bool:
     return False
 
 
-def start_family(run_init: Callable[[], None], *, egress: bool) -> None:
-    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own.
-
-    Without `egress` in a network namespace too, whose one interface is loopback: what is started in it stays in it.
-    """
-    namespaces = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET)
-    if fork_siblings(1, namespaces) is None:
+def start_family(run_init: Callable[[], None]) -> None:
+    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own."""
+    if fork_siblings(1, kernel.CLONE_NEWPID | kernel.CLONE_NEWNS) is None:
         return
     try:
-        if not egress:
-            kernel.raise_loopback()
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         run_init()
     except BaseException:
@@ -69,10 +63,15 @@ class NamespaceJail:
         finally:
             kernel.set_capabilities(kernel.CAP_KEPT, both, kernel.CAP_KEPT)
 
-    def _move(self, namespace: int, layer: int | None = None) -> None:
-        kernel.setns(namespace, kernel.CLONE_NEWNS)
-        os.close(namespace)
-        self.changes = None if layer is None else hide(layer)
+    def _move(self, *entrance: int) -> None:
+        """Into its namespaces: that of its mounts, and of its network if it has one; what is left is the layer."""
+        self.changes = None
+        for number in entrance:
+            if kernel.is_namespace(number):
+                kernel.setns(number, 0)
+                os.close(number)
+            else:
+                self.changes = hide(number)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str, mark: str | None = None) -> str:

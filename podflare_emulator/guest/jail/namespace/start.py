@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ...files import base
 from ...order import Order
-from ...system import kernel
+from ...system import kernel, network
 from .. import environment
 from ..layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
 from .keep import Keep
@@ -36,16 +36,21 @@ def build_base(order: Order) -> None:
     os.makedirs(f"{tree}/etc/pam.d")
     for name, text in _OWN_ETC.items():
         _write(f"{tree}/etc/{name}", text)
-    with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
-        shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
+    if order.network == "private":
+        _write(f"{tree}/etc/resolv.conf", f"nameserver {network.NAMESERVER}\n")
+    else:
+        with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
+            shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
     for name in HOST_ETC:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
     os.symlink("/proc/mounts", f"{tree}/etc/mtab")
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> None:
+def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tuple[int, int]:
     """Warden: forks the keeper as init of new namespaces, where it calls `run` with what builds the root.
+
+    Returns its number, and a descriptor of its user namespace.
 
     Started as root, the sandbox's root is mapped to nobody, so that it owns nothing of the host; what only root can
     reach is pinned (bound into the state directory) before the ids change.
@@ -83,10 +88,12 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
             kernel.stay_dumpable()
-            if os.fork() == 0:
+            keeper = os.fork()
+            if keeper == 0:
                 os.close(asked)
                 os.close(mapped)
                 run(lambda: Keep(order, layout, pinned=uid == 0))
+            os.write(asked, str(keeper).encode())
         except BaseException as error:
             os.write(asked, str(error).encode()[:1000])
             os._exit(1)
@@ -96,15 +103,17 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
     try:
         answer = os.read(asks, 1000)
         if answer == b"1":
+            user_namespace = os.open(f"/proc/{starter}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
             _map_ids(starter, inside, uid, gid)
             os.write(maps, b"1")
             answer = os.read(asks, 1000)
-        if answer:
+        if not answer.isdigit():
             raise OSError(answer.decode())
     finally:
         os.close(asks)
         os.close(maps)
         os.waitpid(starter, 0)  # its child, the keeper, is the warden's own from here on
+    return int(answer), user_namespace
 
 
 def _inside_id(uid: int) -> int:
