@@ -172,6 +172,13 @@ def _parser() -> _Parser:
         "is a way out of it)",
     )
     add(
+        "--reachable",
+        action="append",
+        metavar="HOST:PORT",
+        help="let sandboxes with a network of their own reach this server of the machine's loopback, such as "
+        "127.0.0.1:8080; repeatable",
+    )
+    add(
         "--files-on-disk",
         action="store_true",
         help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
@@ -207,7 +214,16 @@ def _settings(arguments: dict[str, Any]) -> Settings:
             overrides[repeatable] = tuple(overrides[repeatable])
     if "env" in overrides:
         overrides["env"] = dict(map(_variable, overrides["env"]))
+    if "reachable" in overrides:
+        overrides["reachable"] = tuple(map(_address, overrides["reachable"]))
     return Settings.from_environment(os.environ, **overrides)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal():
+        raise SettingsError(f"reachable: expected HOST:PORT, such as 127.0.0.1:8080, got {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -63,12 +63,15 @@ class SandboxRegistry:
         fork: str = "live",
         seed: int | None = None,
         env: Mapping[str, str] = {},
+        reachable: Iterable[Address] = (),
     ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
+        self._reachable = frozenset(reachable)
+        self._arranged_reachable: frozenset[Address] = frozenset()  # as with the variables
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
         self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.take_jails)
         self._repeats = fork == "replay"
@@ -115,7 +118,8 @@ class SandboxRegistry:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}{hint}") from error
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
-        await self._furnish(guest, env, files)
+        reachable = self._reachable | self._arranged_reachable
+        await self._furnish(guest, env, files, reachable)
         history = None
         if self._repeats:
             history = History()
@@ -124,7 +128,7 @@ class SandboxRegistry:
 
         async def another() -> Guest:
             guest = await pool.take()
-            await self._furnish(guest, env, files)
+            await self._furnish(guest, env, files, reachable)
             return guest
 
         if self._repeats:
@@ -133,8 +137,12 @@ class SandboxRegistry:
         self.ledger.create(sandbox.id, order.template)
         return sandbox
 
-    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File]) -> None:
+    async def _furnish(
+        self, guest: Guest, env: Mapping[str, str], files: list[File], reachable: Collection[Address]
+    ) -> None:
         try:
+            if reachable:
+                await guest.let_in(reachable)
             if env:
                 await guest.set_variables(env)
             if files:
@@ -142,7 +150,7 @@ class SandboxRegistry:
         except BaseException as error:
             await guest.end()
             if isinstance(error, HostingError):
-                reason = f"the test's variables and files could not be put into the sandbox: {error}"
+                reason = f"what the test has arranged could not be put into the sandbox: {error}"
                 raise GuestFailed(reason) from error
             raise
 
@@ -155,6 +163,10 @@ class SandboxRegistry:
     def arrange_env(self, env: Mapping[str, str]) -> None:
         """What sandboxes created from now on have in their environment, beside what all have."""
         self._arranged_env = env
+
+    def arrange_reachable(self, addresses: Iterable[Address]) -> None:
+        """What sandboxes created from now on reach of this machine's loopback, beside what all do."""
+        self._arranged_reachable = frozenset(addresses)
 
     def _check_egress_orders(self) -> None:
         if not self._launcher.takes_egress_orders:

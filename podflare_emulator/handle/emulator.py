@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from inspect import iscoroutinefunction
@@ -20,6 +20,7 @@ from podflare_emulator.handle.stubbing import Stubs
 from podflare_emulator.handle.variables import Variables
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
+from podflare_emulator.vocabulary.kinds import addresses
 from podflare_emulator.vocabulary.settings import (
     Changes,
     Settings,
@@ -71,6 +72,7 @@ class Emulator(Faults, Stubs):
         self._kind = server
         self._origins = Origins()
         self._egress = True
+        self._reachable: tuple[tuple[str, int], ...] = ()
         self._files = Files(self._call)
         self._env = Variables(self._call)
         self._started: Started | None = None
@@ -207,6 +209,22 @@ class Emulator(Faults, Stubs):
         self._call("set_egress", allowed=allowed)
         self._egress = allowed
 
+    @property
+    def reachable(self) -> tuple[tuple[str, int], ...]:
+        """What every sandbox created from now on reaches of this machine's loopback, until the next reset.
+
+            emulator.reachable = [("127.0.0.1", 8080)]
+
+        Beside what the emulator was started with. A sandbox with the machine's network reaches all of it anyway.
+        """
+        return self._reachable
+
+    @reachable.setter
+    def reachable(self, given: Iterable[tuple[str, int]]) -> None:
+        checked = addresses("reachable", given)
+        self._call("set_reachable", addresses=checked)
+        self._reachable = checked
+
     def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
         """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
 
@@ -246,14 +264,15 @@ class Emulator(Faults, Stubs):
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
 
-        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`, ...) is
-        forgotten, and so is the journal. What the constructor was given holds.
+        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`,
+        `reachable`, ...) is forgotten, and so is the journal. What the constructor was given holds.
         """
         self.files.clear()
         self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True
+        self._reachable = ()
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

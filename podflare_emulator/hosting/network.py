@@ -11,11 +11,11 @@ import struct
 from collections.abc import Iterable
 
 from podflare_emulator.guest.protocol import Message
+from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 
 HELPERS = ("slirp4netns", "pasta")  # the better first
-Address = tuple[str, int]
 
 _CHUNK = 1 << 16
 _RESET = struct.pack("ii", 1, 0)  # linger: what a connection gets that nobody takes at its other end

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
 from podflare_emulator.vocabulary.errors import SettingsError as SettingsError
-from podflare_emulator.vocabulary.kinds import flag, one_of, several, variables, whole_number
+from podflare_emulator.vocabulary.kinds import addresses, flag, one_of, several, variables, whole_number
 from podflare_emulator.vocabulary.mounts import Mount as Mount
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
@@ -52,6 +52,7 @@ class Changes(TypedDict, total=False):
     egress: bool
     egress_unenforced: bool
     network: Network
+    reachable: Sequence[tuple[str, int]]
     files_on_disk: bool
     profile: Profile
     seed: int | None
@@ -80,6 +81,8 @@ class Settings:
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
         network: Whose network sandboxes have: each its `private` one, or the `host`'s; `auto` takes private ones where
             they can be had with a way out.
+        reachable: Servers of this machine's loopback, such as `("127.0.0.1", 8080)`, that sandboxes with a network of
+            their own find at the same address in it.
         files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
@@ -106,6 +109,7 @@ class Settings:
     egress: bool = True
     egress_unenforced: bool = False
     network: Network = "auto"
+    reachable: tuple[tuple[str, int], ...] = ()
     files_on_disk: bool = False
     profile: Profile = "local"
     seed: int | None = None
@@ -126,6 +130,7 @@ class Settings:
         for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
+        object.__setattr__(self, "reachable", addresses("reachable", self.reachable))
         self._check_python()
         self._check_mounts()
         self._check_access()

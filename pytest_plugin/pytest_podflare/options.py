@@ -55,6 +55,11 @@ SETTINGS = (
         ("yes", "no"),
     ),
     Setting(
+        "network",
+        "auto|private|host",
+        "whose network sandboxes have: each its own, or all the machine's (default auto)",
+    ),
+    Setting(
         "profile",
         "local|hosted",
         "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
@@ -91,7 +96,7 @@ SETTINGS = (
 
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as pytest's own settings are written
 
-_OF_THE_EMULATOR = {"isolation", "python", "seed"}  # it knows best what they may be
+_OF_THE_EMULATOR = {"isolation", "network", "python", "seed"}  # it knows best what they may be
 
 
 class Options(NamedTuple):
@@ -102,6 +107,7 @@ class Options(NamedTuple):
     fork: Literal["live", "replay"]
     python: str | None
     egress: bool
+    network: str
     profile: Literal["local", "hosted"]
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
@@ -140,6 +146,7 @@ def read(config: pytest.Config) -> Options:
         fork=cast(Any, given.get("fork", "live")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
+        network=given.get("network", "auto"),
         profile=cast(Any, given.get("profile", "local")),
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),

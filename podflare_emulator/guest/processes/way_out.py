@@ -31,7 +31,9 @@ class Helper:
                 (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)
             ]
             files += [(os.POSIX_SPAWN_DUP2, number, place) for place, number in moved.items()]
-            self._pid = os.posix_spawn(program, [program, *words], {}, file_actions=files)
+            self._pid = os.posix_spawn(
+                program, [program, *words], {}, file_actions=files, setsigdef=[signal.SIGPIPE]
+            )
         except OSError:
             os.close(self.ready)
             os.close(self._alive)
@@ -61,6 +63,9 @@ def _slirp4netns() -> list[str]:
         f"--exit-fd={_ALIVE}",  # it ends when this process does, however that comes
         f"--mtu={network.MTU}",
         "--disable-host-loopback",
+        *(
+            ["--enable-sandbox", "--enable-seccomp"] if os.getuid() == 0 else []
+        ),  # it would keep root's rights
         f"/proc/self/fd/{_NAMESPACE}",
         network.INTERFACE,
     ]
@@ -70,6 +75,7 @@ def _pasta() -> list[str]:
     hardware = ":".join(f"{byte:02x}" for byte in network.hardware_address(network.GATEWAY))
     nothing = [word for kind in ("-t", "-u", "-T", "-U") for word in (kind, "none")]  # no ports are forwarded
     return [
+        *(["--runas", "0"] if os.getuid() == 0 else []),  # else it is nobody, before it is let in
         *("--foreground", "--quiet", "--ipv4-only", "--no-dhcp", "--no-map-gw", *nothing),
         *("--address", network.ADDRESS, "--netmask", network.NETMASK, "--gateway", network.GATEWAY),
         *("--mac-addr", hardware, "--dns-forward", network.NAMESERVER, "--mtu", str(network.MTU)),

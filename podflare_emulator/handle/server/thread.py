@@ -177,6 +177,7 @@ class ServerThread:
             fork=self._settings.fork,
             seed=self._settings.seed,
             env=self._settings.env,
+            reachable=self._settings.reachable,
         )
         registry.warm(launched.guest)
         record = Requests()

@@ -66,6 +66,7 @@ class EmulatorTarget:
             python=options.python,
             profile=options.profile,
             seed=options.seed,
+            network=options.network,
         )
         self.kept = self._emulator.kept
 
@@ -161,6 +162,8 @@ class EmulatorTarget:
                 self.emulator.files.update(wishes.files)
             if wishes.env:
                 self.emulator.env.update(wishes.env)
+            if wishes.reachable:
+                self.emulator.reachable = wishes.reachable
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 
@@ -194,8 +197,15 @@ class EmulatorTarget:
             ) from None
 
     def create_lasting_sandbox(self) -> Any:
-        with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
-            return self.create_sandbox()
+        reachable = self.emulator.reachable
+        if reachable:
+            self.emulator.reachable = ()
+        try:
+            with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
+                return self.create_sandbox()
+        finally:
+            if reachable:
+                self.emulator.reachable = reachable
 
     def without_faults(self) -> AbstractContextManager[None]:
         return self.emulator.without_faults()
