@@ -68,6 +68,7 @@ class Emulator(Faults, Stubs):
             raise SettingsError(f"settings: expected Settings, or its fields by name, got {settings!r}")
         self.settings = replace(settings or Settings(port=0), **with_present_names(changes))
         self.isolation = ""  # the backend in use, once started
+        self.network = ""  # whose network sandboxes with egress have: each its "private" one, or the "host"'s
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
@@ -104,6 +105,7 @@ class Emulator(Faults, Stubs):
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
+        self.network = "private" if started.private_network else "host"
 
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left.
@@ -132,11 +134,15 @@ class Emulator(Faults, Stubs):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
-        """One line: isolation, fork engine, Python; once started."""
+        """One line: isolation, fork engine, network if it is the sandboxes' own, Python; once started."""
         isolation = self.describe_isolation()
         assert self._started is not None
         python = self._started.python
-        return f"isolation: {isolation}, fork: {self.settings.fork}, Python: {python.version} ({python.executable})"
+        network = ", network: private" if self.network == "private" else ""
+        return (
+            f"isolation: {isolation}, fork: {self.settings.fork}{network}, "
+            f"Python: {python.version} ({python.executable})"
+        )
 
     def describe_isolation(self) -> str:
         """One line: the backend in use and, where `auto` could not take a better one, what that lacks; once started."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import podflare_emulator.guest
 from podflare_emulator.guest.order import Order, Python, Seed
+from podflare_emulator.guest.processes.way_out import PROGRAMS
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address, comes_from
 from podflare_emulator.hosting.bytecode import compile_directory
@@ -25,7 +26,7 @@ from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Jail, Jails
 from podflare_emulator.hosting.limits import Limits
-from podflare_emulator.hosting.network import HELPERS, Router, helper
+from podflare_emulator.hosting.network import Router, helper
 
 _log = logging.getLogger("podflare_emulator")
 
@@ -64,6 +65,7 @@ class Launcher:
     async def start(self) -> None:
         """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
         self._loop = asyncio.get_running_loop()
+        network_order = self._network_order()
         compile_directory(_GUEST_CODE)
         self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
         ours, theirs = socket.socketpair()
@@ -102,7 +104,7 @@ class Launcher:
             self._python,
             self._seeds,
             on_disk=self._files_on_disk,
-            **self._network_order(),
+            **network_order,
         )
         self._router = Router(router)
         self.keeper.channel.send(order.message(), [routers.detach()])
@@ -125,7 +127,7 @@ class Launcher:
         program = helper() if self._egress else ""
         if self._network == "private" and self._egress and not program:
             raise HostingError(
-                f"a private network's way out takes {' or '.join(HELPERS)}, and none is installed: "
+                f"a private network's way out takes {' or '.join(PROGRAMS)}, and none is installed: "
                 "apt-get install -y slirp4netns, or do without (--no-egress)"
             )
         return {"network": self._network if program else "host", "helper": program}

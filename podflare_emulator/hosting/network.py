@@ -10,12 +10,11 @@ import socket
 import struct
 from collections.abc import Iterable
 
+from podflare_emulator.guest.processes.way_out import PROGRAMS
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
-
-HELPERS = ("slirp4netns", "pasta")  # the better first
 
 _CHUNK = 1 << 16
 _RESET = struct.pack("ii", 1, 0)  # linger: what a connection gets that nobody takes at its other end
@@ -23,7 +22,7 @@ _RESET = struct.pack("ii", 1, 0)  # linger: what a connection gets that nobody t
 
 def helper() -> str:
     """The program that gives private networks a way out; "" if none is installed."""
-    return next(filter(None, map(shutil.which, HELPERS)), "")
+    return next(filter(None, map(shutil.which, PROGRAMS)), "")
 
 
 class Router:

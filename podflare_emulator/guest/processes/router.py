@@ -34,7 +34,8 @@ def trial() -> str:
             kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNET)
             network.make_way_out()
         except OSError as error:
-            os.write(writer, str(error).encode())
+            place = f"{error.filename}: " if error.filename else ""
+            os.write(writer, f"{place}{error.strerror}".encode())
         finally:
             os._exit(0)
     os.close(writer)

@@ -9,6 +9,8 @@ import signal
 
 from ..system import network
 
+PROGRAMS = ("slirp4netns", "pasta")  # the better first
+
 # Descriptors of the program's.
 _NAMESPACE, _USER_NAMESPACE, _READY, _ALIVE = 3, 4, 5, 6
 _BEYOND = 10

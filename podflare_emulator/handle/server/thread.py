@@ -203,7 +203,8 @@ class ServerThread:
                 await asyncio.sleep(0.001)
             port = listener.getsockname()[1]
             side_port = self._side.getsockname()[1] if self._side else None
-            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
+            private = launched.launcher.private_network
+            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port, private))
             await self._stop.wait()
         finally:
             try:
