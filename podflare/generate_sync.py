@@ -1,4 +1,4 @@
-"""Writes the SDK's blocking modules from those in `src/podflare/aio`. Run it after each change there.
+"""Writes the SDK's blocking modules from those in `src/podflare/aio` and its rooms. Run it after each change there.
 
 Words are replaced, in code and docstrings alike. Besides, a line `# sync only: CODE` becomes CODE, and what stands
 between `# async only {` and `# async only }` is left out. Ruff then wraps the lines anew.
@@ -30,18 +30,15 @@ _WORDS = [
     (r"\baclosing\b", "closing"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\bpodflare\.aio\b", "podflare"),
-    (
-        r"\bfrom podflare import wire\nfrom podflare import transfer\n",
-        "from podflare import transfer, wire\n",
-    ),
 ]
 
 
 def generated() -> Iterator[tuple[Path, str]]:
     """The files to write, and their text."""
-    for source in sorted((PACKAGE / "aio").glob("*.py")):
+    for source in sorted((PACKAGE / "aio").rglob("*.py")):
         if source.name != "__init__.py":
-            yield PACKAGE / source.name, blocking(source.read_text(encoding="utf-8"), source.name)
+            name = source.relative_to(PACKAGE / "aio")
+            yield PACKAGE / name, blocking(source.read_text(encoding="utf-8"), str(name))
 
 
 def blocking(text: str, name: str) -> str:

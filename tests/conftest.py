@@ -11,12 +11,20 @@ from pathlib import Path
 import psutil
 import pytest
 
+from . import matrix
+
 pytest_plugins = ["pytester"]
 
 _STATES = "podflare-emulator-*"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    matrix.declare(parser)
+    parser.addoption(
+        "--beside-all",
+        action="store_true",
+        help="let the inner runs of tests/plugin load every pytest plugin that is installed",
+    )
     parser.addoption(
         "--model-steps",
         type=int,
@@ -28,6 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="patch every name of the table in tests/plugin/test_patched_names.py, rather than a sample of it",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    matrix.configure(config)
+    config.addinivalue_line(
+        "markers", "beside(*entry_points): the pytest plugins that inner runs load besides ours"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    matrix.choose(config, items)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,7 @@ import pytest
 from podflare import Client, Sandbox
 from podflare_emulator import Emulator
 
+from .matrix import backends
 from .serving import serving
 
 
@@ -58,7 +59,7 @@ def portable_emulator() -> Iterator[Callable[..., Emulator]]:
         yield lambda **settings: started.enter_context(serving("portable", **settings))
 
 
-@pytest.fixture(scope="session", params=["preload", "portable"])
+@pytest.fixture(scope="session", params=backends("preload", "portable"))
 def directory_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """One for each backend whose sandboxes are plain directories of the host's."""
     with serving(request.param) as emulator:

@@ -1,61 +1,46 @@
-"""Twenty handlers of a web application that each run a second of code: from one event loop, and from threads."""
+"""Twenty handlers of a web application, a second of code each: on an event loop and in threads, by either client."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
+import application
 from bench import Bench, case
-from podflare import AsyncClient, AsyncSandbox, Sandbox
+from podflare_emulator import Emulator
 
-_HANDLERS = 20
-_CODE = "import time; time.sleep(1)"
-_ROUNDS = 5
+_PUBLISHED = (
+    "PODFLARE_PUBLISHED_CLIENT_PYTHON"  # the interpreter that has the vendor's client, if there is one
+)
+_WHAT = f"{application.HANDLERS} handlers of a second"
 
 
-@case(seconds=120, quick=False)
+@case(seconds=180, quick=False, on_server=False)
 def handlers(bench: Bench) -> None:
-    sandboxes = [Sandbox(client=bench.client) for _ in range(_HANDLERS)]
-    ids = [sandbox.id for sandbox in sandboxes]
-    try:
-        for stopwatch in bench.repeat(f"{_HANDLERS} handlers of a second, a thread each", most=_ROUNDS):
-            with ThreadPoolExecutor(_HANDLERS) as pool, stopwatch:
-                list(pool.map(lambda sandbox: sandbox.run_code(_CODE), sandboxes))
-        ticks: list[float] = []
-        for stopwatch in bench.repeat(f"{_HANDLERS} handlers of a second, AsyncSandbox", most=_ROUNDS):
-            with stopwatch:
-                ticks.append(asyncio.run(_in_one_loop(bench.url, ids)))
-        bench.record("longest tick of that event loop", "ms", ticks)
-    finally:
-        for sandbox in sandboxes:
-            sandbox.close()
+    # In a process of its own, as users have it, and not in one with what is measured.
+    with Emulator(isolation=bench.isolation, pool_size=application.HANDLERS) as emulator:
+        ways = [("threads", sys.executable, "plain threads"), ("async", sys.executable, "AsyncSandbox")]
+        if python := os.environ.get(_PUBLISHED):
+            ways.append(("handlers", python, "the vendor's client, in Starlette's threads"))
+        for way, python, name in ways:
+            rounds = _rounds(python, emulator.url, way)
+            bench.record(f"{_WHAT}, {name}", "ms", [took for took, _, _ in rounds])
+            if way != "threads":
+                bench.record(f"longest tick of the loop, {name}", "ms", [tick for _, tick, _ in rounds])
+                bench.record(
+                    f"longest tick in processor time, {name}", "ms", [processor for _, _, processor in rounds]
+                )
 
 
-async def _in_one_loop(url: str, ids: list[str]) -> float:
-    """The longest time, in ms, for which the loop did nothing else."""
-    async with AsyncClient(url) as client:
-        with _watching_the_loop() as ticks:
-            await asyncio.gather(*(AsyncSandbox.connect(name, client=client).run_code(_CODE) for name in ids))
-    return max(ticks)
-
-
-@contextmanager
-def _watching_the_loop() -> Iterator[list[float]]:
-    ticks = [0.0]
-
-    async def tick() -> None:
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            ticks.append((now - last) * 1000 - 1)
-            last = now
-
-    ticking = asyncio.ensure_future(tick())
-    try:
-        yield ticks
-    finally:
-        ticking.cancel()
+def _rounds(python: str, url: str, way: str) -> list[tuple[float, float, float]]:
+    with tempfile.TemporaryDirectory() as home:  # where the vendor's client keeps files
+        command = [python, str(Path(application.__file__)), url, way]
+        printed = subprocess.run(
+            command, env={**os.environ, "HOME": home}, capture_output=True, text=True, check=True
+        )
+    rounds: list[tuple[float, float, float]] = json.loads(printed.stdout)
+    return rounds

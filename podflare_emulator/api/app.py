@@ -10,11 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api import requests
 from podflare_emulator.api.access_log import AccessLog
+from podflare_emulator.api.contract.control import calls
 from podflare_emulator.api.faults import ArrangedRefusal, Disturb
 from podflare_emulator.api.guard import Guard
 from podflare_emulator.api.inside import NotFromInside
 from podflare_emulator.api.regions import Regions
 from podflare_emulator.api.requests import Requests
+from podflare_emulator.api.routes.contract import ContractRoutes
 from podflare_emulator.api.routes.control import ControlRoutes
 from podflare_emulator.api.routes.sandboxes import SandboxRoutes
 from podflare_emulator.api.routes.terminals import TerminalRoutes
@@ -44,8 +46,10 @@ def build_app(
     `record` gets every request; `disturb` is put around each call of the service's.
     """
     routes = SandboxRoutes(registry, disturb).routes() + TerminalRoutes(registry, disturb).routes()
+    served = [*routes]
     if control:
         routes += ControlRoutes(control).routes()
+    routes += ContractRoutes(served, calls(control) if control else {}).routes()
     router = Router(routes, redirect_slashes=False)
     return Regions(
         AccessLog(ErrorAnswers(Guard(NotFromInside(router, registry), settings)), record or Requests())

@@ -24,7 +24,7 @@ _COSTS = {
     probe.FRESH_PROC: "no namespace isolation",
     probe.NETWORK_NAMESPACE: "no sandbox can be kept off the network: egress=False is refused",
     probe.WAY_OUT: "sandboxes share this machine's network: two cannot serve on one port, and they reach its loopback",
-    probe.OVERLAY: "a new sandbox starts as a copy, which takes longer than a layer over the same files",
+    probe.OVERLAY: "new sandboxes and forks start as copies, which take longer than layers over the same files",
     probe.PIDFD: "nothing: processes are ended by their number",
     probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
     "auto takes them in a container or CI only",

@@ -16,6 +16,7 @@ from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
+from podflare_emulator.vocabulary.arguments import check_kind, check_texts
 from podflare_emulator.vocabulary.errors import SettingsError
 from podflare_emulator.vocabulary.kinds import addresses as checked_addresses
 from podflare_emulator.vocabulary.kinds import variables
@@ -50,12 +51,14 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold.
         """
+        check_texts(keep=keep)
         self._registry.seeds.clear()
         self._registry.stubs.clear()
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
         self._registry.arrange_env({})
         self._registry.arrange_reachable(())
+        self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
         destroyed = await self._registry.destroy_all(keep)
@@ -92,6 +95,7 @@ class Control(FaultControl, StubControl, InspectionControl):
 
     async def lasting_ids(self, lasting: bool) -> None:
         """Until it is not so, or a reset, what is made is to be kept at resets, and takes no ids from the tests."""
+        check_kind(bool, lasting=lasting)
         self._registry.ids.lasting = lasting
 
     async def clear_files(self) -> None:
@@ -123,9 +127,13 @@ class Control(FaultControl, StubControl, InspectionControl):
 
         Refused where the isolation cannot see to that.
         """
-        if type(allowed) is not bool:
-            raise InvalidRequest(f"egress: expected true or false, got {allowed!r}")
+        check_kind(bool, egress=allowed)
         self._registry.arrange_egress(allowed)
+
+    async def set_echo_last_expression(self, echo: bool) -> None:
+        """True: sandboxes created from now on print the `repr` of a last line that is an expression."""
+        check_kind(bool, echo=echo)
+        self._registry.arrange_echo(echo)
 
     async def set_env(self, env: dict[str, str]) -> None:
         """Every sandbox created from now on has these variables in its environment, beside those of the settings."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from podflare_emulator.control.inspection import inspect
 from podflare_emulator.domain.registry import SandboxRegistry
+from podflare_emulator.vocabulary.arguments import check_kind
 from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest, SandboxNotFound
 
@@ -24,6 +25,7 @@ class InspectionControl:
 
     async def write_file(self, sandbox: str, path: str, base64: str, append: bool = False) -> None:
         """Writes a file, folders included; a large one in several calls, with `append` from the second on."""
+        check_kind(bool, append=append)
         try:
             path = sandbox_path(_absolute(path))
             b64decode(base64, validate=True)
@@ -44,6 +46,7 @@ class InspectionControl:
         return {name: {"type": kind, "repr": shown} for name, kind, shown in found["globals"]}
 
     async def _inspect(self, sandbox: str, **question: Any) -> dict[str, Any]:
+        check_kind(str, sandbox=sandbox)
         try:
             return await inspect(self._registry.get(sandbox), question)
         except SandboxNotFound:

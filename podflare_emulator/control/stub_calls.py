@@ -9,6 +9,7 @@ from typing import Any
 from podflare_emulator.domain.testing.commands import BUILTINS, Commands, CommandStub
 from podflare_emulator.domain.testing.stubs import Stub, Stubs
 from podflare_emulator.vocabulary.answers import Answer, Output, check_seconds
+from podflare_emulator.vocabulary.arguments import check_kind
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -39,6 +40,8 @@ class StubControl:
         Without a pattern, whoever takes `next_question` is asked which execs match. `asks`: it is asked for the answer
         too. `raises`: what the exec fails with instead. `label`: what the journal calls it.
         """
+        check_kind(bool, asks=asks, default=default)
+        check_kind(str, raises=raises, label=label, optional=True)
         if language not in (None, "python", "bash"):
             raise InvalidRequest(f"language: expected python or bash, got {language!r}")
         answer = _answer(stdout, stderr, exit_code, delay, times)
@@ -67,6 +70,7 @@ class StubControl:
 
     async def leave_only_default_stubs(self, only: bool) -> None:
         """True, until false or a reset: none answers that is no default, of execs and of commands."""
+        check_kind(bool, only=only)
         self._stubs.only_defaults = only
         self._commands.leave_only_defaults(only)
 
@@ -75,6 +79,7 @@ class StubControl:
 
         `question` is its number, `asks` is "match" or "answer", `code`, `language` and `sandbox` are the exec's.
         """
+        check_kind(int, stub=stub)
         return await self._stubs.questions.next(stub)
 
     async def reply(self, question: int, result: Any = None, error: str | None = None) -> None:
@@ -82,10 +87,14 @@ class StubControl:
 
         With an `error`, the exec fails.
         """
+        check_kind(int, question=question)
+        check_kind(str, error=error, optional=True)
         self._stubs.questions.reply(question, result, error)
 
     async def run_real(self, question: int, code: str | None = None) -> dict[str, Any]:
         """Runs the code that a question is about, or this, in its sandbox; returns stdout, stderr and exit_code."""
+        check_kind(int, question=question)
+        check_kind(str, code=code, optional=True)
         return asdict(await self._stubs.questions.run_real(question, code))
 
     async def add_command_stub(
@@ -100,6 +109,7 @@ class StubControl:
         default: bool = False,
     ) -> int:
         """Calls of a command, found on the PATH, in whose arguments `match` is found, say this; returns its number."""
+        check_kind(bool, default=default)
         if not isinstance(command, str) or not _COMMAND.fullmatch(command):
             raise InvalidRequest(
                 f"command: expected a program's name such as pip, without a path, got {command!r}"

@@ -38,11 +38,14 @@ class ForkEngine(Protocol):
 class LiveFork:
     """The guest forks itself: what is in its memory is in its children's by definition."""
 
-    def __init__(self, take_jails: Callable[[int, Jail], Awaitable[list[Jail]]]) -> None:
+    def __init__(self, take_jails: Callable[[int, Jail], Awaitable[list[Jail]]], files: str) -> None:
+        """`files`: how children come by the parent's; see guest/fork/ways.py."""
         self._take_jails = take_jails
+        self._files = files
 
     async def fork(self, machine: Machine, n: int) -> Copies:
-        forked = await machine.guest.fork(await self._take_jails(n, machine.guest.jail))
+        jails = await self._take_jails(n, machine.guest.jail)
+        forked = await machine.guest.fork(jails, self._files)
         return Copies(forked.children, forked.threads, forked.processes)
 
 

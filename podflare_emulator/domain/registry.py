@@ -61,9 +61,11 @@ class SandboxRegistry:
         *,
         egress: bool = True,
         fork: str = "live",
+        fork_files: str = "auto",
         seed: int | None = None,
         env: Mapping[str, str] = {},
         reachable: Iterable[Address] = (),
+        echo: bool = False,
     ) -> None:
         self._launcher = launcher
         self._pool_size = pool_size
@@ -73,7 +75,12 @@ class SandboxRegistry:
         self._reachable = frozenset(reachable)
         self._arranged_reachable: frozenset[Address] = frozenset()  # as with the variables
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
-        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.take_jails)
+        self._echo = echo  # whether last expressions are printed
+        self._arranged_echo: bool | None = (
+            None  # the same, for as long as a test wants it; None: it does not care
+        )
+        live = LiveFork(launcher.take_jails, fork_files)
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else live
         self._repeats = fork == "replay"
         self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
@@ -119,7 +126,8 @@ class SandboxRegistry:
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
         reachable = self._reachable | self._arranged_reachable
-        await self._furnish(guest, env, files, reachable)
+        echo = self._echo if self._arranged_echo is None else self._arranged_echo
+        await self._furnish(guest, env, files, reachable, echo)
         history = None
         if self._repeats:
             history = History()
@@ -128,7 +136,7 @@ class SandboxRegistry:
 
         async def another() -> Guest:
             guest = await pool.take()
-            await self._furnish(guest, env, files, reachable)
+            await self._furnish(guest, env, files, reachable, echo)
             return guest
 
         if self._repeats:
@@ -138,11 +146,18 @@ class SandboxRegistry:
         return sandbox
 
     async def _furnish(
-        self, guest: Guest, env: Mapping[str, str], files: list[File], reachable: Collection[Address]
+        self,
+        guest: Guest,
+        env: Mapping[str, str],
+        files: list[File],
+        reachable: Collection[Address],
+        echo: bool,
     ) -> None:
         try:
             if reachable:
                 await guest.let_in(reachable)
+            if echo:
+                await guest.echo_last_expressions()
             if env:
                 await guest.set_variables(env)
             if files:
@@ -167,6 +182,10 @@ class SandboxRegistry:
     def arrange_reachable(self, addresses: Iterable[Address]) -> None:
         """What sandboxes created from now on reach of this machine's loopback, beside what all do."""
         self._arranged_reachable = frozenset(addresses)
+
+    def arrange_echo(self, echo: bool | None) -> None:
+        """Whether sandboxes created from now on print last expressions; None: as the settings have it."""
+        self._arranged_echo = echo
 
     def _check_egress_orders(self) -> None:
         if not self._launcher.takes_egress_orders:

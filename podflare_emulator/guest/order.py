@@ -16,6 +16,7 @@ class Python:
     library: str  # where its shared library is; "" for an interpreter without one
     version: str  # "3.12"
     path: tuple[str, ...]  # directories beside the standard library, in sys.path's order
+    pip: str = ""  # the standard library's own wheel of it, below the prefix, where the path has none
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Order:
 
     `state` is the one directory that may be written; unless `on_disk`, what is written in sandboxes is kept in memory
     where the backend can. `network`: "host", "private", or "auto": private if `helper`, the program that makes a way
-    out of it, is there and this machine allows it.
+    out of it, is there and this machine allows it. `drop`: whether packets out of one without are lost, not refused.
     """
 
     state: str
@@ -42,6 +43,7 @@ class Order:
     on_disk: bool
     network: str
     helper: str
+    drop: bool
 
     def message(self) -> Message:
         return asdict(self)
@@ -57,4 +59,5 @@ class Order:
             on_disk=message["on_disk"],
             network=message["network"],
             helper=message["helper"],
+            drop=message["drop"],
         )

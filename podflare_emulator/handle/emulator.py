@@ -37,21 +37,21 @@ if TYPE_CHECKING:
 
 
 class Emulator(Faults, Stubs):
-    """Podflare's API on this machine.
+    """An emulator of Podflare's API on this machine.
 
         with Emulator() as emulator:
             sandbox = Sandbox(host=emulator.url)
 
     Args:
-        settings: How it runs; by default loopback, a free port and the best isolation there is.
-        server: Where: in a child process, which survives whatever is done to this one, or in a thread of this one, for
-            programs that patch, fork and collect nothing.
-        changes: Fields of `Settings` that differ from that.
+        settings: The settings; by default loopback, a free port and the best isolation there is.
+        server: Where the server runs: `"process"`, a child process that patches and forks of this one do not affect; or
+            `"thread"`, a thread of this process, for debugging.
+        changes: Fields of `Settings` that differ from `settings`.
 
     Raises:
-        SettingsError: A setting cannot be used.
-        EmulatorError: On entry: the port is in use, or no isolation backend can be had. Of any method: it is not
-            running, or refuses.
+        SettingsError: A setting is invalid.
+        EmulatorError: When it starts: the port is in use, or no isolation backend works. From any method: the emulator
+            does not run, or refuses the call.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Emulator(Faults, Stubs):
         self._origins = Origins()
         self._egress = True
         self._reachable: tuple[tuple[str, int], ...] = ()
+        self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
         self._started: Started | None = None
@@ -90,7 +91,7 @@ class Emulator(Faults, Stubs):
         self.stop()
 
     def launch(self) -> None:
-        """Begins to start, and returns at once: there is something else to be done before `start` waits for it."""
+        """Begins to start the server and returns at once. `start` waits until it serves."""
         if self._server or self._launched:
             raise EmulatorError("this emulator is running already")
         launched = self._new_server()
@@ -98,7 +99,7 @@ class Emulator(Faults, Stubs):
         self._launched = launched
 
     def start(self) -> None:
-        """Returns when it serves."""
+        """Starts the server and returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
         server, self._launched = self._launched or self._new_server(), None
@@ -108,9 +109,9 @@ class Emulator(Faults, Stubs):
         self.network = "private" if started.private_network else "host"
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left.
+        """Destroys every sandbox and stops the server; returns when no process and no file of it is left.
 
-        In a process that has been forked from the one that has started it, nothing ends.
+        In a process that was forked from the one that started it, this does nothing.
         """
         server, self._server, self._launched = self._server or self._launched, None, None
         if server:
@@ -126,7 +127,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def url(self) -> str:
-        """Where clients find it, once started."""
+        """The URL for clients."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
         host = reachable_host(self.settings.host)
@@ -134,7 +135,7 @@ class Emulator(Faults, Stubs):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
-        """One line: isolation, fork engine, network if it is the sandboxes' own, Python; once started."""
+        """One line with isolation, fork engine, Python, and the network if it is the sandboxes' own."""
         isolation = self.describe_isolation()
         assert self._started is not None
         python = self._started.python
@@ -145,7 +146,7 @@ class Emulator(Faults, Stubs):
         )
 
     def describe_isolation(self) -> str:
-        """One line: the backend in use and, where `auto` could not take a better one, what that lacks; once started."""
+        """One line with the backend in use and, if `auto` could not take a better one, what is missing for it."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
         lacks = "; ".join(
@@ -155,7 +156,7 @@ class Emulator(Faults, Stubs):
 
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
-        """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
+        """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
@@ -180,12 +181,12 @@ class Emulator(Faults, Stubs):
         return closing_elsewhere(sandbox, lambda: server.is_here)
 
     def origin(self, sandbox_id: str) -> Origin | None:
-        """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
+        """The file and line that created a sandbox, if it was created in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
 
     @property
     def files(self) -> Files:
-        """What every sandbox created from now on has; `files = {...}`: these, and no others."""
+        """Files for every sandbox that is created from now on. `files = {...}` replaces them all."""
         return self._files
 
     @files.setter
@@ -195,7 +196,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def env(self) -> Variables:
-        """What every sandbox created from now on has in its environment; `env = {...}`: these, and no others."""
+        """Environment variables for every sandbox that is created from now on. `env = {...}` replaces them all."""
         return self._env
 
     @env.setter
@@ -204,9 +205,9 @@ class Emulator(Faults, Stubs):
 
     @property
     def egress(self) -> bool:
-        """Set it to False, and no sandbox created until the next reset reaches the network.
+        """Whether sandboxes that are created until the next reset reach the network.
 
-        Raises EmulatorError where the isolation cannot see to that.
+        Raises EmulatorError if the isolation cannot enforce False.
         """
         return self._egress and self.settings.egress
 
@@ -231,24 +232,38 @@ class Emulator(Faults, Stubs):
         self._call("set_reachable", addresses=checked)
         self._reachable = checked
 
-    def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
-        """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
+    @property
+    def echo_last_expression(self) -> bool:
+        """Whether sandboxes that are created until the next reset print the `repr` of a last line that is an
+        expression.
 
-        They go nowhere else then, and so neither into pytest's `caplog` nor into its report's captured log.
+        As in Jupyter, None is not printed, nor an expression that a semicolon follows.
+        """
+        return self.settings.echo_last_expression if self._echo is None else self._echo
+
+    @echo_last_expression.setter
+    def echo_last_expression(self, echo: bool) -> None:
+        self._call("set_echo_last_expression", echo=echo)
+        self._echo = echo
+
+    def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
+        """Keeps the server's log lines from this level on, until the next reset; read them from `log`.
+
+        They appear nowhere else then: neither in pytest's `caplog` nor in the captured log of its report.
         """
         self._call("keep_log", level=level)
 
     @property
     def log(self) -> list[str]:
-        """The newest thousand of the lines kept, oldest first."""
+        """The newest thousand of the lines that `keep_log` kept, oldest first."""
         lines: list[str] = self._call("log")
         return lines
 
     @contextmanager
     def lasting_ids(self) -> Iterator[None]:
-        """Inside, sandboxes are made that are to be kept at a reset.
+        """A context manager: inside, sandboxes are created that a reset is to keep.
 
-        With a seed, the ids that a test sees do not depend on whether it was the first to need them.
+        With a seed, the ids that a test sees do not depend on whether it was the first to need such a sandbox.
         """
         if self.settings.seed is None:
             yield
@@ -260,18 +275,18 @@ class Emulator(Faults, Stubs):
             self._call("lasting_ids", lasting=False)
 
     def exempt_from_patchers(self) -> None:
-        """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.
+        """Tells libraries that freeze the clock or fake the file system, if they are loaded, to leave the server alone.
 
-        To be called before they start doing so; a server in a process of its own has no need of it.
+        Call it before they begin. A server in a process of its own does not need it.
         """
         if self._kind == "thread":
             exempt_server()
 
     def reset(self, keep: Collection[str] = ()) -> list[str]:
-        """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
+        """Destroys every sandbox except those with the ids in `keep`, and returns the ids of those destroyed.
 
-        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`,
-        `reachable`, ...) is forgotten, and so is the journal. What the constructor was given holds.
+        Removes everything that was arranged since the start (`files`, `env`, stubs, faults, `egress`, `reachable`,
+        ...) and empties the journal. The settings of the constructor stay.
         """
         self.files.clear()
         self._env.forget()
@@ -279,6 +294,7 @@ class Emulator(Faults, Stubs):
         self._faults.clear()
         self._egress = True
         self._reachable = ()
+        self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed
 

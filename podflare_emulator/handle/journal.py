@@ -39,13 +39,13 @@ class Exec:
     """One exec.
 
     Attributes:
-        sandbox: Id of the sandbox; `parent`: of the one that it was forked from, if it was.
-        started, ended: ms since the epoch; `ended` is None while the code runs.
-        number: Its place among the requests, execs, forks and merges of the journal.
-        truncated: Whether `code` or `events` lack what comes after 65,536 characters.
-        stub: What answered it, as it was given to `Emulator.stub`; None if it was run.
-        commands: Those that it called and `Emulator.stub_command` answered, each with its arguments.
-        error: Of an exec that failed instead of being answered.
+        sandbox: Id of the sandbox; `parent`: id of the sandbox that it was forked from, if any.
+        started, ended: Milliseconds since the epoch; `ended` is None while the code runs.
+        number: Its position among the requests, execs, forks and merges of the journal.
+        truncated: Whether `code` or `events` were cut at 65,536 characters.
+        stub: The stub that answered it, as given to `Emulator.stub`; None if the code ran.
+        commands: The commands that it called and `Emulator.stub_command` answered, with their arguments.
+        error: The message, if the exec failed instead of being answered.
     """
 
     sandbox: str
@@ -96,17 +96,17 @@ class Request:
     """One HTTP request to the service.
 
     Attributes:
-        call: What it asks for: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, `healthz`, ...; None for
-            a path that is nothing.
-        sandbox: Id of the one that it is about; of a create's, once it is made.
-        body: The JSON in it, or the text if that is none; None for no body, or one of more than 4,096 bytes.
-        size: Bytes of the body, as far as it was read: a request may be refused before.
-        status: What the client was answered; None if nothing.
+        call: The call: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, `healthz`, ...; None for an unknown
+            path.
+        sandbox: Id of the sandbox that it is about; for a create, of the new one.
+        body: The JSON value of the body, or its text if it is no JSON; None without a body, or over 4,096 bytes.
+        size: Bytes of the body that were read; a request may be refused before all are.
+        status: The status that the client received; None if it received none.
         error: The message of a refusal.
-        broken: Whether the answer ended before it was whole: its connection was cut, by either side.
-        started, ended: ms since the epoch; `ended` is None while it is served.
-        traceparent: The W3C trace context that it carried.
-        number: As of an exec.
+        broken: Whether the answer was cut off by either side.
+        started, ended: Milliseconds since the epoch; `ended` is None while it is served.
+        traceparent: The W3C trace context of the request.
+        number: As for an exec.
     """
 
     method: str
@@ -175,7 +175,7 @@ def read_fork(entry: dict[str, Any]) -> Fork:
 def report(
     execs: Sequence[Exec], forks: Sequence[Fork], merges: Sequence[Merge], requests: Sequence[Request]
 ) -> str:
-    """The journal as text, in order: what ran, forks and merges, and the requests that were refused or broken off."""
+    """The journal as text, in order: execs, forks, merges, and requests that were refused or broken off."""
     told = [
         (fork.number, f"fork of {_short(fork.parent)}: {', '.join(map(_short, fork.children))}")
         for fork in forks

@@ -17,7 +17,7 @@ from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.init import Init
-from podflare_emulator.hosting.jails import Jail
+from podflare_emulator.hosting.jails import Branch, Jail
 from podflare_emulator.hosting.output import Output, Sink
 from podflare_emulator.hosting.terminal import Terminal
 
@@ -168,8 +168,11 @@ class Guest:
         self._doomed = True
         return self._init.signal(self.pid, signal.SIGKILL)
 
-    async def fork(self, jails: list[Jail]) -> Forked:
-        """Children in these jails, which are theirs from now on. All or none: raises HostingError."""
+    async def fork(self, jails: list[Jail], files: str = "auto") -> Forked:
+        """Children in these jails, which are theirs from now on. All or none: raises HostingError.
+
+        `files`: how they come by the parent's; see guest/fork/ways.py.
+        """
         unused = [*jails]
         children: list[Guest] = []
         descriptors: list[int] = []
@@ -187,16 +190,33 @@ class Guest:
             await _end_all(children, unused)
             raise HostingError(f"no child can be made: {error}") from error
         try:
-            tickets = [jail.ticket for jail in jails]
-            asking = asyncio.ensure_future(self._ask({"op": "fork", "children": tickets}, descriptors))
-            await _all([asking, *(child.arrive() for child in children)])
+            asking = asyncio.ensure_future(self._fork(jails, descriptors, files))
+            # Begun, it must come to its end: the guest waits in the middle of it.
+            await _all([asyncio.shield(asking), *(child.arrive() for child in children)])
             if self._let_in:
                 await _all(child.let_in(self._let_in) for child in children)
         except BaseException:
             await _end_all(children, unused)
             raise
-        answer, _ = asking.result()
+        answer = asking.result()
         return Forked(children, answer["threads"], answer["processes"])
+
+    async def _fork(self, jails: Sequence[Jail], descriptors: Sequence[int], files: str) -> Message:
+        """The guest may ask for trees that share layers, before it forks."""
+        tickets = [jail.ticket for jail in jails]
+        answer, _ = await self._ask({"op": "fork", "children": tickets, "files": files}, descriptors)
+        if "branch" not in answer:
+            return answer
+        freeze = answer["branch"] == "freeze"
+        try:
+            branch = await self.jail.branch(jails, freeze=freeze)
+        except HostingError:
+            branch = Branch(0, [])  # then files are copied
+        answer, _ = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
+        if "stayed" in answer:
+            self.jail.stay()
+            raise HostingError(answer["stayed"])
+        return answer
 
     async def follow(self, other: Guest) -> int:
         """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError.
@@ -253,6 +273,10 @@ class Guest:
         self._let_in = tuple(addresses)
         if self.jail.network:
             await self.jail.network.let_in(self._let_in)
+
+    async def echo_last_expressions(self) -> None:
+        """Of the Python code that it runs from now on; raises HostingError. Not while code runs."""
+        await self._ask({"op": "echo"})
 
     async def inspect(self, question: Message) -> Message:
         """Asks what is in the sandbox; raises HostingError when that cannot be told. Not while code runs."""

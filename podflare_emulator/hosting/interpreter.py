@@ -14,7 +14,7 @@ _OLDEST = (3, 10)
 
 # Runs in the interpreter that is asked about, which need not be the one that asks.
 _PROBE = """
-import json, os, sys, sysconfig
+import glob, importlib.util, json, os, sys, sysconfig
 standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 standard |= {os.path.join(path, "lib-dynload") for path in standard}
 # Setuptools' editable installs put no directory on the path, but a finder that knows where each package lies.
@@ -37,7 +37,13 @@ if sys.platform == "linux":
         for words in map(bytes.split, maps):
             if words[-1].rpartition(b"/")[2].startswith(b"libpython3."):
                 library = os.path.dirname(os.fsdecode(words[-1]))
-print(json.dumps([base, os.path.realpath(sys.base_prefix), library, sys.version_info[:3], path]))
+prefix = os.path.realpath(sys.base_prefix)
+pip = ""
+if not importlib.util.find_spec("pip"):  # uv makes environments without
+    places = (os.path.join(sysconfig.get_path("stdlib"), "ensurepip", "_bundled"), "/usr/share/python-wheels")
+    wheels = [wheel for place in places for wheel in glob.glob(os.path.join(os.path.realpath(place), "pip-*.whl"))]
+    pip = next((wheel[len(prefix) + 1:] for wheel in wheels if wheel.startswith(prefix + os.sep)), "")
+print(json.dumps([base, prefix, library, sys.version_info[:3], path, pip]))
 """
 
 
@@ -57,7 +63,7 @@ def find(executable: str | None) -> Python:
             env={name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ},
             stdin=subprocess.DEVNULL,
         )
-        base, prefix, library, version, path = json.loads(answer.stdout)
+        base, prefix, library, version, path, pip = json.loads(answer.stdout)
     except subprocess.CalledProcessError as error:
         raise HostingError(
             f"{program} does not run as a Python interpreter: {error.stderr.strip()[-300:]}"
@@ -68,4 +74,4 @@ def find(executable: str | None) -> Python:
         found, oldest = (".".join(map(str, numbers)) for numbers in (version, _OLDEST))
         raise HostingError(f"{program} is Python {found}; guests need {oldest} or later")
     inside = [entry for entry in path if entry != "/"]  # "-c" puts the current directory first
-    return Python(base, prefix, library, ".".join(map(str, version[:2])), tuple(inside))
+    return Python(base, prefix, library, ".".join(map(str, version[:2])), tuple(inside), pip)

@@ -48,23 +48,29 @@ async def launch(
     seeds: tuple[Seed, ...],
     *,
     egress: bool = True,
+    egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
     network: str = "auto",
+    layers_needed: bool = False,
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
 
     Args:
         egress: whether that guest reaches the network.
+        egress_denied: what one without it meets: "refuse" or "drop".
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
         network: "host", "private" or "auto".
+        layers_needed: whether a backend must let forks share layers of files.
     """
     wishes: dict[str, Any] = {
         "egress": egress,
+        "egress_denied": egress_denied,
         "egress_unenforced": egress_unenforced,
         "files_on_disk": files_on_disk,
         "network": network,
+        "layers_needed": layers_needed,
     }
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
@@ -101,9 +107,11 @@ async def attempt(
     seeds: tuple[Seed, ...],
     *,
     egress: bool = True,
+    egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
     network: str = "auto",
+    layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
@@ -118,6 +126,7 @@ async def attempt(
         python,
         seeds,
         egress=egress,
+        egress_denied=egress_denied,
         egress_unenforced=egress_unenforced,
         files_on_disk=files_on_disk,
         network=network,
@@ -126,6 +135,9 @@ async def attempt(
         await launcher.start()
     except (HostingError, OSError) as error:
         return Refusal(backend, str(error))
+    if layers_needed and launcher.no_layers:
+        await launcher.stop()
+        return Refusal(backend, f"its forks share no layers of files: {launcher.no_layers}")
     try:
         return launcher, await launcher.guest("default", {}, Limits(egress=egress))
     except HostingError as error:

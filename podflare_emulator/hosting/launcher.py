@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
-from podflare_emulator.hosting.jails import Jail, Jails
+from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.network import Router, helper
 
@@ -46,6 +47,7 @@ class Launcher:
         seeds: tuple[Seed, ...],
         *,
         egress: bool = True,
+        egress_denied: str = "refuse",
         egress_unenforced: bool = False,
         files_on_disk: bool = False,
         network: str = "auto",
@@ -53,6 +55,7 @@ class Launcher:
         self._egress = egress
         self._network = network
         self._isolation = isolation
+        self._egress_denied = egress_denied
         self._egress_unenforced = egress_unenforced
         self._files_on_disk = files_on_disk
         self._python = python
@@ -61,6 +64,7 @@ class Launcher:
         self._jails: dict[bool, Jails] = {}  # by whether they have egress
         self._complaints: list[str] = []
         self._stopping = False
+        self.no_layers = ""  # why forks cannot share layers of files, if they cannot
 
     async def start(self) -> None:
         """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
@@ -104,6 +108,7 @@ class Launcher:
             self._python,
             self._seeds,
             on_disk=self._files_on_disk,
+            drop=self._egress_denied == "drop",
             **network_order,
         )
         self._router = Router(router)
@@ -239,13 +244,23 @@ class Launcher:
             ticket,
             descriptors,
             hidden,
-            self._remove,
+            self,
             egress=egress,
             network=network,
             settles_in=answer["settles_in"],
         )
 
-    def _remove(self, name: str, left: bool) -> None:
+    async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch:
+        """As `Keeper` in jails.py."""
+        order = {"op": "branch", "jail": parent, "children": [*children], "freeze": freeze}
+        answer, descriptors = await self.keeper.channel.request(order)
+        return Branch(answer["depth"], descriptors)
+
+    def stay(self, parent: str) -> None:
+        with contextlib.suppress(HostingError):
+            self.keeper.channel.send({"op": "stay", "jail": parent})
+
+    def remove(self, name: str, left: bool) -> None:
         with contextlib.suppress(HostingError):
             self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
@@ -255,6 +270,7 @@ class Launcher:
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
+            self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 
     def _lost(self, _: object) -> None:
@@ -274,7 +290,8 @@ class Launcher:
                 self._loop.remove_reader(self._complaints_pipe)
             for line in data.decode("utf-8", "replace").splitlines():
                 self._complaints = [*self._complaints[-20:], line]
-                _log.warning("inside: %s", line)
+                if not self._stopping:  # else a guest that was about to begin has lost its place
+                    _log.warning("inside: %s", line)
 
 
 class Zygote:

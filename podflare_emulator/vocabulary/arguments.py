@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
+
+from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+
+_NAMES = {bool: "true or false", int: "a whole number", str: "a text", list: "a list"}
 
 
 def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) -> str | None:
@@ -16,3 +20,19 @@ def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) 
         names = [name for name in signature.parameters if name != "self"]
         return f"{error}; there are {', '.join(names)}" if names else str(error)
     return None
+
+
+def check_kind(kind: type, *, optional: bool = False, **given: Any) -> None:
+    """Raises InvalidRequest, which names it, for an argument that is not of this kind, or `optional` and None."""
+    for name, value in given.items():
+        if type(value) is not kind and not (optional and value is None):
+            raise InvalidRequest(f"{name}: expected {_NAMES[kind]}, got {value!r:.100}")
+
+
+def check_texts(**given: Any) -> None:
+    """The same for collections of texts."""
+    for name, value in given.items():
+        if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+            raise InvalidRequest(f"{name}: expected a list of texts, got {value!r:.100}")
+        for one in value:
+            check_kind(str, **{name: one})

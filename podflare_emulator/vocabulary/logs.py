@@ -95,10 +95,10 @@ def _span(request: Served) -> dict[str, str]:
     return span
 
 
-def log_to_stderr(log_format: LogFormat) -> None:
-    """For a process that is the emulator and nothing else: its own lines from INFO, others from WARNING."""
+def log_to_stderr(log_format: LogFormat, level: str = "INFO") -> None:
+    """For a process that is the emulator and nothing else: its own lines from `level`, others from WARNING."""
     handler = logging.StreamHandler()
     handler.addFilter(BindTraceparent())
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)

@@ -14,9 +14,11 @@ from podflare_emulator.vocabulary.mounts import Mount as Mount
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
+ForkFiles = Literal["auto", "layers", "copy"]
 LogFormat = Literal["text", "json"]
 Network = Literal["auto", "private", "host"]
 Profile = Literal["local", "hosted"]
+EgressDenied = Literal["refuse", "drop"]
 
 
 def is_loopback(name: str) -> bool:
@@ -42,6 +44,7 @@ class Changes(TypedDict, total=False):
     port: int
     isolation: Isolation
     fork: ForkEngine
+    fork_files: ForkFiles
     python: "str | os.PathLike[str] | None"
     mounts: Sequence[Mount | str]
     api_keys: Sequence[str]
@@ -50,9 +53,11 @@ class Changes(TypedDict, total=False):
     log_format: LogFormat
     pool_size: int
     egress: bool
+    egress_denied: EgressDenied
     egress_unenforced: bool
     network: Network
     reachable: Sequence[tuple[str, int]]
+    echo_last_expression: bool
     files_on_disk: bool
     profile: Profile
     seed: int | None
@@ -69,6 +74,8 @@ class Settings:
         port: TCP port; 0 lets the kernel pick one.
         isolation: How sandboxes are kept apart; `auto` takes the best that works here.
         fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
+        fork_files: How a live fork's children come by their files: by `layers` that they share with the parent, or each
+            by a `copy`; `auto` takes layers where they can be had and much is held. Layers need namespace isolation.
         python: Absolute path of the guests' interpreter; None for the one that is running. A relative path or
             a name on PATH may be given.
         mounts: What every new sandbox gets a copy of; a text such as "./data:/data" may be given for one.
@@ -78,11 +85,14 @@ class Settings:
         log_format: Of the lines on stderr.
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
+        egress_denied: What a connection out of a sandbox without egress meets: `refuse`, an error at once; `drop`,
+            nothing, until it times out, as on the service.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
         network: Whose network sandboxes have: each its `private` one, or the `host`'s; `auto` takes private ones where
             they can be had with a way out.
         reachable: Servers of this machine's loopback, such as `("127.0.0.1", 8080)`, that sandboxes with a network of
             their own find at the same address in it.
+        echo_last_expression: Print the `repr` of a last line that is an expression, as Jupyter does.
         files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
@@ -99,6 +109,7 @@ class Settings:
     port: int = 7070
     isolation: Isolation = "auto"
     fork: ForkEngine = "live"
+    fork_files: ForkFiles = "auto"
     python: str | None = None
     mounts: tuple[Mount, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -107,9 +118,11 @@ class Settings:
     log_format: LogFormat = "text"
     pool_size: int = 4
     egress: bool = True
+    egress_denied: EgressDenied = "refuse"
     egress_unenforced: bool = False
     network: Network = "auto"
     reachable: tuple[tuple[str, int], ...] = ()
+    echo_last_expression: bool = False
     files_on_disk: bool = False
     profile: Profile = "local"
     seed: int | None = None
@@ -125,15 +138,30 @@ class Settings:
         one_of("isolation", self.isolation, get_args(Isolation))
         one_of("fork", self.fork, get_args(ForkEngine))
         one_of("network", self.network, get_args(Network))
+        one_of("fork files", self.fork_files, get_args(ForkFiles))
+        self._check_layers()
         one_of("log format", self.log_format, get_args(LogFormat))
         one_of("profile", self.profile, get_args(Profile))
-        for name in ("auth_disabled", "egress", "egress_unenforced", "files_on_disk"):
+        one_of("egress denied", self.egress_denied, get_args(EgressDenied))
+        for name in ("auth_disabled", "egress", "egress_unenforced", "echo_last_expression", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
         object.__setattr__(self, "reachable", addresses("reachable", self.reachable))
         self._check_python()
         self._check_mounts()
         self._check_access()
+
+    def _check_layers(self) -> None:
+        if self.fork_files != "layers":
+            return
+        if self.isolation in ("preload", "portable"):
+            raise SettingsError(
+                f"fork files: {self.isolation} isolation has no layers; give namespace, or fork files auto or copy"
+            )
+        if self.fork == "replay":
+            raise SettingsError(
+                "fork files: a fork by replay shares no layers; give fork live, or leave it out"
+            )
 
     def _check_python(self) -> None:
         if self.python is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -15,6 +17,20 @@ if TYPE_CHECKING:
 
 class SandboxLeakWarning(pytest.PytestWarning):
     """A test has left a sandbox open. It was destroyed."""
+
+
+def close_tools(made: Collection[str], undisturbed: AbstractContextManager[None]) -> None:
+    """Close those that tools for agent frameworks have made for themselves, so that they are no leaks.
+
+    A program keeps such a tool for as long as it runs; its next call makes another.
+    """
+    adapters: Any = sys.modules.get("podflare.integrations.running")
+    tools = [tool for tool in getattr(adapters, "runners", ()) if tool.own_id in made]
+    if tools:
+        # A test may have stopped the server, or be about to be told so.
+        with suppress(Exception), undisturbed:
+            for tool in tools:
+                tool.close()
 
 
 def report(

@@ -11,7 +11,8 @@ NAME = "podflare"
 FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
     f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, "
-    "reachable=None, leaks=None, target=None, compare='results'): arrange the Podflare emulator for a test. "
+    "reachable=None, echo_last_expression=None, leaks=None, target=None, compare='results'): "
+    "arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "env: a dict of variables that every new sandbox has in its environment; "
     "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
@@ -23,6 +24,7 @@ DESCRIPTION = (
     "latency: a dict from calls to the seconds that they take, or to a pair of them; "
     "egress: whether its sandboxes may reach the network; "
     "reachable: a list of servers of this machine's, such as ('127.0.0.1', 8080), that they find at the same address; "
+    "echo_last_expression: whether a last line that is an expression is printed; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
     "target: emulator, real, or, under --podflare-url, both, one after the other; "
     "compare: results, so that what run_code gives must be the same on both, or outcome."
@@ -48,6 +50,7 @@ class Wishes(NamedTuple):
     latency: Mapping[str, Any]
     egress: bool | None
     reachable: Sequence[tuple[str, int]]
+    echo_last_expression: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
     target: Literal["emulator", "real", "both"] | None
     compare: Literal["results", "outcome"]
@@ -131,6 +134,7 @@ def read(node: pytest.Item) -> Wishes:
         latency,
         _nearest(node, "egress"),
         reachable,
+        _nearest(node, "echo_last_expression"),
         _nearest(node, "leaks"),
         target(node),
         _nearest(node, "compare") or "results",
@@ -164,6 +168,7 @@ def mistake(mark: pytest.Mark) -> str | None:
     for name, choices in (
         ("leaks", LEAK_POLICIES),
         ("egress", (True, False)),
+        ("echo_last_expression", (True, False)),
         ("target", _TARGETS),
         ("compare", _COMPARE),
     ):

@@ -47,6 +47,12 @@ SETTINGS = (
         "how sandboxes are kept apart (default auto)",
     ),
     Setting("fork", "live|replay", "how a sandbox is forked (default live)", ("live", "replay")),
+    Setting(
+        "fork_files",
+        "auto|layers|copy",
+        "how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+        ("auto", "layers", "copy"),
+    ),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
     Setting(
         "egress",
@@ -58,6 +64,18 @@ SETTINGS = (
         "network",
         "auto|private|host",
         "whose network sandboxes have: each its own, or all the machine's (default auto)",
+    ),
+    Setting(
+        "egress_denied",
+        "refuse|drop",
+        "what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
+        ("refuse", "drop"),
+    ),
+    Setting(
+        "echo_last_expression",
+        "yes|no",
+        "whether a last line that is an expression is printed, where no marker says so (default no)",
+        ("yes", "no"),
     ),
     Setting(
         "profile",
@@ -105,9 +123,12 @@ class Options(NamedTuple):
     server: Literal["process", "thread"]
     isolation: str
     fork: Literal["live", "replay"]
+    fork_files: Literal["auto", "layers", "copy"]
     python: str | None
     egress: bool
     network: str
+    egress_denied: Literal["refuse", "drop"]
+    echo_last_expression: bool
     profile: Literal["local", "hosted"]
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
@@ -144,9 +165,12 @@ def read(config: pytest.Config) -> Options:
         server=cast(Any, given.get("server", "process")),
         isolation=given.get("isolation", "auto"),
         fork=cast(Any, given.get("fork", "live")),
+        fork_files=cast(Any, given.get("fork_files", "auto")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
         network=given.get("network", "auto"),
+        egress_denied=cast(Any, given.get("egress_denied", "refuse")),
+        echo_last_expression=given.get("echo_last_expression") == "yes",
         profile=cast(Any, given.get("profile", "local")),
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Prepare = Callable[..., Any]
 
-_Kind = tuple[Prepare, "Target", bool]
-"""A function that prepares, where its sandbox is, and whether that has egress: what tests may wish to differ."""
+_Kind = tuple[Prepare, "Target", bool, bool]
+"""A function that prepares, where its sandbox is, whether that has egress and echoes: what tests may wish to differ."""
 
 
 def shelf_name(scope: Scope) -> str:
@@ -32,7 +32,7 @@ class Shelf:
         self._failures: dict[_Kind, BaseException] = {}
 
     def get(self, target: Target, prepare: Prepare, check: bool) -> Any:
-        kind = (prepare, target, target.egress)
+        kind = (prepare, target, target.egress, target.echo)
         if kind in self._failures:
             raise self._failures[kind]
         if kind not in self._sandboxes:
@@ -44,7 +44,7 @@ class Shelf:
         return self._sandboxes[kind]
 
     def close(self) -> None:
-        for (_, target, _), sandbox in self._sandboxes.items():
+        for (_, target, *_), sandbox in self._sandboxes.items():
             target.kept.discard(sandbox.id)
             sandbox.close()
 

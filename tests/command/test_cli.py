@@ -43,13 +43,17 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     ("argv", "said"),
     [
         (["--unknown"], "--unknown"),
-        (["--por=1"], "--por=1"),
+        (["--por=1"], "--por=1; did you mean --port?"),
+        (["--profil", "hosted"], "did you mean --profile?"),
+        (["exec", "--port", "1"], "after --, such as: exec -- pytest"),
+        (["doctor", "--", "ls"], "only exec runs a program"),
         (["serve"], "serve"),
         (["--port"], "--port"),
         (["--port", "http"], "'http'"),
         (["--port", "70000"], "70000"),
         (["--isolation", "vm"], "namespace, preload or portable, got 'vm'"),
         (["--fork", "magic"], "expected live or replay, got 'magic'"),
+        (["--fork-files", "links"], "fork files: expected auto, layers or copy, got 'links'"),
         (["--python", "/no/such/python"], "'/no/such/python'"),
         (["--mount", "/no/such/folder:/data"], "'/no/such/folder'"),
         (["--mount", "data"], "HOST_PATH:SANDBOX_PATH"),
@@ -91,11 +95,20 @@ def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
+    assert "PODFLARE_API_URL" in shown
     for option in (
         *("--host", "--port", "--isolation", "--fork", "--python", "--mount", "--api-key", "--allow-host"),
-        *("--seed", "--log-format", "--version", "doctor"),
+        "--fork-files",
+        *("--seed", "--log-format", "--version", "doctor", "exec"),
     ):
         assert option in shown
+
+
+def test_a_subcommands_help_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["exec", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: podflare-emulator exec [option ...] -- PROGRAM")
+    assert "--isolation" in shown
 
 
 def test_version_is_the_distributions() -> None:
@@ -150,6 +163,11 @@ def served() -> Iterator[Served]:
 def test_it_prints_its_url_serves_and_ends_with_0(served: Served, number: signal.Signals) -> None:
     assert served.first_line == f"Podflare emulator, isolation: portable, listening on {served.url}\n"
     assert served.url.startswith("http://127.0.0.1:")
+    assert served.process.stdout is not None
+    assert [served.process.stdout.readline() for _ in range(3)][1:] == [
+        f"this SDK: export PODFLARE_HOST={served.url}\n",
+        f"the vendor's client: export PODFLARE_API_URL={served.url}\n",
+    ]
     assert httpx.get(f"{served.url}/v1/healthz").text == "ok"
     code, errors = served.end(number)
     assert code == 0
@@ -173,3 +191,4 @@ def test_a_port_in_use_is_one_line_and_exit_2() -> None:
     [line] = done.stderr.splitlines()
     assert line.startswith("podflare-emulator: ")
     assert port in line
+    assert "port 0 takes a free one" in line

@@ -15,13 +15,13 @@ import pytest
 
 from podflare import Client, Sandbox
 from podflare_emulator import Emulator
-from podflare_emulator.vocabulary.settings import ForkEngine, Isolation
+from podflare_emulator.vocabulary.settings import ForkEngine
 
+from ..matrix import BACKENDS, BY_REPLAY
 from ..serving import serving
 from .server import Server
 from .wire import Wire
 
-BACKENDS: tuple[Isolation, ...] = ("namespace", "preload", "portable")
 ENGINES: tuple[ForkEngine, ...] = ("live", "replay")
 _ABOUT_FORKS = ("fork", "merge", "seed_example")
 
@@ -42,13 +42,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         url = metafunc.config.getoption("--podflare-url", default=None)
         about_forks = any(subject in metafunc.module.__name__ for subject in _ABOUT_FORKS)
         kinds = [
-            pytest.param((name, engine), id=name if engine == "live" else f"{name}-{engine}")
+            pytest.param(
+                (name, engine),
+                id=name if engine == "live" else f"{name}-{engine}",
+                marks=_marks(name, engine),
+            )
             for engine in (ENGINES if about_forks else ENGINES[:1])
             for name in backends
         ]
         metafunc.parametrize("server", [url] if url else kinds, indirect=True, scope="session")
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", backends)
+        metafunc.parametrize(
+            "backend", [pytest.param(name, id=name, marks=_marks(name, "live")) for name in backends]
+        )
+
+
+def _marks(backend: str, engine: ForkEngine) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.backend(backend)] if backend != "auto" else []
+    return [*marks, BY_REPLAY] if engine == "replay" else marks
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,8 +16,10 @@ from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.domain import registry
 from podflare_emulator.vocabulary.settings import SettingsError
 
+from ..matrix import servers
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param, api_keys=("pk_test",)) as emulator:
         yield emulator

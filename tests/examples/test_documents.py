@@ -63,3 +63,16 @@ def test_program_prints_what_its_comments_say(program: Path, podflare_emulator: 
     expected = _SAYS.findall(program.read_text(encoding="utf-8"))
     printed = said.getvalue().splitlines()
     assert [line for line in expected if line not in printed] == []
+
+
+def test_every_message_of_troubleshooting_is_one_of_ours() -> None:
+    sources = [_ROOT / "podflare" / "src", _ROOT / "podflare_emulator", _ROOT / "pytest_plugin"]
+    text = "\n".join(path.read_text(encoding="utf-8") for source in sources for path in source.rglob("*.py"))
+    text = re.sub(r"\"\s*\n\s*f?\"", "", text).replace("{NAME}", "podflare")  # literals that are one text
+    page = (_ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").partition("## In a sandbox")[0]
+    messages = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
+    assert len(messages) > 20
+    strange = {
+        message for message in messages for part in message.split("...") if part.strip(" :") not in text
+    }
+    assert strange == set()

@@ -13,6 +13,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import backends
 from ..serving import serving
 
 PYTHON = """
@@ -24,7 +25,7 @@ subprocess.run([sys.executable, "-c", code])
 BASH = "echo $FIRST $SECOND $HOST_SECRET; sh -c 'echo $FIRST $SECOND $HOST_SECRET'"
 
 
-@pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
+@pytest.fixture(scope="module", params=backends())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     os.environ["HOST_SECRET"] = "secret"
     try:

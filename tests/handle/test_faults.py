@@ -22,10 +22,12 @@ from podflare import (
 )
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import servers
+
 COUNT = "for n in range(3): print(n)"
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param, seed=7) as emulator:
         yield emulator

@@ -16,19 +16,14 @@ from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.control import inspection
 from podflare_emulator.handle.inspection import Entry, Global
 
+from ..matrix import backends
 from ..serving import serving
 
-BACKENDS = [
-    ("thread", "namespace"),
-    ("process", "preload"),
-    ("thread", "portable"),
-]
 
-
-@pytest.fixture(scope="module", params=BACKENDS, ids=lambda kind: kind[1])
+@pytest.fixture(scope="module", params=backends())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    kind, isolation = request.param
-    with serving(isolation, server=kind) as emulator:
+    kind = "process" if request.param == "preload" else "thread"
+    with serving(request.param, server=kind) as emulator:
         yield emulator
 
 

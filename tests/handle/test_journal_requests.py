@@ -11,10 +11,12 @@ import pytest
 from podflare import Client, PodflareError, Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import servers
+
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param, isolation="portable", api_keys=("pk_test",)) as emulator:
         yield emulator

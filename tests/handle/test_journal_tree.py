@@ -11,8 +11,10 @@ from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator
 from podflare_emulator.vocabulary.lineage import Tree
 
+from ..matrix import servers
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param, isolation="portable") as emulator:
         yield emulator

@@ -14,12 +14,14 @@ import pytest
 from podflare import APIConnectionError, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import servers
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="a socket that does not listen keeps its port on Linux"
 )
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param) as emulator:
         yield emulator

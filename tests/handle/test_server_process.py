@@ -17,6 +17,8 @@ from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.handle.server import channel, process
 
+from ..matrix import servers
+
 
 @pytest.fixture
 def started() -> Iterator[Emulator]:
@@ -124,7 +126,7 @@ def test_one_that_does_not_start_is_ended(monkeypatch: pytest.MonkeyPatch) -> No
     assert not [child for child in psutil.Process().children() if "signal.pause()" in child.cmdline()[-1]]
 
 
-@pytest.mark.parametrize("server", ["process", "thread"])
+@pytest.mark.parametrize("server", servers())
 def test_it_is_ended_at_the_interpreters_end(server: str) -> None:
     program = f"""
 import atexit

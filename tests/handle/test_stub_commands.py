@@ -17,6 +17,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import backends
 from ..serving import serving
 
 PYTHON = """
@@ -28,7 +29,7 @@ print(os.system("aws system") >> 8, shutil.which("aws") is not None, flush=True)
 """
 
 
-@pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
+@pytest.fixture(scope="module", params=backends())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with serving(request.param) as emulator:
         yield emulator

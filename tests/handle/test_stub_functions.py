@@ -15,8 +15,10 @@ from podflare import Client, ExecResult, NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.stubs import Answer, StubCall
 
+from ..matrix import servers
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param) as emulator:
         yield emulator

@@ -12,8 +12,10 @@ import pytest
 from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import servers
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+
+@pytest.fixture(scope="module", params=servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param) as emulator:
         yield emulator

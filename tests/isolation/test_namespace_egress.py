@@ -21,6 +21,12 @@ except OSError as error:
     print(error.strerror)
 """
 INTERFACES = "print([name for _, name in __import__('socket').if_nameindex()])"
+ADDRESS = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.connect(("192.0.2.1", 53))
+    print(sock.getsockname()[0])
+"""
 TALK_TO_ITSELF = """
 import socket
 for address, family in (("127.0.0.1", socket.AF_INET), ("localhost", socket.AF_INET)):
@@ -46,6 +52,24 @@ def test_a_connection_attempt_fails_at_once(namespace_sandbox: Callable[..., San
     sandbox = namespace_sandbox(egress=False)
     assert sandbox.run_code(CONNECT).stdout == "Network is unreachable"
     assert sandbox.run_code(INTERFACES).stdout == "['lo']"
+
+
+def test_what_is_sent_may_be_dropped_in_place_of_refused() -> None:
+    with (
+        serving("namespace", egress_denied="drop") as emulator,
+        Sandbox(host=emulator.url, egress=False) as sandbox,
+    ):
+        assert (
+            sandbox.run_code(CONNECT.replace("600", "0.2").replace("strerror", "args")).stdout
+            == "('timed out',)"
+        )
+        assert sandbox.run_code(ADDRESS).stdout == "172.16.0.2"
+        assert sandbox.run_code(INTERFACES).stdout == "['lo']"
+        assert sandbox.run_code(TALK_TO_ITSELF).stdout == "hello\nhello"
+        (child,) = sandbox.fork(1)
+        script = "timeout 0.2 bash -c 'exec 3<>/dev/tcp/192.0.2.1/80'"
+        assert child.run_code(script, language="bash").exit_code == 124
+        child.close()
 
 
 def test_bash_is_cut_off_too(namespace_sandbox: Callable[..., Sandbox]) -> None:

@@ -34,7 +34,12 @@ with emulator, Sandbox(host=emulator.url) as parent:
         limited.run_code("import os, shutil, socket")
         print(limited.run_code("print(shutil.disk_usage('/').total, socket.if_nameindex())").stdout)
         print(limited.run_code("x = bytes(2**30)").stderr.splitlines()[-1])
-    print("upperdir=/state/" in parent.run_code("print(open('/proc/self/mountinfo').read())").stdout)
+    parent.run_code("os.mkdir('/root/many'); [open(f'/root/many/{n}', 'w').close() for n in range(400)]")
+    (child,) = parent.fork(1)
+    with child:
+        print(child.run_code("os.rename('/root/many', '/root/moved'); print(len(os.listdir('/root/moved')))").stdout)
+    mounts = parent.run_code("print(open('/proc/self/mountinfo').read())").stdout
+    print("upperdir=/state/" in mounts and mounts.count("/upper") == 2)
 """
 EXPECTED = [
     "[1, 2] 12 False",
@@ -43,6 +48,7 @@ EXPECTED = [
     "0\nroot\nsandbox\nRead-only",
     f"{2**30} [(1, 'lo')]",
     "MemoryError",
+    "400",
 ]
 USER = 54321  # nobody's
 _ROOTLESS = ("--user", "--map-root-user")
@@ -52,7 +58,7 @@ _ROOTLESS = ("--user", "--map-root-user")
 def run(namespace_emulator: Emulator) -> Callable[..., bool]:
     """`run(words_before=(), temporary=None, user=None, files="memory")`: checks what PROGRAM prints.
 
-    Returns whether jails were layers over the base tree; else they were copies of it.
+    Returns whether jails were layers over the base tree, and shared with forks; else they were copies.
     """
 
     def run(

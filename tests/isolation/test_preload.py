@@ -18,6 +18,8 @@ from podflare_emulator.guest.jail import preload
 
 from ..serving import serving
 
+pytestmark = pytest.mark.backend("preload")
+
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:

@@ -14,6 +14,7 @@ import pytest
 
 from podflare import Sandbox
 
+from ..matrix import backends
 from ..serving import serving
 
 STARTING = str(Path(__file__).with_name("starting.py"))
@@ -41,7 +42,7 @@ print([resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_FSIZE, resource.
 Shown = tuple[str, str]
 
 
-@pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
+@pytest.fixture(scope="module", params=backends())
 def started(request: pytest.FixtureRequest) -> Callable[[str], Shown]:
     """`started(how)`: what a sandbox shows of an emulator that was started like this."""
     with serving(request.param, pool_size=0):

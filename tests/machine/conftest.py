@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import pytest
 
 from podflare import Sandbox
 from podflare_emulator import Emulator
-from podflare_emulator.vocabulary.settings import Isolation
 
 from ..emulators import namespace_emulator as namespace_emulator
 from ..emulators import namespace_sandbox as namespace_sandbox
+from ..matrix import backends
 from ..serving import serving
 
-_BACKENDS = [name for name in get_args(Isolation) if name != "auto"]
 
-
-@pytest.fixture(scope="session", params=_BACKENDS)
+@pytest.fixture(scope="session", params=backends())
 def machine_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with serving(request.param) as emulator:
         yield emulator

@@ -1,13 +1,30 @@
-"""What the inner runs of pytest do not load."""
+"""Which plugins the inner runs of pytest load.
+
+By default ours, and those that `@pytest.mark.beside("entry point", ...)` names: each plugin more costs every one of
+these runs its imports. With `--beside-all` all that are installed, as in the environment of somebody who has them.
+"""
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 import pytest
+
+_INSTALLED = {point.name for point in entry_points(group="pytest11")}
+_SILENT_ASYNCIO = "-o asyncio_default_fixture_loop_scope=function"  # unset, some versions warn
 
 
 @pytest.fixture(autouse=True)
-def _without_asyncios_warning(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pytest-asyncio warns of its own default wherever it is installed and not configured."""
-    if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester")  # which begins by forgetting the variable
-        monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")
+def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "pytester" not in request.fixturenames:
+        return
+    named = [name for marker in request.node.iter_markers("beside") for name in marker.args]
+    if missing := [name for name in named if name not in _INSTALLED]:
+        pytest.skip(f"this pytest plugin is not installed: {', '.join(missing)}")
+    request.getfixturevalue("pytester")  # which begins by forgetting these variables
+    if request.config.getoption("--beside-all"):
+        monkeypatch.setenv("PYTEST_ADDOPTS", _SILENT_ASYNCIO if "asyncio" in _INSTALLED else "")
+        return
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    options = " ".join(f"-p {name}" for name in ["podflare", *named])
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"{options} {_SILENT_ASYNCIO if 'asyncio' in named else ''}")

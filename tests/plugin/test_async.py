@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-_SCOPE = ["-o", "asyncio_default_fixture_loop_scope=function"]  # unset, older versions warn
-
 _TESTS = """
 import asyncio
 import pytest
@@ -37,18 +35,24 @@ async def test_it_may_be_destroyed(podflare_async_sandbox):
 @pytest.mark.parametrize(
     ("mark", "options"),
     [
-        ("@pytest.mark.anyio\n@pytest.mark.parametrize('anyio_backend', ['asyncio'])", ["-p", "no:asyncio"]),
-        ("@pytest.mark.asyncio", ["--asyncio-mode=strict", *_SCOPE]),
-        ("", ["--asyncio-mode=auto", *_SCOPE]),
+        pytest.param(
+            "@pytest.mark.anyio\n@pytest.mark.parametrize('anyio_backend', ['asyncio'])",
+            ["-p", "no:asyncio"],
+            marks=pytest.mark.beside("anyio"),
+            id="anyio",
+        ),
+        pytest.param(
+            "@pytest.mark.asyncio",
+            ["--asyncio-mode=strict"],
+            marks=pytest.mark.beside("asyncio"),
+            id="pytest-asyncio strict",
+        ),
+        pytest.param(
+            "", ["--asyncio-mode=auto"], marks=pytest.mark.beside("asyncio"), id="pytest-asyncio auto"
+        ),
     ],
-    ids=["anyio", "pytest-asyncio strict", "pytest-asyncio auto"],
 )
-def test_async_tests(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mark: str, options: list[str]
-) -> None:
-    if "no:asyncio" not in options:
-        pytest.importorskip("pytest_asyncio")
-        monkeypatch.delenv("PYTEST_ADDOPTS")
+def test_async_tests(pytester: pytest.Pytester, mark: str, options: list[str]) -> None:
     pytester.makepyfile(_TESTS.format(mark=mark))
     arguments = ["-W", "error", "--podflare-leaks=error", "-p", "no:randomly", *options]
     pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=3)

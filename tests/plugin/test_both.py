@@ -5,6 +5,7 @@ Emulators stand for the real API.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -50,7 +51,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulat
     monkeypatch.setenv("PODFLARE_API_KEY", "pk_real")
     monkeypatch.setenv(
         "PYTEST_ADDOPTS",
-        f"-p no:asyncio -p no:randomly --podflare-isolation=portable --podflare-url={real.url}",
+        f"{os.environ['PYTEST_ADDOPTS']} -p no:randomly --podflare-isolation=portable --podflare-url={real.url}",
     )
     return pytester
 
@@ -70,12 +71,11 @@ def test_it_runs_on_each(run: pytest.Pytester, real: Emulator) -> None:
     assert real.reset() == []
 
 
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["", "xdist"])
 def test_a_result_that_differs_fails_the_second(
     run: pytest.Pytester, real: Emulator, workers: tuple[str, ...]
 ) -> None:
-    if workers:
-        pytest.importorskip("xdist")
     run.makepyfile(_TEST)
     real.stub("print('answer')", stdout="first\nanother answer")
     result = run.runpytest_subprocess(*workers, "-k", "1-")
@@ -161,7 +161,7 @@ def test_for_the_emulator_or_the_real_api_alone(
     result = run.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*only for the emulator, and the tests run against http*"])
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")
+    monkeypatch.setenv("PYTEST_ADDOPTS", os.environ["PYTEST_ADDOPTS"].partition(" --podflare")[0])
     result = run.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*only for a real API: give --podflare-url URL*"])

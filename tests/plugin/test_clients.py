@@ -17,6 +17,7 @@ import json, os
 from dataclasses import dataclass
 from inspect import unwrap
 from pathlib import Path
+from typing import NamedTuple
 
 EDGE = "https://api.podflare.ai"
 FROZEN = os.environ.get("PODFLARE_API_URL", EDGE)
@@ -35,7 +36,13 @@ class Region:
     url: str
 
 
+class Place(NamedTuple):
+    name: str
+    url: str
+
+
 KNOWN = (Region("sg", "https://sg.podflare.dev"),)
+PLACES = (Place("us", "https://us.podflare.dev"), Place("in", "https://in.podflare.dev"))
 
 
 def default(host="https://api.podflare.dev", *, edge=EDGE):
@@ -59,7 +66,8 @@ class Sandbox:
 
 def every_url():
     return [
-        EDGE, FROZEN, REGIONS["eu"], KNOWN[0].url, *default(), Sandbox.host, *unwrap(Sandbox.__init__).__defaults__,
+        EDGE, FROZEN, REGIONS["eu"], KNOWN[0].url, *(place.url for place in PLACES), *default(),
+        Sandbox.host, *unwrap(Sandbox.__init__).__defaults__,
         Sandbox.where(),
     ]
 """
@@ -336,3 +344,36 @@ def test_terminals_of_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "2 passed" in run_with_the_published_client(pytester, monkeypatch, _TERMINALS)
+
+
+_REGIONS = """
+import pytest
+import podflare
+from podflare import Client, Sandbox
+
+@pytest.mark.parametrize("region", ["us-west", "eu", "asia"])
+def test_a_region(podflare_emulator, region):
+    with_it = Sandbox(region=region)
+    assert with_it.run_code("print(1)").stdout == "1"
+    with_it.close()
+    for url in (podflare.resolve_region(region), podflare.REGIONS[region]):
+        client = Client(url)
+        client.destroy_sandbox(client.create_sandbox())
+        client.close()
+    assert len(podflare_emulator.requests(call="create")) == 3
+
+def test_afterwards_all_is_as_before():
+    assert podflare.resolve_region("eu") == podflare.REGIONS["eu"] == "https://hel.podflare.ai"
+    assert podflare.nearest_region_to(50, 10).direct_url == "https://hel.podflare.ai"
+"""
+
+
+def test_a_region_that_a_program_names_is_the_emulators(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(_REGIONS)
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
+
+
+def test_a_region_that_a_program_with_the_published_client_names_is_the_emulators(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "4 passed" in run_with_the_published_client(pytester, monkeypatch, _REGIONS)

@@ -7,7 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ..matrix import servers
 
+
+@pytest.mark.beside("xdist")
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["here", "xdist"])
 def test_junits_xml_and_a_failing_teardown_carry_the_journal(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
@@ -94,11 +97,11 @@ def test_a_mismatch_of_scopes_points_to_what_has_the_scope(pytester: pytest.Pyte
     )
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.beside("fakefs")
+@pytest.mark.parametrize("server", servers())
 def test_a_path_is_looked_for_in_the_real_and_in_the_fake_file_system(
     pytester: pytest.Pytester, server: str
 ) -> None:
-    pytest.importorskip("pyfakefs")
     pytester.makepyfile(
         """
         from pathlib import Path

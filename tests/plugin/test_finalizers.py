@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
+
 _CLOSES = """
 import gc, time
 from podflare import Sandbox
@@ -55,7 +57,7 @@ def test_many(podflare_emulator, podflare_sandbox):
 """
 
 
-@pytest.mark.parametrize("server", ["process", "thread"])
+@pytest.mark.parametrize("server", servers())
 @pytest.mark.parametrize("test", [_CLOSES, _ASKS], ids=["closes a sandbox", "asks the emulator"])
 def test_a_finalizer(pytester: pytest.Pytester, server: str, test: str) -> None:
     pytester.makepyfile(test)

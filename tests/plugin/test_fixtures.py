@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
+
 
 def test_one_line_is_a_test_in_an_empty_directory(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
@@ -12,7 +14,7 @@ def test_one_line_is_a_test_in_an_empty_directory(pytester: pytest.Pytester) -> 
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_a_program_that_names_no_host_reaches_the_emulator(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(
         program="""
@@ -57,7 +59,7 @@ def test_a_company_proxy_is_not_asked_for_the_emulator(
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_sandboxes_left_open_are_gone_in_the_next_test(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(
         """
@@ -154,8 +156,8 @@ def test_a_missing_sdk_is_named_with_the_line_that_installs_it(pytester: pytest.
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.beside("xdist")
 def test_each_worker_of_xdist_has_a_server_of_its_own(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("xdist")
     pytester.makepyfile(
         """
         import pytest

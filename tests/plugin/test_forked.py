@@ -23,7 +23,6 @@ def test_after(podflare_emulator, podflare_sandbox):
 
 @pytest.fixture
 def pytest_forked(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_forked")
     plain = pytester.makepyfile(test_plain="import pytest\n\n@pytest.mark.forked\ndef test(): pass\n")
     outcomes = pytester.runpytest_subprocess("-p", "no:randomly").parseoutcomes()
     plain.unlink()
@@ -33,6 +32,7 @@ def pytest_forked(pytester: pytest.Pytester) -> None:
         )
 
 
+@pytest.mark.beside("pytest_forked")
 @pytest.mark.usefixtures("pytest_forked")
 @pytest.mark.parametrize("first", [False, True])
 def test_pytest_forked(pytester: pytest.Pytester, first: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
+
 _TEST = """
 def test_one(podflare_sandbox):
     assert podflare_sandbox.run_code("print(1)").stdout == "1"
@@ -50,7 +52,7 @@ _FREEZES = {
 }
 
 
-@pytest.mark.parametrize("server", ["process", "thread"])
+@pytest.mark.parametrize("server", servers())
 @pytest.mark.parametrize("freeze", _FREEZES)
 def test_it_starts_and_serves(pytester: pytest.Pytester, server: str, freeze: str) -> None:
     pytest.importorskip("freezegun")

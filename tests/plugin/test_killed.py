@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ..matrix import servers
+
 # Whoever runs this suite in the background has perhaps had it ignore Ctrl-C, and so all that it starts.
 _PYTEST = """
 import signal, sys, pytest
@@ -19,7 +21,7 @@ sys.exit(pytest.main())
 """
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_pytest_leaves_nothing_behind(tmp_path: Path, server: str, end: signal.Signals) -> None:
     tests = tmp_path / "tests"

@@ -8,6 +8,8 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import servers
+
 _LEAKING = """
 from podflare import Sandbox
 
@@ -48,7 +50,7 @@ def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watch
     pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_by_default_each_is_a_warning_that_points_at_its_making(
     leaking: pytest.Pytester, server: str
 ) -> None:
@@ -170,3 +172,47 @@ def test_one_that_cannot_be_destroyed_is_told(
     result.stdout.fnmatch_lines(
         ["*SandboxLeakWarning: sandbox sbx_* left open and could not be destroyed: *503*"]
     )
+
+
+_TOOLS = """
+import asyncio, pytest
+from podflare.integrations.openai_agents import podflare_code_interpreter
+from podflare.langchain import PodflareTool
+
+AGENT = PodflareTool()  # as a program's agent has it, at the top of a module
+
+@pytest.fixture(scope="module")
+def loaded(podflare_emulator_module):
+    tool = PodflareTool()
+    tool.invoke({"code": "data = 5"})
+    return tool
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_each_test_finds_a_fresh_sandbox(again, podflare_sandbox):
+    assert AGENT.invoke({"code": "print('x' in globals()); x = 1"}) == "stdout:\\nFalse\\nstderr:\\n\\nexit_code: 0"
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_one_of_a_wider_scope_stays(again, loaded, podflare_emulator):
+    assert "5" in loaded.invoke({"code": "print(data)"})
+
+@pytest.mark.podflare(faults={"destroy": 500})
+def test_a_fault_does_not_keep_it_open(podflare_emulator):
+    AGENT.invoke({"code": "x = 1"})
+"""
+
+
+@pytest.mark.parametrize("target", ["emulator", "url"])
+def test_what_a_tool_of_an_agent_has_made_for_itself_is_no_leak(
+    pytester: pytest.Pytester, target: str
+) -> None:
+    pytest.importorskip("langchain_core", reason="the package langchain-core is not installed")
+    pytester.makepyfile(test_it=_TOOLS)
+    if target == "emulator":
+        pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=5)
+        return
+    with Emulator() as service:
+        result = pytester.runpytest_subprocess(
+            "--podflare-leaks=error", f"--podflare-url={service.url}", "-k", "fresh"
+        )
+        result.assert_outcomes(passed=2, deselected=3)
+        assert {life.state for life in service.tree().sandboxes} == {"closed"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
+
 _FAILING = """
 import logging.config
 
@@ -28,7 +30,7 @@ def test_fails_after(podflare_sandbox):
 """
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_the_lines_of_the_failing_test_are_a_section(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(_FAILING)
     result = pytester.runpytest_subprocess(

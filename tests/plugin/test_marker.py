@@ -6,6 +6,7 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import servers
 from ..serving import serving
 
 
@@ -15,7 +16,7 @@ def namespace_works() -> None:
         pass
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_files_are_in_the_tests_sandboxes_and_in_no_other_tests(
     pytester: pytest.Pytester, server: str
 ) -> None:
@@ -123,6 +124,36 @@ def test_a_test_without_egress_has_no_sandbox_that_reaches_the_network(
     result.assert_outcomes(passed=3)
 
 
+@pytest.mark.parametrize("option", ["no", "yes"])
+def test_a_test_says_whether_last_expressions_are_printed(pytester: pytest.Pytester, option: str) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from pytest_podflare import prepared_sandbox
+
+        @prepared_sandbox()
+        def prepared(sandbox):
+            sandbox.run_code("x = 1")
+
+        @pytest.mark.parametrize("again", range(2))
+        @pytest.mark.podflare(echo_last_expression=True)
+        def test_echo(prepared, podflare_emulator, podflare_sandbox, again):
+            assert prepared.run_code("x").stdout == podflare_sandbox.run_code("1").stdout == "1"
+            podflare_emulator.reset()
+            assert podflare_emulator.echo_last_expression
+
+        @pytest.mark.podflare(echo_last_expression=False)
+        def test_silence(prepared, podflare_sandbox):
+            assert prepared.run_code("x").stdout == podflare_sandbox.run_code("1").stdout == ""
+
+        def test_as_the_option_says(podflare_sandbox):
+            assert podflare_sandbox.run_code("1").stdout == {{"no": "", "yes": "1"}}[{option!r}]
+        """
+    )
+    run = pytester.runpytest_subprocess(f"--podflare-echo-last-expression={option}", "-p", "no:randomly")
+    run.assert_outcomes(passed=4)
+
+
 def test_on_a_real_api_sandboxes_are_asked_for_without_egress(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -212,6 +243,7 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
         ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
         ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
         ("egress='no'", "egress: expected True, False, got 'no'"),
+        ("echo_last_expression=2", "echo_last_expression: expected True, False, got 2"),
         ("egrss=False", "unknown name 'egrss'; did you mean egress?"),
         ("target='all'", "target: expected emulator, real, both, got 'all'"),
         ("target='both', compare='stdout'", "compare: expected results, outcome, got 'stdout'"),
@@ -410,7 +442,7 @@ def test_other(podflare_emulator): ...
     ("arguments", "outcomes"),
     [
         ((), {"passed": 2, "errors": 1, "failed": 1}),
-        (("-n", "2"), {"passed": 2, "errors": 1, "failed": 1}),
+        pytest.param(("-n", "2"), {"passed": 2, "errors": 1, "failed": 1}, marks=pytest.mark.beside("xdist")),
         (("-k", "other"), {"passed": 1, "deselected": 3}),
         (("--deselect", "test_it.py::TestMistaken"), {"passed": 1, "deselected": 3}),
     ],

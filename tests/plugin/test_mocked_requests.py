@@ -78,10 +78,10 @@ _TOOLS = {
 }
 
 
+@pytest.mark.beside("respx", "pytest_httpx", "recording")
 @pytest.mark.parametrize("tool", _TOOLS)
 def test_a_mock_leaves_the_emulator_alone(pytester: pytest.Pytester, tool: str) -> None:
-    module, tests = _TOOLS[tool]
-    pytest.importorskip(module)
+    _, tests = _TOOLS[tool]
     pytester.makepyfile(_USE + tests)
     result = pytester.runpytest_subprocess("--podflare-leaks=error")
     result.assert_outcomes(passed=tests.count("def test_"))
@@ -97,7 +97,7 @@ def test_a_mock_leaves_the_published_client_alone(
     assert " passed" in run_with_the_published_client(pytester, monkeypatch, _USE + tests)
 
 
-def test_a_process_server_is_controlled_past_a_cassette(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_recording")
+@pytest.mark.beside("recording")
+def test_a_threads_server_is_controlled_past_a_cassette(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_USE + _VCR)
-    pytester.runpytest_subprocess("--podflare-server=process").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("--podflare-server=thread").assert_outcomes(passed=2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
+
 _USE = """
 def use(sandbox):
     from podflare import Sandbox
@@ -54,9 +56,9 @@ def test_freezegun(pytester: pytest.Pytester, loop: str) -> None:
     )
 
 
+@pytest.mark.beside("time_machine")
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_time_machine(pytester: pytest.Pytester, loop: str) -> None:
-    pytest.importorskip("time_machine")
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     else:
@@ -74,8 +76,8 @@ def test_time_machine(pytester: pytest.Pytester, loop: str) -> None:
     )
 
 
+@pytest.mark.beside("fakefs")
 def test_pyfakefs(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pyfakefs")
     _passes(
         pytester,
         """
@@ -97,8 +99,8 @@ def test_pyfakefs(pytester: pytest.Pytester) -> None:
     )
 
 
+@pytest.mark.beside("timeout")
 def test_pytest_timeout(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_timeout")
     pytester.makepyfile(
         """
         import pytest
@@ -116,8 +118,8 @@ def test_pytest_timeout(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*Timeout*"])
 
 
+@pytest.mark.beside("randomly")
 def test_pytest_randomly(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_randomly")
     _passes(
         pytester,
         """
@@ -131,8 +133,6 @@ def test_pytest_randomly(pytester: pytest.Pytester) -> None:
             first = podflare_sandbox.run_code("import random; print(random.random())").stdout
             assert first != str(random.random()), "the seed is the test's own"
         """,
-        "-p",
-        "randomly",
     )
 
 
@@ -181,10 +181,9 @@ def test_a_server_in_a_process_survives_what_a_thread_cannot(pytester: pytest.Py
     )
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
-def test_pytest_asyncio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
-    pytest.importorskip("pytest_asyncio")
-    monkeypatch.delenv("PYTEST_ADDOPTS")
+@pytest.mark.beside("asyncio")
+@pytest.mark.parametrize("server", servers())
+def test_pytest_asyncio(pytester: pytest.Pytester, server: str) -> None:
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
     _passes(
         pytester,
@@ -203,8 +202,8 @@ def test_pytest_asyncio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPat
     )
 
 
+@pytest.mark.beside("anyio")
 def test_anyio(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("anyio")
     _passes(
         pytester,
         """
@@ -225,9 +224,9 @@ def test_anyio(pytester: pytest.Pytester) -> None:
     )
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.beside("pytest_cov")
+@pytest.mark.parametrize("server", servers())
 def test_pytest_cov(pytester: pytest.Pytester, server: str) -> None:
-    pytest.importorskip("pytest_cov")
     pytester.makepyfile(
         program="""
         from concurrent.futures import ThreadPoolExecutor
@@ -265,8 +264,8 @@ def test_pytest_cov(pytester: pytest.Pytester, server: str) -> None:
     assert [path.name for path in pytester.path.glob(".coverage*")] == [".coverage"]
 
 
+@pytest.mark.beside("socket")
 def test_pytest_socket(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_socket")
     _passes(
         pytester,
         """

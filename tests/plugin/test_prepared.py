@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
+
 _PREPARED = """
 import pytest
 from podflare import Sandbox
@@ -17,7 +19,7 @@ def frame(sandbox):
 """
 
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+@pytest.mark.parametrize("server", servers())
 def test_each_test_has_its_own_copy_of_memory_files_and_handles(
     pytester: pytest.Pytester, server: str
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import servers
 
-@pytest.mark.parametrize("server", ["thread", "process"])
+
+@pytest.mark.parametrize("server", servers())
 def test_a_modules_sandbox_outlives_its_tests_and_no_longer(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(
         test_a="""

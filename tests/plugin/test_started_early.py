@@ -10,9 +10,9 @@ def test_sandbox(podflare_sandbox):
 """
 
 
+@pytest.mark.beside("fakefs")
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
 def test_pyfakefs_of_a_wider_scope(pytester: pytest.Pytester, scope: str) -> None:
-    pytest.importorskip("pyfakefs")
     test = """
         def test_config(self, fs_{scope}, podflare_emulator):
             fs_{scope}.create_file("/etc/app.toml", contents="x=1")
@@ -24,8 +24,8 @@ def test_pyfakefs_of_a_wider_scope(pytester: pytest.Pytester, scope: str) -> Non
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
 
 
+@pytest.mark.beside("pytest-subprocess")
 def test_pytest_subprocess_for_the_session(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_subprocess")
     pytester.makeconftest(
         """
         import pytest
@@ -41,8 +41,8 @@ def test_pytest_subprocess_for_the_session(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@pytest.mark.beside("socket")
 def test_a_first_test_without_sockets(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_socket")
     pytester.makepyfile(
         """
         import pytest
@@ -74,7 +74,7 @@ emulator.SessionEmulator.start = _told
         ((), 1),
         (("--collect-only",), 0),
         (("-k", "plain"), 0),
-        (("-n", "2"), 2),
+        pytest.param(("-n", "2"), 2, marks=pytest.mark.beside("xdist")),
         (("-k", "dynamic"), 1),
     ],
     ids=["all", "collect-only", "unused", "xdist", "dynamic"],

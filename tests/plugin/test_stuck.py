@@ -5,6 +5,8 @@ from __future__ import annotations
 import psutil
 import pytest
 
+pytestmark = pytest.mark.beside("timeout")
+
 _STUCK = """
 import os, signal
 import pytest
@@ -30,7 +32,6 @@ def short_bound(pytester: pytest.Pytester) -> None:
 
 
 def test_by_signal(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_timeout")
     pytester.makepyfile(_STUCK)
     result = pytester.runpytest_subprocess(
         "-p", "short_bound", "-p", "no:randomly", "-o", "timeout_method=signal", timeout=120
@@ -41,7 +42,6 @@ def test_by_signal(pytester: pytest.Pytester) -> None:
 
 
 def test_by_thread(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("pytest_timeout")
     pytester.makepyfile(_STUCK)
     result = pytester.runpytest_subprocess(
         "-p", "short_bound", "-p", "no:randomly", "-o", "timeout_method=thread", timeout=120
@@ -55,7 +55,6 @@ def test_by_thread(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("method", ["signal", "thread"])
 def test_a_start_that_takes_for_ever(pytester: pytest.Pytester, method: str) -> None:
-    pytest.importorskip("pytest_timeout")
     pytester.makeconftest(
         "from podflare_emulator.handle.server import process\n"
         "process._PROGRAM = 'import sys; sys.stdin.buffer.read()'\n"

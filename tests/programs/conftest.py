@@ -10,13 +10,13 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import BACKENDS, backends
 from ..serving import serving
 
-BACKENDS = ("namespace", "preload", "portable")
 _PROGRAM = re.compile(r"tests/programs/test_programs\.py::test_program\[(\w+)-")
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+@pytest.fixture(scope="session", params=backends())
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with serving(request.param) as emulator:
         yield emulator

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from ..matrix import backends
 from ..serving import serving
 from .command import Command
 
 Start = Callable[..., Command]
 
 
-@pytest.fixture(scope="session", params=["namespace", "preload", "portable"])
+@pytest.fixture(scope="session", params=backends())
 def isolation(request: pytest.FixtureRequest) -> str:
     backend: str = request.param
     with serving(backend, pool_size=0):

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from podflare import Client, ReplayDiffersWarning, Sandbox
 
+from ..matrix import backends, engines
 from ..serving import serving
 
 _AN_EXAMPLE = 40  # steps
@@ -182,14 +183,19 @@ class Family(RuleBasedStateMachine):
         self.alive.remove(pair)
 
 
-@pytest.fixture(params=["live", "replay"])
+@pytest.fixture(params=engines())
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["namespace", "preload", "portable"])
+@pytest.fixture(params=[*backends(), "layers"])
 def client(request: pytest.FixtureRequest, engine: str) -> Iterator[Client]:
-    with serving(request.param, fork=engine) as emulator, Client(host=emulator.url) as client:
+    """`layers`: namespace isolation, where forks share whatever there is."""
+    if request.param == "layers" and engine == "replay":
+        pytest.skip("a fork by replay shares no layers")
+    layers = request.param == "layers"
+    isolation, files = ("namespace", "layers") if layers else (request.param, "auto")
+    with serving(isolation, fork=engine, fork_files=files) as emulator, Client(host=emulator.url) as client:
         yield client
 
 

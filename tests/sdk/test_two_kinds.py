@@ -11,7 +11,13 @@ import pytest
 import podflare
 
 _GENERATOR = Path(__file__).parents[2] / "podflare" / "generate_sync.py"
-_KINDS = [("AsyncSandbox", "Sandbox"), ("AsyncClient", "Client"), ("AsyncEventStream", "EventStream")]
+_KINDS = [
+    ("AsyncSandbox", "Sandbox"),
+    ("AsyncClient", "Client"),
+    ("AsyncEventStream", "EventStream"),
+    ("AsyncPtyNamespace", "PtyNamespace"),
+    ("AsyncPtyHandle", "PtyHandle"),
+]
 _ONLY_ASYNC = {"__await__"}
 
 

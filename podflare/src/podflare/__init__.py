@@ -3,8 +3,9 @@
 from importlib import metadata as _metadata
 
 from podflare.aio.client import AsyncClient
-from podflare.aio.events import AsyncEventStream
+from podflare.aio.pty import AsyncPtyHandle, AsyncPtyNamespace
 from podflare.aio.sandbox import AsyncSandbox
+from podflare.aio.transport.events import AsyncEventStream
 from podflare.client import Client
 from podflare.errors import (
     APIConnectionError,
@@ -18,6 +19,8 @@ from podflare.errors import (
     NotFoundError,
     PodflareError,
     ProcessesLeftBehindWarning,
+    PtyError,
+    PtyTimeoutError,
     ReplayDiffersWarning,
     SandboxClosedError,
     ServerError,
@@ -25,16 +28,29 @@ from podflare.errors import (
     TooManyRequestsError,
     TransferError,
     UnauthorizedError,
+    UnknownRegionError,
 )
-from podflare.events import EventStream
+from podflare.pty import PtyHandle, PtyNamespace
+from podflare.regions import (
+    REGIONS,
+    RegionInfo,
+    detect_local_region,
+    haversine_km,
+    nearest_region_to,
+    resolve_region,
+)
 from podflare.sandbox import Sandbox
-from podflare.types import Event, ExecResult, ExitEvent, Language, StderrEvent, StdoutEvent
+from podflare.transport.events import EventStream
+from podflare.types import Event, ExecResult, ExitEvent, Language, PtySessionInfo, StderrEvent, StdoutEvent
 
 __all__ = [
+    "REGIONS",
     "APIConnectionError",
     "APIStatusError",
     "AsyncClient",
     "AsyncEventStream",
+    "AsyncPtyHandle",
+    "AsyncPtyNamespace",
     "AsyncSandbox",
     "BadRequestError",
     "Client",
@@ -51,6 +67,12 @@ __all__ = [
     "NotFoundError",
     "PodflareError",
     "ProcessesLeftBehindWarning",
+    "PtyError",
+    "PtyHandle",
+    "PtyNamespace",
+    "PtySessionInfo",
+    "PtyTimeoutError",
+    "RegionInfo",
     "ReplayDiffersWarning",
     "Sandbox",
     "SandboxClosedError",
@@ -61,8 +83,13 @@ __all__ = [
     "TooManyRequestsError",
     "TransferError",
     "UnauthorizedError",
+    "UnknownRegionError",
     "__version__",
     "close_default_client",
+    "detect_local_region",
+    "haversine_km",
+    "nearest_region_to",
+    "resolve_region",
 ]
 
 try:

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from podflare.core import wire
+from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
 from podflare.errors import ClientClosedError, connection_error, status_error
-from podflare.events import EventStream
-from podflare.network import watch_connections
-from podflare.types import Event, Forked, Language
+from podflare.transport.events import EventStream
+from podflare.transport.network import watch_connections
+from podflare.types import Event, Forked, Language, PtyMessage
+
+T = TypeVar("T")
 
 
 class Client:
@@ -50,13 +53,13 @@ class Client:
         *,
         keep_alive: float = 4.0,
     ) -> None:
-        self.host = wire.chosen_host(host)
+        self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
         self._http = httpx.Client(
-            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host, keep_alive)
+            headers=settings.headers(api_key, traceparent), **settings.http_settings(self.host, keep_alive)
         )
         watch_connections(self._http)
 
@@ -112,7 +115,7 @@ class Client:
         egress: bool | None = None,
     ) -> dict[str, Any]:
         """As `create_sandbox`, and return all that the server answers: `id`, `state`, …"""
-        settings = wire.given(
+        body = wire.given(
             template=template,
             timeout_seconds=timeout_seconds,
             idle_timeout_seconds=idle_timeout_seconds,
@@ -121,7 +124,32 @@ class Client:
             persistent=persistent,
             egress=egress,
         )
-        return wire.answer(self._call("POST", "/v1/sandboxes", settings), "id")
+        return wire.answer(self._call("POST", "/v1/sandboxes", body), "id")
+
+    def resume_space(
+        self,
+        space_id: str,
+        *,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> dict[str, Any]:
+        """Make a sandbox of what was frozen into a Space, which is gone then, and return all that the server answers.
+
+        The arguments are those of `Sandbox.resume`.
+        """
+        body = wire.given(
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            persistent=persistent,
+            egress=egress,
+        )
+        return wire.answer(self._call("POST", f"/v1/spaces/{space_id}/resume", body), "id")
+
+    def delete_space(self, space_id: str) -> None:
+        """Delete a Space, with what is frozen in it."""
+        self._call("DELETE", f"/v1/spaces/{space_id}")
 
     def exec_stream(
         self, sandbox_id: str, code: str, language: Language = "python", *, timeout: float | None = None
@@ -186,6 +214,70 @@ class Client:
         """Destroy a sandbox."""
         self._call("DELETE", f"/v1/sandboxes/{sandbox_id}")
 
+    def pty_create_stream(
+        self, sandbox_id: str, body: Mapping[str, Any]
+    ) -> Generator[PtyMessage, None, None]:
+        """Start a program on a terminal, and iterate over what the server tells of it.
+
+        It starts when the first message is asked for: `pty_ready` with its `session_id`. Then come `pty_data` with
+        `data_b64`, at last `pty_exit` with the exit code as `data`. Leaving the stream leaves the program running.
+
+        Args:
+            sandbox_id: Where to start it.
+            body: `shellCmd`, a command for bash, or `argv`, a list of words; `cols` and `rows`; `env`, a list of pairs;
+                `cwd`.
+        """
+        response = self._pty_opened(sandbox_id, "", body, None)
+        with closing(self._read(response, wire.pty_message_of)) as messages:
+            for message in messages:
+                yield message
+
+    def pty_attach_stream(self, sandbox_id: str, pty_id: str) -> Generator[PtyMessage, None, None]:
+        """Iterate over what a terminal has printed lately, up to 1 MiB, and over what it prints from now on."""
+        response = self._pty_opened(sandbox_id, f"/{pty_id}/attach", None, None)
+        with closing(self._read(response, wire.pty_message_of)) as messages:
+            for message in messages:
+                yield message
+
+    def _pty_opened(
+        self, sandbox_id: str, call: str, body: Mapping[str, Any] | None, interruption: Interruption | None
+    ) -> httpx.Response:
+        method, path = ("GET" if body is None else "POST"), f"/v1/sandboxes/{sandbox_id}/pty{call}"
+        return self._opened(self._request(method, path, body, self._exec_timeout), interruption)
+
+    def pty_list(self, sandbox_id: str) -> list[dict[str, Any]]:
+        """Return the terminals of a sandbox whose programs run: `pty_id`, `cmd_label`, `created_at_ms`, `exit_code`."""
+        return wire.answered_list(self._call("GET", f"/v1/sandboxes/{sandbox_id}/pty"), "pty_id")
+
+    def pty_input(self, sandbox_id: str, pty_id: str, data: bytes) -> None:
+        """Type something on a terminal."""
+        body = {"data_b64": base64.b64encode(data).decode()}
+        self._call("POST", f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/input", body)
+
+    def pty_resize(self, sandbox_id: str, pty_id: str, cols: int, rows: int) -> None:
+        """Give a terminal another size. Its program gets SIGWINCH."""
+        self._call("POST", f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/resize", {"cols": cols, "rows": rows})
+
+    def pty_kill(self, sandbox_id: str, pty_id: str) -> None:
+        """Kill the program on a terminal, and its process group."""
+        self._call("POST", f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/kill")
+
+    def pty_read(
+        self, sandbox_id: str, pty_id: str, since_seq: int, max_bytes: int = 65536, timeout_ms: int = 10000
+    ) -> dict[str, Any]:
+        """Return what a terminal has printed from a position on: `data_b64`, `next_seq` and `exit_code`.
+
+        Args:
+            sandbox_id, pty_id: The terminal.
+            since_seq: The position: 0, or `next_seq` of the answer before.
+            max_bytes: Of what is returned.
+            timeout_ms: How long the server waits for something to be there, up to 30 seconds.
+        """
+        body = {"since_seq": since_seq, "max_bytes": max_bytes, "timeout_ms": timeout_ms}
+        path = f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/read"
+        read = None if self.timeout is None else httpx.Timeout(self.timeout + timeout_ms / 1000, pool=None)
+        return wire.answer(self._call("POST", path, body, read), "data_b64")
+
     def _request(
         self,
         method: str,
@@ -201,8 +293,14 @@ class Client:
         content = json.dumps(body).encode()
         return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
 
-    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
-        response = self._send(self._request(method, path, body), stream=False)
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        timeout: httpx.Timeout | None = None,
+    ) -> httpx.Response:
+        response = self._send(self._request(method, path, body, timeout), stream=False)
         if not response.is_success:
             raise status_error(response)
         return response
@@ -223,22 +321,41 @@ class Client:
     def _events(
         self, request: httpx.Request, interruption: Interruption | None
     ) -> Generator[Event, None, None]:
+        response = self._opened(request, interruption)
+        with closing(self._read(response, wire.event_of)) as events:
+            for event in events:
+                if event is not None:
+                    yield event
+
+    def _opened(self, request: httpx.Request, interruption: Interruption | None) -> httpx.Response:
+        """The answer as soon as it begins. To be closed."""
         token = sending.set(interruption)
         try:
             response = self._send(request, stream=True)
         finally:
             sending.reset(token)
-        reader = wire.EventReader(request)
-        try:
-            if not response.is_success:
+        if not response.is_success:
+            try:
                 response.read()
-                raise status_error(response)
+            except httpx.RequestError as error:
+                raise connection_error(error, request) from None
+            finally:
+                response.close()
+            raise status_error(response)
+        return response
+
+    def _read(
+        self, response: httpx.Response, meaning: Callable[[Mapping[str, Any]], T]
+    ) -> Generator[T, None, None]:
+        """What the lines of the answer mean, as they come."""
+        reader = wire.LineReader(response.request, meaning)
+        try:
             for chunk in response.iter_bytes():
-                for event in reader.feed(chunk):
-                    yield event
-            for event in reader.end():
-                yield event
+                for found in reader.feed(chunk):
+                    yield found
+            for found in reader.end():
+                yield found
         except httpx.RequestError as error:
-            raise connection_error(error, request) from None
+            raise connection_error(error, response.request) from None
         finally:
             response.close()

@@ -16,6 +16,10 @@ class InvalidArgumentError(PodflareError, ValueError):
     """An argument cannot be what was given."""
 
 
+class UnknownRegionError(InvalidArgumentError):
+    """The service has no region of that name."""
+
+
 class ClientClosedError(PodflareError, RuntimeError):
     """The client was closed before the call."""
 
@@ -39,6 +43,14 @@ class ExecTimeoutError(PodflareError, TimeoutError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.stdout, self.stderr)
+
+
+class PtyError(PodflareError, RuntimeError):
+    """A terminal could not be made, or the handle on it was closed before its program ended."""
+
+
+class PtyTimeoutError(PodflareError, TimeoutError):
+    """A terminal was not ready, or its program did not end, in the time given. The program goes on."""
 
 
 class TransferError(PodflareError, OSError):

@@ -7,83 +7,93 @@ from __future__ import annotations
 
 from typing import Any
 
-from podflare.integrations.running import SandboxHolder, run_in_thread, text_for_model
+from podflare.aio.sandbox import AsyncSandbox
+from podflare.integrations.definition import CODE, DESCRIPTION, LANGUAGE, NAME
+from podflare.integrations.results import MAX_OUTPUT
+from podflare.integrations.running import CodeRunner
+from podflare.integrations.settings import SandboxSettings
 from podflare.sandbox import Sandbox
 from podflare.types import Language
 
 try:
     from langchain_core.tools import BaseTool
-    from pydantic import BaseModel, Field, PrivateAttr
+    from pydantic import BaseModel, Field, PrivateAttr, model_serializer
 except ImportError as error:
     message = "LangChain is missing; install it with: pip install 'podflare[langchain]'"
     raise ImportError(message) from error
 
 
 class _Input(BaseModel):
-    code: str = Field(description="The code to run")
-    language: Language = Field(default="python", description="python or bash")
+    code: str = Field(description=CODE)
+    language: Language = Field(default="python", description=LANGUAGE)
 
 
 class PodflareTool(BaseTool):
     """A tool named `run_code`.
 
     Args:
-        sandbox: The sandbox to use; it stays the caller's to close. Without one, the tool makes its own when the model
-            first calls it, and destroys it when nothing refers to the tool any more, or else when Python exits.
+        sandbox: The sandbox to use, of either kind, or the id of one; it stays the caller's to close. Without one, the
+            tool makes its own when the model first calls it, and destroys it by `close`, or when nothing refers to the
+            tool any more, or else when Python exits. With an `AsyncSandbox` only `ainvoke` works.
         persistent_sandbox: Whether what the model defines in one call is there in the next. Without it each call has
             a fresh sandbox, which is destroyed after it.
-        host, api_key, template: As in `Sandbox`.
+        timeout: Seconds after which code is interrupted, and the model told so; None for no limit.
+        max_output: Characters of stdout, and of stderr, that the model is given; None for all.
+        **settings: Arguments of `Sandbox` (`template`, `host`, `api_key`, `client`, `timeout_seconds`, ...) and of
+            LangChain's `BaseTool`.
 
-    The model gets stdout, stderr and the exit code as text. From async code it runs in a thread, and cancelling the run
-    interrupts it. If the sandbox fails, the run ends with a `PodflareError`.
+    The model gets stdout, stderr and the exit code as text. Cancelling an async run interrupts the code. If the sandbox
+    fails, the run ends with a `PodflareError`.
+
+    A tool may be part of a graph's state. Copies, pickles and checkpoints of it lead to the same sandbox; once it was
+    written down, only `close` and the server's limits end it. They hold no API key.
 
     Raises:
-        ValueError: If a sandbox is given that is not to persist.
+        InvalidArgumentError: If a sandbox is given with settings of one, or is not to persist. It is a `ValueError`.
     """
 
-    name: str = "run_code"
-    description: str = (
-        "Run code in an isolated sandbox. Returns stdout, stderr and the exit code. Python runs in one long-lived "
-        "interpreter, and only what is printed is returned. Bash runs in a fresh process each time, on the same files."
-    )
+    name: str = NAME
+    description: str = DESCRIPTION
     args_schema: Any = _Input
     persistent_sandbox: bool = True
-    _holder: SandboxHolder = PrivateAttr()
+    _runner: CodeRunner = PrivateAttr()
 
     def __init__(
         self,
-        sandbox: Sandbox | None = None,
+        sandbox: Sandbox | AsyncSandbox | str | None = None,
         *,
         persistent_sandbox: bool = True,
-        host: str | None = None,
-        api_key: str | None = None,
-        template: str = "default",
-        **tool: Any,
+        timeout: float | None = None,
+        max_output: int | None = MAX_OUTPUT,
+        **settings: Any,
     ) -> None:
-        if sandbox is not None and not persistent_sandbox:
-            raise ValueError(
-                "give either a sandbox, or persistent_sandbox=False: then each call makes its own"
-            )
-        super().__init__(persistent_sandbox=persistent_sandbox, **tool)
-        self._holder = SandboxHolder(sandbox, host, api_key, template)
+        of_sandbox = {
+            name: settings.pop(name) for name in SandboxSettings.__annotations__ if name in settings
+        }
+        for name in settings:
+            if name not in type(self).model_fields:
+                raise TypeError(f"there is no argument {name!r}: neither Sandbox nor BaseTool has it")
+        super().__init__(persistent_sandbox=persistent_sandbox, **settings)
+        self._runner = CodeRunner(
+            sandbox,
+            persistent=persistent_sandbox,
+            timeout=timeout,
+            max_output=max_output,
+            settings=of_sandbox,
+        )
+
+    def close(self) -> None:
+        """Destroy the tool's own sandbox. A call after it makes another."""
+        self._runner.close()
 
     def _run(self, code: str, language: Language = "python") -> str:
-        if self.persistent_sandbox:
-            return text_for_model(self._holder.sandbox().run_code(code, language))
-        with self._holder.fresh() as sandbox:
-            return text_for_model(sandbox.run_code(code, language))
+        return self._runner.answer(code, language)
 
     async def _arun(self, code: str, language: Language = "python") -> str:
-        if self.persistent_sandbox:
-            return text_for_model(await run_in_thread(self._holder.sandbox, code, language))
-        made: list[Sandbox] = []
+        return await self._runner.answer_async(code, language)
 
-        def fresh() -> Sandbox:
-            made.append(self._holder.fresh())
-            return made[0]
-
-        try:
-            return text_for_model(await run_in_thread(fresh, code, language))
-        finally:
-            for sandbox in made:
-                sandbox.close()
+    @model_serializer
+    def _written_down(self) -> dict[str, Any]:
+        """What LangGraph's checkpoints keep: they make the tool again from these arguments."""
+        named = {"name": self.name, "description": self.description}
+        return {**named, "persistent_sandbox": self.persistent_sandbox, **self._runner.settings()}

@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, overload
+from weakref import WeakSet
 
-from podflare import transfer
 from podflare.client import Client
 from podflare.core import wire
 from podflare.core.concurrency import Lock, shield, together
@@ -27,8 +27,12 @@ from podflare.errors import (
     SandboxClosedError,
     ThreadsLeftBehindWarning,
 )
-from podflare.events import EventStream
-from podflare.shared_client import SharedClient
+from podflare.pty import PtyNamespace
+from podflare.regions import region_host
+from podflare.transport import transfer
+from podflare.transport.events import EventStream
+from podflare.transport.shared_client import SharedClient
+from podflare.transport.terminal_output import TerminalOutput
 from podflare.types import Event, ExecResult, Forked, Language
 
 
@@ -41,6 +45,8 @@ class Sandbox:
 
     Args:
         template: What the sandbox starts from.
+        region: Where it runs: a name in `REGIONS`. Without a `host` it is a region of the hosted service; a server
+            that `host` or `PODFLARE_HOST` names is asked under `/r/<region>`.
         host, api_key, traceparent: As in `Client`.
         client: A client to share. It stays open when the sandbox is closed. Without one, the sandbox makes
             its own, shares it with its forks, and the last of them closes it.
@@ -55,18 +61,22 @@ class Sandbox:
     makes them. A pickle holds the host and no API key: where it is loaded, `PODFLARE_API_KEY` must be set.
 
     Raises:
-        InvalidArgumentError: If the host is no URL, or if both a client and the settings of one are given. It is a
-            `ValueError`.
+        InvalidArgumentError: If the host is no URL, the region none of the service's, or if both a client and the
+            settings of one are given. It is a `ValueError`.
         APIStatusError: If the server refuses, here and in every method.
         APIConnectionError: If the server gives no complete answer, here and in every method.
         SandboxClosedError: In every method but `close`, after the sandbox was closed or merged into another.
         ClientClosedError: In every method, after the `client` was closed.
     """
 
+    # What it is made of, if not of a template.
+    _space: str | None = None
+
     def __init__(
         self,
         *,
         template: str | None = "default",
+        region: str | None = None,
         host: str | None = None,
         api_key: str | None = None,
         client: Client | None = None,
@@ -78,16 +88,16 @@ class Sandbox:
         persistent: bool | None = None,
         egress: bool | None = None,
     ) -> None:
-        self._attach(None, _shared(client, host, api_key, traceparent), owned=True)
-        self._settings: dict[str, Any] = {
-            "template": template,
-            "timeout_seconds": timeout_seconds,
-            "idle_timeout_seconds": idle_timeout_seconds,
-            "ram_mib": ram_mib,
-            "rootfs_gb": rootfs_gb,
-            "persistent": persistent,
-            "egress": egress,
-        }
+        self._attach(None, _shared(client, host, api_key, traceparent, region), owned=True)
+        self._settings: dict[str, Any] = wire.given(
+            template=template,
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            ram_mib=ram_mib,
+            rootfs_gb=rootfs_gb,
+            persistent=persistent,
+            egress=egress,
+        )
         self._create()
 
     def _attach(self, sandbox_id: str | None, shared_client: SharedClient, *, owned: bool) -> None:
@@ -98,6 +108,7 @@ class Sandbox:
         self._ended: str | None = None
         self._lock = Lock()
         self._running: set[Interruption] = set()
+        self._terminals: WeakSet[TerminalOutput] = WeakSet()
 
     def _create(self) -> None:
         with self._lock:
@@ -105,7 +116,11 @@ class Sandbox:
             if self._id is not None:
                 return
             try:
-                self._id = self._shared_client.client.create_sandbox(**self._settings)
+                client = self._shared_client.client
+                if self._space is None:
+                    self._id = client.create_sandbox(**self._settings)
+                else:
+                    self._id = str((client.resume_space(self._space, **self._settings))["id"])
             except BaseException:
                 self._ended = "the sandbox could not be created"
                 with shield():
@@ -113,10 +128,55 @@ class Sandbox:
                 raise
 
     @classmethod
+    def resume(
+        cls,
+        space_id: str,
+        *,
+        region: str | None = None,
+        host: str | None = None,
+        client: Client | None = None,
+        traceparent: str | None = None,
+        api_key: str | None = None,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> Sandbox:
+        """Make a sandbox of a Space: what an idle sandbox with `persistent=True` was frozen into.
+
+        It goes on where the frozen one was, under a new id, and the Space is gone. It is used as a new one is.
+
+        Args:
+            space_id: The Space's id, which a webhook has told.
+            region, host, client, traceparent, api_key: As for a new one. A Space is in the region of its sandbox.
+            timeout_seconds, idle_timeout_seconds, persistent, egress: As for a new one.
+
+        Raises:
+            NotFoundError: If there is no such Space.
+        """
+        handle = cls.__new__(cls)
+        handle._space = _checked("space_id", space_id)
+        cls.__init__(  # what watches who makes sandboxes replaces it
+            handle,
+            template=None,
+            region=region,
+            host=host,
+            client=client,
+            traceparent=traceparent,
+            api_key=api_key,
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            persistent=persistent,
+            egress=egress,
+        )
+        return handle
+
+    @classmethod
     def connect(
         cls,
         sandbox_id: str,
         *,
+        region: str | None = None,
         host: str | None = None,
         api_key: str | None = None,
         client: Client | None = None,
@@ -130,14 +190,11 @@ class Sandbox:
 
         Args:
             sandbox_id: The sandbox's `id`.
-            host, api_key, client, traceparent: As for a new one.
+            region, host, api_key, client, traceparent: As for a new one.
         """
-        if not isinstance(sandbox_id, str) or not sandbox_id or "/" in sandbox_id:
-            raise InvalidArgumentError(
-                f"sandbox_id must be the `id` of a sandbox, such as 'sbx_…', not {sandbox_id!r}"
-            )
         handle = cls.__new__(cls)
-        handle._attach(sandbox_id, _shared(client, host, api_key, traceparent), owned=False)
+        shared = _shared(client, host, api_key, traceparent, region)
+        handle._attach(_checked("sandbox_id", sandbox_id), shared, owned=False)
         return handle
 
     @property
@@ -148,6 +205,11 @@ class Sandbox:
                 "this sandbox is not created yet: use `with Sandbox(...)` or `Sandbox(...)`"
             )
         return self._id
+
+    @property
+    def pty(self) -> PtyNamespace:
+        """The sandbox's terminals: `pty.create`, `pty.attach`, `pty.list`."""
+        return PtyNamespace(self)
 
     def run_code(
         self, code: str, language: Language = "python", *, timeout: float | None = None
@@ -362,6 +424,10 @@ class Sandbox:
                 self._ended = None
                 raise
             self._shared_client.let_go()
+        for terminal in list(self._terminals):
+            if not destroy:
+                terminal.stop()
+            terminal.finish()
 
     def __enter__(self) -> Sandbox:
         self._create()
@@ -416,16 +482,28 @@ class Sandbox:
 
 
 def _shared(
-    client: Client | None, host: str | None, api_key: str | None, traceparent: str | None
+    client: Client | None,
+    host: str | None,
+    api_key: str | None,
+    traceparent: str | None,
+    region: str | None,
 ) -> SharedClient:
     if client is None:
-        made = Client(host, api_key=api_key, traceparent=traceparent)
+        made = Client(region_host(region, host), api_key=api_key, traceparent=traceparent)
         return SharedClient(made, owned=True)
-    if (host, api_key, traceparent) != (None, None, None):
+    if (host, api_key, traceparent, region) != (None, None, None, None):
         raise InvalidArgumentError(
-            "give either a client, or host, api_key and traceparent: a client has its own"
+            "give either a client, or host, api_key, traceparent and region: a client has its own"
         )
     return SharedClient(client, owned=False)
+
+
+def _checked(name: str, given: str) -> str:
+    """An id, which becomes a part of a URL."""
+    if not isinstance(given, str) or not given or "/" in given:
+        example = "sbx_…" if name == "sandbox_id" else "spc_…"
+        raise InvalidArgumentError(f"{name} must be an id, such as {example!r}, not {given!r}")
+    return given
 
 
 def _connected(sandbox_id: str, host: str, traceparent: str | None, timeout: float | None) -> Sandbox:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 Language: TypeAlias = Literal["python", "bash"]
 EventType: TypeAlias = Literal["stdout", "stderr", "exit"]
+PtyMessage: TypeAlias = dict[str, Any]
+"""One line of a terminal's stream: its `type` is `pty_ready`, `pty_data`, `pty_exit` or `pty_error`."""
 
 
 @dataclass
@@ -125,3 +127,20 @@ class Forked:
     threads_left_behind: int = 0
     processes_left_behind: int = 0
     replay_differences: str = ""
+
+
+@dataclass
+class PtySessionInfo:
+    """A terminal whose program runs.
+
+    Attributes:
+        pty_id: What to attach to.
+        cmd_label: The command, as text.
+        created_at_ms: When it was made, in milliseconds since the epoch.
+        exit_code: None as long as its program runs.
+    """
+
+    pty_id: str
+    cmd_label: str
+    created_at_ms: int
+    exit_code: int | None = None

@@ -1,7 +1,6 @@
 """The control API: `POST /_emulator/<call>` with the call's arguments as a JSON object, for tests in any language."""
 
 import asyncio
-import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from podflare_emulator.api.bodies import read
+from podflare_emulator.api.contract.control import calls
 from podflare_emulator.api.gone import cancelling_when_gone
 from podflare_emulator.vocabulary.arguments import signature_mismatch
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
@@ -27,11 +27,7 @@ _arguments = msgspec.json.Decoder(dict[str, Any])
 
 class ControlRoutes:
     def __init__(self, control: "Control") -> None:
-        self._calls = {
-            name: call
-            for name, call in inspect.getmembers(control, inspect.iscoroutinefunction)
-            if not name.startswith("_")
-        }
+        self._calls = calls(control)
 
     def routes(self) -> list[Route]:
         return [Route("/_emulator/{name}", self.call, methods=["POST"])]

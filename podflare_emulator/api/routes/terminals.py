@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ class TerminalRoutes:
         body = await read(request, _input_body)
         try:
             data = base64.b64decode(body.data_b64, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # of binascii, or not ASCII
             raise InvalidRequest(f"data_b64: not base64: {error}") from None
         self._session(request).terminal.write(data)
         return Response(status_code=204)

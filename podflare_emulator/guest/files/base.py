@@ -37,14 +37,18 @@ exec "$(dirname "$0")/python3" -m pip "$@"
 """
 
 
-def build(tree: str, *, python: str, version: str, path: Sequence[str], seeds: Sequence[Seed]) -> None:
-    """Lays out the base tree at `tree`. `python` and `path` are as the sandbox will see them."""
+def build(
+    tree: str, *, python: str, version: str, path: Sequence[str], pip: str, seeds: Sequence[Seed]
+) -> None:
+    """Lays out the base tree at `tree`. `python` and `path` are as the sandbox will see them; `pip`: see `Python`."""
     for directory in _DIRECTORIES:
         os.makedirs(tree + directory)
     os.chmod(f"{tree}/root", 0o700)
     for directory in _WORLD_WRITABLE:
         os.makedirs(tree + directory)
         os.chmod(tree + directory, 0o1777)
+    if pip:
+        path = [*path, os.path.join(os.path.dirname(os.path.dirname(python)), pip)]
     _lay_out_environment(tree, python, version, path)
     for seed in seeds:
         _plant(seed, tree + seed.target)

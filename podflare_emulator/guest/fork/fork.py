@@ -7,13 +7,14 @@ import resource
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..files import tree
 from ..jail.interface import Jail
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
+from . import ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -58,12 +59,14 @@ class Guest(Protocol):
         """Tells the host that it is there."""
 
 
-def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
+def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: str) -> None:
     """Makes one child a ticket; in a child it returns too, and the child is a guest of its own by then.
 
     The parent answers when all are forked, and pauses until every child has its own copy of the tree. `descriptors`
     holds, for each child, its control socket, its two pipes and, where the backend has them, the entrance of its jail.
     A child that cannot become one says why on its control socket; one that cannot be forked, the answer.
+
+    `files`: see ways.py.
     """
     guest.flush()
     opened = [*descriptors]
@@ -73,20 +76,25 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
         # The kernel delivers as many as the limit allows.
         if not descriptors or len(descriptors) % len(tickets):
             raise OSError(f"the sandbox has too many open files to be given those of {len(tickets)} children")
+        threads, processes = threads_left_behind(), _processes(guest)
+        branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
         source = posix.open(guest.jail.root, _DIRECTORY)
         opened.append(source)
         finished, finish = posix.pipe()
         opened.append(finish)
         moment = _Moment(guest, [*opened, finished])
-        answer = {"forked": len(tickets), "threads": threads_left_behind(), "processes": _processes(guest)}
+        answer = {"forked": len(tickets), "threads": threads, "processes": processes}
         width = len(descriptors) // len(tickets)
         number = fork_siblings(len(tickets))
         if number is not None:
             mine = descriptors[number * width : (number + 1) * width]
-            _close({*opened, finished} - {*mine, source, finish})
-            _become(guest, tickets[number], mine, source, moment)
+            layers = branch.layers[2 * number : 2 * number + 2]
+            _close({*opened, finished} - {*mine, *layers, source, finish})
+            _become(guest, tickets[number], mine, source, moment, branch._replace(layers=layers))
             posix.close(finish)
             return
+    except _Stayed as error:
+        answer = {"stayed": str(error)}
     except OSError as error:
         answer = {"forked": 0, "failed": str(error)}
     guest.connection.send(answer)
@@ -94,6 +102,51 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
     if finished >= 0:
         posix.read(finished, 1)  # ends when the last child has closed its copy, or has died
         posix.close(finished)
+
+
+class _Branch(NamedTuple):
+    """Where the children's trees come from. `layers`: two descriptors a child, as `Jail.stand_on` takes them."""
+
+    way: ways.Way
+    layers: Sequence[int] = ()
+    depth: int = 0
+
+
+class _Stayed(OSError):
+    """This guest did not move to the tree that it was given."""
+
+
+def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone: bool) -> _Branch:
+    """Has the host make trees that share layers, if that can be; moves this guest to its own. Adds to `opened`."""
+    way = ways.choose(guest.jail, files, alone=alone)
+    resources: OpenResources | None = None
+    if way == "freeze":
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *opened})
+        if not resources.can_move:
+            way, resources = ways.without_freezing(guest.jail), None
+    if way == "copy" or guest.jail.stack is None:
+        return _Branch("copy")
+    guest.connection.send({"branch": way})
+    arrived = guest.connection.receive()
+    if arrived is None:
+        posix._exit(0)
+    message, layers = arrived
+    if not layers:  # they cannot be had
+        return _Branch("copy")
+    opened += layers
+    if len(layers) != 2 * (children + bool(resources)):
+        problem = f"the sandbox has too many open files to be given the trees of {children} children"
+        raise _Stayed(problem) if resources else OSError(problem)
+    if resources:
+        mine, layers = layers[:2], layers[2:]
+        for number in mine:
+            opened.remove(number)
+        try:
+            guest.jail.stack.stand_on(mine, message["depth"], resources.prepare)
+        except OSError as error:
+            raise _Stayed(str(error)) from error
+        resources.go_on()
+    return _Branch(way, layers, message["depth"])
 
 
 class _Moment:
@@ -120,7 +173,9 @@ class _Moment:
             self._random.setstate(self._sequence)
 
 
-def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, moment: _Moment) -> None:
+def _become(
+    guest: Guest, ticket: Message, descriptors: list[int], source: int, moment: _Moment, branch: _Branch
+) -> None:
     """In a child: a guest with its own pipes, its own tree and its own handles."""
     control, out, err, *entrance = descriptors
     try:
@@ -133,19 +188,26 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
+        stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
+        if guest.jail.stack and branch.layers:
+            guest.jail.stack.stand_on(branch.layers, branch.depth)
         target = posix.open(guest.jail.root, _DIRECTORY)
-        problems = tree.synchronize(
-            source,
-            target,
-            skip=guest.jail.mounts,
-            untouched_since=guest.baseline,
-            changes=changes,
-            resolve=guest.jail.resolve,
-        )
+        problems = []
+        if branch.way != "freeze":
+            problems = tree.synchronize(
+                source,
+                target,
+                skip=guest.jail.mounts,
+                untouched_since=guest.baseline,
+                changes=changes if branch.layers or not stood else None,
+                resolve=guest.jail.resolve,
+            )
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
-        problems += moment.resources.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
+        problems += moment.resources.renew(
+            guest.jail.root, resolve=guest.jail.resolve, forked=True, own=bool(branch.layers)
+        )
         moment.restore()
         _close([control, out, err, target, source, *([] if changes is None else [changes])])
         _complain(guest, problems)

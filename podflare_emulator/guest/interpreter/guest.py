@@ -94,7 +94,7 @@ class Guest:
                         os._exit(code)
                     self.connection.send({"exit": code, **self.commands.report(self.jail.root)})
                 case "fork":
-                    fork.fork(self, message["children"], descriptors)
+                    fork.fork(self, message["children"], descriptors, message["files"])
                 case "show":
                     fork.show(self)
                 case "follow":
@@ -107,6 +107,9 @@ class Guest:
                     self.variables |= message["variables"]
                     os.environ.update(message["variables"])
                     self.connection.send({"set": True})
+                case "echo":
+                    self.repl.echoes = True
+                    self.connection.send({"echoes": True})
                 case "write":
                     self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
         os._exit(0)

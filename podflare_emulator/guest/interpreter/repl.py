@@ -29,6 +29,7 @@ class Repl:
         sys.modules["__main__"] = main
         self.globals = main.__dict__
         self._runs = 0
+        self.echoes = False  # whether a last line that is an expression is printed
         self._running = False
         self._interrupts = Interrupts()
         self._handle_interrupts()
@@ -43,12 +44,13 @@ class Repl:
         linecache.cache.pop(f"<exec-{self._runs - _SOURCES_KEPT}>", None)
         _forget_directories()
         try:
-            code = compile(source, name, "exec", dont_inherit=True)
+            parts = _compiled_with_echo(source, name) if self.echoes else [_compiled(source, name)]
             self._running = True
             try:
                 if self.interrupted:
                     raise KeyboardInterrupt
-                exec(code, self.globals)
+                for part in parts:
+                    exec(part, self.globals)
             finally:
                 self._running = False
         except SystemExit as error:
@@ -156,6 +158,30 @@ def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         raw, encoding="utf-8", errors=errors, line_buffering=mode == "w", write_through=False
     )
+
+
+def _compiled(source: str, name: str) -> types.CodeType:
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+def _compiled_with_echo(source: str, name: str) -> list[types.CodeType]:
+    """With a last expression as the interactive interpreter has it: its value goes to `sys.displayhook`.
+
+    A semicolon behind it keeps it silent, as in Jupyter.
+    """
+    import ast  # late: few sandboxes echo, and each would have it in memory
+
+    tree = ast.parse(source, name)
+    if not tree.body or not isinstance(tree.body[-1], ast.Expr):
+        return [_compiled(source, name)]
+    last = tree.body.pop()
+    line = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")[(last.end_lineno or 1) - 1]
+    if line.encode()[last.end_col_offset :].lstrip(b" \t\f)").startswith(b";"):
+        return [_compiled(source, name)]
+    return [
+        compile(tree, name, "exec", dont_inherit=True),
+        compile(ast.Interactive([last]), name, "single", dont_inherit=True),
+    ]
 
 
 def _dedent(source: str) -> str:

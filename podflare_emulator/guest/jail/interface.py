@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..protocol import Message
+
+
+class Stack(Protocol):
+    """Layers, the one that is written to over those that are shared."""
+
+    @property
+    def depth(self) -> int:
+        """How many are shared."""
+
+    def stand_on(
+        self, layers: Sequence[int], depth: int, ready: Callable[[str], None] = lambda prefix: None
+    ) -> None:
+        """Makes others the tree of this process, and of all that will be in its jail; nobody else may be in it now.
+
+        `layers`: descriptors of their overlay, and of the one in it that is written to; it closes them. When all is in
+        place but not yet the root, `ready` gets the path below which that can be reached. Raises OSError, that of
+        `ready` too, having changed nothing.
+        """
 
 
 class Jail(Protocol):
@@ -26,6 +44,10 @@ class Jail(Protocol):
     @property
     def changes(self) -> int | None:
         """Descriptor of a directory with an entry wherever the tree may differ from a new one; None if unknown."""
+
+    @property
+    def stack(self) -> Stack | None:
+        """What the tree is made of, if that are layers that forks can share."""
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """`entrance`: the descriptors that came with the jail, which are the jail's from now on."""

@@ -55,6 +55,7 @@ class Keep:
     `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
     """
 
+    no_layers = "its sandboxes' directories are copies"
     held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
 
     def __init__(
@@ -80,14 +81,14 @@ class Keep:
         self._baselines[name] = tree.now()
         return [], self._baselines[name]
 
-    def take_back(self, name: str, *, left: bool) -> bool:
-        """Whether the jail is as good as new, and so need not be removed.
+    def take_back(self, name: str, *, left: bool) -> list[str]:
+        """The names of what is to be removed: none where the jail is as good as new.
 
         `left`: whether all that was in it is known to have ended.
         """
         baseline = self._baselines.pop(name)
         if not left or len(self._restored) == _MOST_RESTORED or not self._restores:
-            return False
+            return [name]
         base = os.open(f"{self.state}/base", _DIRECTORY)
         try:
             restored = recycling.restore(base, self.jails, name, baseline)
@@ -95,7 +96,7 @@ class Keep:
             os.close(base)
         if restored:
             self._restored.append(name)
-        return restored
+        return [] if restored else [name]
 
     @functools.cached_property
     def _restores(self) -> bool:

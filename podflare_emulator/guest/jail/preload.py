@@ -72,6 +72,7 @@ def build_base(order: Order) -> None:
         python=order.python.executable,
         version=order.python.version,
         path=order.python.path,
+        pip=order.python.pip,
         seeds=order.seeds,
     )
     for directory in ("/etc/pam.d", "/dev"):
@@ -159,6 +160,7 @@ class PreloadJail:
     root = "/"
     prefix = ""
     changes = None
+    stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:

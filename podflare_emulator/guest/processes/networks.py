@@ -41,11 +41,13 @@ class _Maker:
     def __init__(self) -> None:
         self._own = _namespace()
 
-    def closed(self, answer: Message) -> list[int]:
-        """A network of its own with nothing but loopback."""
+    def closed(self, answer: Message, drop: bool) -> list[int]:
+        """A network of its own with nothing but loopback; what goes elsewhere is refused, or, with `drop`, lost."""
         with self._returning():
             kernel.unshare(kernel.CLONE_NEWNET)
             network.raise_loopback()
+            if drop:
+                network.swallow_packets()
             return [_namespace()]
 
     def open(self, answer: Message) -> list[int]:

@@ -63,9 +63,7 @@ def start(descriptor: int, order: Order, user_namespace: int) -> None:
             networks.serve(Connection(theirs), user_namespace)
             os._exit(0)
         theirs.close()
-        Router(
-            Connection(socket.socket(fileno=descriptor)), Connection(ours), order.helper, user_namespace
-        ).serve(order.network)
+        Router(Connection(socket.socket(fileno=descriptor)), Connection(ours), order, user_namespace).serve()
     except BaseException as error:
         sys.stderr.write(f"the router has ended: {error!r}\n")
     finally:
@@ -87,10 +85,12 @@ class _Network:
 class Router:
     """Serves the host until it is gone: `network` gives one, `listen` a socket in it, and `release` takes it back."""
 
-    def __init__(self, host: Connection, maker: Connection, helper: str, user_namespace: int) -> None:
+    def __init__(self, host: Connection, maker: Connection, order: Order, user_namespace: int) -> None:
         self._host = host
         self._maker = maker
-        self._helper = helper
+        self._helper = order.helper
+        self._drop = order.drop
+        self._settled = order.network
         self._user_namespace = user_namespace
         self._numbered = 0
         self._networks: dict[int, _Network] = {}
@@ -101,8 +101,8 @@ class Router:
         self._poll.register(host, select.POLLIN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    def serve(self, settled: str) -> None:
-        self._host.send({"network": settled})
+    def serve(self) -> None:
+        self._host.send({"network": self._settled})
         try:
             with contextlib.suppress(ConnectionError):
                 self._serve()
@@ -150,7 +150,7 @@ class Router:
         self._host.send({"id": request, "network": self._numbered}, [made.namespace])
 
     def _make(self, is_open: bool) -> _Network:
-        _, descriptors = self._ask("open" if is_open else "closed")
+        _, descriptors = self._ask("open") if is_open else self._ask("closed", self._drop)
         made = _Network(*descriptors) if is_open else _Network(descriptors[0])
         if is_open:
             self._taps[made.tap] = made
@@ -159,14 +159,14 @@ class Router:
 
     def _listen(self, message: Message) -> int:
         namespace = self._networks[message["network"]].namespace
-        _, (listener,) = self._ask("listen", namespace, message["host"], message["port"])
+        _, (listener,) = self._ask("listen", message["host"], message["port"], network=namespace)
         return listener
 
     def _release(self, released: _Network, *, left: bool) -> None:
         """Making networks, and removing them, is most of their price: one that nobody has used is used again."""
         spare = self._spare[released.is_open]
         if left and not released.helper and len(spare) < _MOST_SPARE:
-            answer, _ = self._ask("sockets", released.namespace)
+            answer, _ = self._ask("sockets", network=released.namespace)
             if answer["sockets"] == int(released.is_open):
                 spare.append(released)
                 return
@@ -196,7 +196,7 @@ class Router:
             sys.stderr.write(f"a sandbox has no way out: {self._helper} has ended\n")
             return
         try:
-            _, (number,) = self._ask("packets", sender.namespace)
+            _, (number,) = self._ask("packets", network=sender.namespace)
             with socket.socket(fileno=number) as packets:
                 for frame in sender.held:
                     packets.send(frame)
@@ -208,10 +208,12 @@ class Router:
         self._poll.unregister(sender.tap)
         del self._taps[sender.tap]
 
-    def _ask(self, operation: str, *given: object) -> tuple[Message, list[int]]:
-        """Of the maker; a descriptor of a network comes first."""
-        descriptors = [given[0]] if given and isinstance(given[0], int) else []
-        self._maker.send({"op": operation, "arguments": given[len(descriptors) :]}, descriptors)
+    def _ask(
+        self, operation: str, *arguments: object, network: int | None = None
+    ) -> tuple[Message, list[int]]:
+        """Of the maker; `network`: a descriptor of the one that it is about."""
+        descriptors = [] if network is None else [network]
+        self._maker.send({"op": operation, "arguments": arguments}, descriptors)
         arrived = self._maker.receive()
         if arrived is None:
             raise OSError("the maker of networks has ended")

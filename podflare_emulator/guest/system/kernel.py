@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
+from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -132,6 +134,17 @@ def lock_down() -> None:
     for number in range(_LAST_CAP + 1):
         if CAP_KEPT >> number & 1:
             _checked(libc.prctl(_PR_CAP_AMBIENT, 2, number, 0, 0), "prctl ambient")
+
+
+@contextlib.contextmanager
+def able_to_move() -> Iterator[None]:
+    """After `lock_down`: CAP_MOVE for a moment."""
+    both = CAP_KEPT | CAP_MOVE
+    set_capabilities(both, both, CAP_KEPT)
+    try:
+        yield
+    finally:
+        set_capabilities(CAP_KEPT, both, CAP_KEPT)
 
 
 def give_up_new_privileges() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import socket
@@ -13,6 +14,8 @@ INTERFACE = "eth0"
 ADDRESS, PREFIX, NETMASK = "10.0.2.100", 24, "255.255.255.0"
 GATEWAY, NAMESERVER = "10.0.2.2", "10.0.2.3"
 MTU = 65520
+
+_SWALLOWED = "172.16.0.2"  # the address of one that thinks it has a network
 
 _TUN = "/dev/net/tun"
 _TUNSETIFF, _TUNSETPERSIST, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x400454CB, 2, 0x1000
@@ -48,18 +51,24 @@ def make_way_out() -> int:
                 )
             fcntl.ioctl(sock, _SIOCSIFMTU, struct.pack("16si20x", INTERFACE.encode(), MTU))
             _raise(sock, INTERFACE)
-            everywhere = _socket_address("0.0.0.0")
-            ends = everywhere, _socket_address(GATEWAY), everywhere
-            flags = _RTF_UP | _RTF_GATEWAY
-            fcntl.ioctl(
-                sock, _SIOCADDRT, struct.pack("@L16s16s16sHhLPhPLLH", 0, *ends, flags, 0, 0, 0, 0, 0, 0, 0, 0)
-            )
+            _route(sock, _RTF_UP | _RTF_GATEWAY, GATEWAY)
             for address in (GATEWAY, NAMESERVER):
                 fcntl.ioctl(sock, _SIOCSARP, _neighbour(address))
     except OSError:
         os.close(tap)
         raise
     return tap
+
+
+def swallow_packets() -> None:
+    """Without a network to be on: there is an address, and what is sent to others gets no answer at all.
+
+    Loopback has the address and the default route. What leaves by that comes back, for somebody else, and is dropped.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for request, value in ((_SIOCSIFADDR, _SWALLOWED), (_SIOCSIFNETMASK, "255.255.255.255")):
+            fcntl.ioctl(sock, request, struct.pack("16s16s8x", b"lo:1", _socket_address(value)))
+        _route(sock, _RTF_UP, "0.0.0.0", b"lo")
 
 
 def hand_over(tap: int) -> list[bytes]:
@@ -90,6 +99,17 @@ def sockets() -> int:
 def hardware_address(address: str) -> bytes:
     """That of slirp's at this address."""
     return b"\x52\x55" + socket.inet_aton(address)
+
+
+def _route(sock: socket.socket, flags: int, gateway: str, interface: bytes = b"") -> None:
+    """The default one; without an interface, by that which the gateway is on."""
+    everywhere = _socket_address("0.0.0.0")
+    ends = everywhere, _socket_address(gateway), everywhere
+    name = ctypes.create_string_buffer(interface)
+    device = ctypes.addressof(name) if interface else 0
+    fcntl.ioctl(
+        sock, _SIOCADDRT, struct.pack("@L16s16s16sHhLPhPLLH", 0, *ends, flags, 0, 0, 0, 0, device, 0, 0, 0)
+    )
 
 
 def _raise(sock: socket.socket, interface: str) -> None:

@@ -148,8 +148,10 @@ def _places(module: ModuleType) -> Iterator[tuple[Put, str]]:
         elif isinstance(value, dict):
             yield from _places_in_dict(value)
         elif isinstance(value, (list, tuple)):
-            for item in value:
+            for index, item in enumerate(value):
                 yield from _places_in_object(item)
+                for field in _named_urls(item):
+                    yield partial(_put_named, module, name, index, field), getattr(item, field)
         elif _is_clients(value):
             yield from _places_in_code(value)
 
@@ -165,6 +167,18 @@ def _places_in_object(item: object) -> Iterator[tuple[Put, str]]:
         for name, value in list(getattr(item, "__dict__", {}).items()):
             if _is_base_url(value):
                 yield partial(object.__setattr__, item, name), value  # it may be a frozen dataclass
+
+
+def _named_urls(item: Any) -> list[str]:
+    """The fields of a named tuple of the client's that hold one."""
+    fields = getattr(item, "_fields", ()) if _is_clients(type(item)) else ()
+    return [field for field in fields if _is_base_url(getattr(item, field))]
+
+
+def _put_named(module: ModuleType, name: str, index: int, field: str, value: str) -> None:
+    items = list(getattr(module, name))
+    items[index] = items[index]._replace(**{field: value})
+    setattr(module, name, type(getattr(module, name))(items))
 
 
 def _places_in_code(code: Any) -> Iterator[tuple[Put, str]]:

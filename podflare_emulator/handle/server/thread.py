@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 import threading
@@ -150,9 +151,11 @@ class ServerThread:
                 python,
                 seeds,
                 egress=self._settings.egress,
+                egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
                 network=self._settings.network,
+                layers_needed=self._settings.fork_files == "layers",
             )
         except HostingError as error:
             raise EmulatorError(str(error)) from error
@@ -175,9 +178,11 @@ class ServerThread:
             self._settings.pool_size,
             egress=self._settings.egress,
             fork=self._settings.fork,
+            fork_files=self._settings.fork_files,
             seed=self._settings.seed,
             env=self._settings.env,
             reachable=self._settings.reachable,
+            echo=self._settings.echo_last_expression,
         )
         registry.warm(launched.guest)
         record = Requests()
@@ -246,7 +251,10 @@ def _listen(host: str, port: int) -> socket.socket:
                 picked = picking.getsockname()[1]
             listener = socket.create_server((host, picked), family=family, backlog=1024)
     except OSError as error:
-        raise EmulatorError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        hint = "; port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
+        raise EmulatorError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}{hint}"
+        ) from error
     # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

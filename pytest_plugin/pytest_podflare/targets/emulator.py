@@ -56,6 +56,7 @@ class EmulatorTarget:
         self._standing: tuple[Any, ...] = ()
         self.egress = True
         self._default_egress = options.egress
+        self.echo = self._default_echo = options.echo_last_expression
         self._leaks = options.leaks
         self._log = options.log
         self._emulator = SessionEmulator(
@@ -63,7 +64,10 @@ class EmulatorTarget:
             server=options.server,
             isolation=options.isolation,
             fork=options.fork,
+            fork_files=options.fork_files,
             python=options.python,
+            egress_denied=options.egress_denied,
+            echo_last_expression=options.echo_last_expression,
             profile=options.profile,
             seed=options.seed,
             network=options.network,
@@ -103,6 +107,7 @@ class EmulatorTarget:
     ) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
+        self.echo = self._default_echo if wishes.echo_last_expression is None else wishes.echo_last_expression
         self._emulator.arrange_again = partial(self._arrange_for_all, stubs, commands)
         try:
             self._arrange_for_all(stubs, commands, again=False)
@@ -111,8 +116,9 @@ class EmulatorTarget:
                 yield
         finally:
             self._emulator.arrange_again = self._between_tests
-            self.egress = self._default_egress
+            self.egress, self.echo = self._default_egress, self._default_echo
             self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
+            self._close_tools()
             left_open = self.emulator.reset()
         self._report(left_open, wishes.leaks or self._leaks)
 
@@ -136,8 +142,13 @@ class EmulatorTarget:
             self._between_tests, self._standing = outer
             self._emulator.arrange_again = self._between_tests
             self._setups.end(scope)
+            self._close_tools()
             left_open = self.emulator.reset()
         self._report(left_open, self._leaks)
+
+    def _close_tools(self) -> None:
+        made = set(self._emulator.made()) - self.kept - self._setups.scopes.keys()
+        leaks.close_tools(made, self.emulator.without_faults())
 
     def _report(self, left_open: list[str], policy: Any) -> None:
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], policy)
@@ -151,6 +162,8 @@ class EmulatorTarget:
             self._cut_off()
         elif self._standing and not self._default_egress:
             self.emulator.egress = True
+        if self.echo != self.emulator.echo_last_expression:
+            self.emulator.echo_last_expression = self.echo
         if self._standing and self._standing[0] is stubs and self._standing[1] is commands and not again:
             return  # they stand since the test before
         self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)

@@ -31,6 +31,7 @@ class RemoteTarget:
         self.kept = set[str]()
         self.last = ("", "")
         self.egress = True
+        self.echo = False  # nobody knows whether it does
         self._default_egress = options.egress
         self._url = options.url
         self._api_key = options.api_key
@@ -71,6 +72,7 @@ class RemoteTarget:
                     inside.enter_context(_without_egress(sandbox))
             inside.enter_context(origins.recording(*sandboxes))
             yield
+            leaks.close_tools(set(origins.made) - self.kept, self.without_faults())
         left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
         leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
 

@@ -18,6 +18,8 @@ class Target(Protocol):
     """Ids of sandboxes that outlive the test that made them."""
     egress: bool
     """Whether the sandboxes of the running test may reach the network."""
+    echo: bool
+    """Whether they print a last line that is an expression."""
 
     @property
     def emulator(self) -> Emulator:

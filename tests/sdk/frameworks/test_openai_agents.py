@@ -1,4 +1,5 @@
 import asyncio
+import copy
 import gc
 import json
 import sys
@@ -8,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from podflare import NotFoundError, Sandbox
+from podflare import AsyncSandbox, Client, NotFoundError, Sandbox
 from podflare.integrations.openai_agents import podflare_code_interpreter
+
+from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
 @pytest.fixture
@@ -169,3 +172,76 @@ def test_a_cancelled_run_breaks_the_request_off(
         assert await asyncio.to_thread(broken.wait, 60)
 
     asyncio.run(cancel())
+
+
+def test_every_setting_of_a_sandbox_and_a_client(
+    agents: Any, host: str, received: list[dict[str, Any]]
+) -> None:
+    settings: dict[str, Any] = {"timeout_seconds": 60, "idle_timeout_seconds": 30, "ram_mib": 512}
+    settings |= {"rootfs_gb": 2, "persistent": True, "egress": False}
+    with Client(host, traceparent="00-1-1-01") as client:
+        tool = podflare_code_interpreter(client=client, **settings)
+        _run(agents, tool, {"code": "x = 1"})
+        tool.close()
+    creation = next(request for request in received if request["path"] == "/v1/sandboxes")
+    assert creation["body"] == {"template": "default", **settings}
+    assert creation["headers"]["traceparent"] == "00-1-1-01"
+    assert received[-1]["method"] == "DELETE"
+
+
+def test_close_under_both_names_and_a_call_after_it(agents: Any, open_sandboxes: Any) -> None:
+    tool = podflare_code_interpreter()
+    for close in (tool.close, tool.close_podflare_sandbox):
+        _run(agents, tool, {"code": "x = 1"})
+        assert len(open_sandboxes()) == 1
+        close()
+        assert open_sandboxes() == []
+
+
+def test_a_copy_of_a_tool_shares_its_sandbox(agents: Any, open_sandboxes: Any) -> None:
+    tool = podflare_code_interpreter()
+    _run(agents, tool, {"code": "x = 1"})
+    (output,) = _run(agents, copy.copy(tool), {"code": "print(x)"})
+    assert "'stdout': '1'" in output["output"]
+    copy.copy(tool).close()
+    assert open_sandboxes() == []
+
+
+def test_an_async_sandbox(agents: Any, podflare_async_sandbox: AsyncSandbox) -> None:
+    (output,) = _run(agents, podflare_code_interpreter(podflare_async_sandbox), {"code": "print(6 * 7)"})
+    assert "'stdout': '42'" in output["output"]
+
+
+def test_limits_of_time_and_of_output(agents: Any, podflare_sandbox: Sandbox) -> None:
+    tool = podflare_code_interpreter(podflare_sandbox, timeout=0.3, max_output=10)
+    outputs = _run(agents, tool, {"code": "print('x' * 100)"}, {"code": SLEEPS})
+    assert "90 characters cut" in outputs[0]["output"]
+    assert "'exit_code': 124" in outputs[1]["output"]
+
+
+@pytest.mark.parametrize("kind", ["blocking", "async"])
+def test_a_run_that_times_out_stops_the_code(
+    agents: Any, podflare_sandbox: Sandbox, podflare_async_sandbox: AsyncSandbox, kind: str
+) -> None:
+    tool = podflare_code_interpreter(podflare_sandbox if kind == "blocking" else podflare_async_sandbox)
+
+    async def stop_and_go_on() -> str:
+        await _run_agent(agents, tool, {"code": "kept = 41"})
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(_run_agent(agents, tool, {"code": SLEEPS}), 0.5)
+        (output,) = await _run_agent(agents, tool, {"code": AFTERWARDS})
+        return str(output["output"])
+
+    assert STOPPED in asyncio.run(stop_and_go_on())
+
+
+def test_the_frameworks_own_limit_of_a_tool_stops_the_code(agents: Any, podflare_sandbox: Sandbox) -> None:
+    tool = podflare_code_interpreter(podflare_sandbox)
+    if not hasattr(tool, "timeout_seconds"):
+        pytest.skip("this version of openai-agents has no limit of time for a tool")
+    _run(agents, tool, {"code": "kept = 41"})
+    tool.timeout_seconds = 0.5
+    (told,) = _run(agents, tool, {"code": SLEEPS})
+    assert "timed out" in told["output"]
+    (output,) = _run(agents, tool, {"code": AFTERWARDS})
+    assert STOPPED in output["output"]

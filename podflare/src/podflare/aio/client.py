@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from podflare.aio.events import AsyncEventStream
-from podflare.aio.network import watch_connections
-from podflare.core import wire
+from podflare.aio.transport.events import AsyncEventStream
+from podflare.aio.transport.network import watch_connections
+from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
 from podflare.errors import ClientClosedError, connection_error, status_error
-from podflare.types import Event, Forked, Language
+from podflare.types import Event, Forked, Language, PtyMessage
+
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -49,13 +52,13 @@ class AsyncClient:
         *,
         keep_alive: float = 4.0,
     ) -> None:
-        self.host = wire.chosen_host(host)
+        self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
         self._http = httpx.AsyncClient(
-            headers=wire.headers(api_key, traceparent), **wire.http_settings(self.host, keep_alive)
+            headers=settings.headers(api_key, traceparent), **settings.http_settings(self.host, keep_alive)
         )
         watch_connections(self._http)
 
@@ -111,7 +114,7 @@ class AsyncClient:
         egress: bool | None = None,
     ) -> dict[str, Any]:
         """As `create_sandbox`, and return all that the server answers: `id`, `state`, …"""
-        settings = wire.given(
+        body = wire.given(
             template=template,
             timeout_seconds=timeout_seconds,
             idle_timeout_seconds=idle_timeout_seconds,
@@ -120,7 +123,32 @@ class AsyncClient:
             persistent=persistent,
             egress=egress,
         )
-        return wire.answer(await self._call("POST", "/v1/sandboxes", settings), "id")
+        return wire.answer(await self._call("POST", "/v1/sandboxes", body), "id")
+
+    async def resume_space(
+        self,
+        space_id: str,
+        *,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> dict[str, Any]:
+        """Make a sandbox of what was frozen into a Space, which is gone then, and return all that the server answers.
+
+        The arguments are those of `AsyncSandbox.resume`.
+        """
+        body = wire.given(
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            persistent=persistent,
+            egress=egress,
+        )
+        return wire.answer(await self._call("POST", f"/v1/spaces/{space_id}/resume", body), "id")
+
+    async def delete_space(self, space_id: str) -> None:
+        """Delete a Space, with what is frozen in it."""
+        await self._call("DELETE", f"/v1/spaces/{space_id}")
 
     def exec_stream(
         self, sandbox_id: str, code: str, language: Language = "python", *, timeout: float | None = None
@@ -185,6 +213,72 @@ class AsyncClient:
         """Destroy a sandbox."""
         await self._call("DELETE", f"/v1/sandboxes/{sandbox_id}")
 
+    async def pty_create_stream(
+        self, sandbox_id: str, body: Mapping[str, Any]
+    ) -> AsyncGenerator[PtyMessage, None]:
+        """Start a program on a terminal, and iterate over what the server tells of it.
+
+        It starts when the first message is asked for: `pty_ready` with its `session_id`. Then come `pty_data` with
+        `data_b64`, at last `pty_exit` with the exit code as `data`. Leaving the stream leaves the program running.
+
+        Args:
+            sandbox_id: Where to start it.
+            body: `shellCmd`, a command for bash, or `argv`, a list of words; `cols` and `rows`; `env`, a list of pairs;
+                `cwd`.
+        """
+        response = await self._pty_opened(sandbox_id, "", body, None)
+        async with aclosing(self._read(response, wire.pty_message_of)) as messages:
+            async for message in messages:
+                yield message
+
+    async def pty_attach_stream(self, sandbox_id: str, pty_id: str) -> AsyncGenerator[PtyMessage, None]:
+        """Iterate over what a terminal has printed lately, up to 1 MiB, and over what it prints from now on."""
+        response = await self._pty_opened(sandbox_id, f"/{pty_id}/attach", None, None)
+        async with aclosing(self._read(response, wire.pty_message_of)) as messages:
+            async for message in messages:
+                yield message
+
+    async def _pty_opened(
+        self, sandbox_id: str, call: str, body: Mapping[str, Any] | None, interruption: Interruption | None
+    ) -> httpx.Response:
+        method, path = ("GET" if body is None else "POST"), f"/v1/sandboxes/{sandbox_id}/pty{call}"
+        return await self._opened(self._request(method, path, body, self._exec_timeout), interruption)
+
+    async def pty_list(self, sandbox_id: str) -> list[dict[str, Any]]:
+        """Return the terminals of a sandbox whose programs run: `pty_id`, `cmd_label`, `created_at_ms`, `exit_code`."""
+        return wire.answered_list(await self._call("GET", f"/v1/sandboxes/{sandbox_id}/pty"), "pty_id")
+
+    async def pty_input(self, sandbox_id: str, pty_id: str, data: bytes) -> None:
+        """Type something on a terminal."""
+        body = {"data_b64": base64.b64encode(data).decode()}
+        await self._call("POST", f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/input", body)
+
+    async def pty_resize(self, sandbox_id: str, pty_id: str, cols: int, rows: int) -> None:
+        """Give a terminal another size. Its program gets SIGWINCH."""
+        await self._call(
+            "POST", f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/resize", {"cols": cols, "rows": rows}
+        )
+
+    async def pty_kill(self, sandbox_id: str, pty_id: str) -> None:
+        """Kill the program on a terminal, and its process group."""
+        await self._call("POST", f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/kill")
+
+    async def pty_read(
+        self, sandbox_id: str, pty_id: str, since_seq: int, max_bytes: int = 65536, timeout_ms: int = 10000
+    ) -> dict[str, Any]:
+        """Return what a terminal has printed from a position on: `data_b64`, `next_seq` and `exit_code`.
+
+        Args:
+            sandbox_id, pty_id: The terminal.
+            since_seq: The position: 0, or `next_seq` of the answer before.
+            max_bytes: Of what is returned.
+            timeout_ms: How long the server waits for something to be there, up to 30 seconds.
+        """
+        body = {"since_seq": since_seq, "max_bytes": max_bytes, "timeout_ms": timeout_ms}
+        path = f"/v1/sandboxes/{sandbox_id}/pty/{pty_id}/read"
+        read = None if self.timeout is None else httpx.Timeout(self.timeout + timeout_ms / 1000, pool=None)
+        return wire.answer(await self._call("POST", path, body, read), "data_b64")
+
     def _request(
         self,
         method: str,
@@ -200,8 +294,14 @@ class AsyncClient:
         content = json.dumps(body).encode()
         return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
 
-    async def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
-        response = await self._send(self._request(method, path, body), stream=False)
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        timeout: httpx.Timeout | None = None,
+    ) -> httpx.Response:
+        response = await self._send(self._request(method, path, body, timeout), stream=False)
         if not response.is_success:
             raise status_error(response)
         return response
@@ -222,22 +322,41 @@ class AsyncClient:
     async def _events(
         self, request: httpx.Request, interruption: Interruption | None
     ) -> AsyncGenerator[Event, None]:
+        response = await self._opened(request, interruption)
+        async with aclosing(self._read(response, wire.event_of)) as events:
+            async for event in events:
+                if event is not None:
+                    yield event
+
+    async def _opened(self, request: httpx.Request, interruption: Interruption | None) -> httpx.Response:
+        """The answer as soon as it begins. To be closed."""
         token = sending.set(interruption)
         try:
             response = await self._send(request, stream=True)
         finally:
             sending.reset(token)
-        reader = wire.EventReader(request)
-        try:
-            if not response.is_success:
+        if not response.is_success:
+            try:
                 await response.aread()
-                raise status_error(response)
+            except httpx.RequestError as error:
+                raise connection_error(error, request) from None
+            finally:
+                await response.aclose()
+            raise status_error(response)
+        return response
+
+    async def _read(
+        self, response: httpx.Response, meaning: Callable[[Mapping[str, Any]], T]
+    ) -> AsyncGenerator[T, None]:
+        """What the lines of the answer mean, as they come."""
+        reader = wire.LineReader(response.request, meaning)
+        try:
             async for chunk in response.aiter_bytes():
-                for event in reader.feed(chunk):
-                    yield event
-            for event in reader.end():
-                yield event
+                for found in reader.feed(chunk):
+                    yield found
+            for found in reader.end():
+                yield found
         except httpx.RequestError as error:
-            raise connection_error(error, request) from None
+            raise connection_error(error, response.request) from None
         finally:
             await response.aclose()

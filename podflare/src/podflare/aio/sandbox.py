@@ -10,11 +10,14 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, overload
+from weakref import WeakSet
 
-from podflare.aio import transfer
 from podflare.aio.client import AsyncClient
-from podflare.aio.events import AsyncEventStream
-from podflare.aio.shared_client import AsyncSharedClient
+from podflare.aio.pty import AsyncPtyNamespace
+from podflare.aio.transport import transfer
+from podflare.aio.transport.events import AsyncEventStream
+from podflare.aio.transport.shared_client import AsyncSharedClient
+from podflare.aio.transport.terminal_output import AsyncTerminalOutput
 from podflare.core import wire
 from podflare.core.concurrency import AsyncLock, async_shield, async_together
 from podflare.core.interruption import Interruption
@@ -28,6 +31,7 @@ from podflare.errors import (
     SandboxClosedError,
     ThreadsLeftBehindWarning,
 )
+from podflare.regions import region_host
 from podflare.types import Event, ExecResult, Forked, Language
 
 
@@ -40,6 +44,8 @@ class AsyncSandbox:
 
     Args:
         template: What the sandbox starts from.
+        region: Where it runs: a name in `REGIONS`. Without a `host` it is a region of the hosted service; a server
+            that `host` or `PODFLARE_HOST` names is asked under `/r/<region>`.
         host, api_key, traceparent: As in `AsyncClient`.
         client: A client to share. It stays open when the sandbox is closed. Without one, the sandbox makes
             its own, shares it with its forks, and the last of them closes it.
@@ -54,18 +60,22 @@ class AsyncSandbox:
     makes them. A pickle holds the host and no API key: where it is loaded, `PODFLARE_API_KEY` must be set.
 
     Raises:
-        InvalidArgumentError: If the host is no URL, or if both a client and the settings of one are given. It is a
-            `ValueError`.
+        InvalidArgumentError: If the host is no URL, the region none of the service's, or if both a client and the
+            settings of one are given. It is a `ValueError`.
         APIStatusError: If the server refuses, here and in every method.
         APIConnectionError: If the server gives no complete answer, here and in every method.
         SandboxClosedError: In every method but `close`, after the sandbox was closed or merged into another.
         ClientClosedError: In every method, after the `client` was closed.
     """
 
+    # What it is made of, if not of a template.
+    _space: str | None = None
+
     def __init__(
         self,
         *,
         template: str | None = "default",
+        region: str | None = None,
         host: str | None = None,
         api_key: str | None = None,
         client: AsyncClient | None = None,
@@ -77,16 +87,16 @@ class AsyncSandbox:
         persistent: bool | None = None,
         egress: bool | None = None,
     ) -> None:
-        self._attach(None, _shared(client, host, api_key, traceparent), owned=True)
-        self._settings: dict[str, Any] = {
-            "template": template,
-            "timeout_seconds": timeout_seconds,
-            "idle_timeout_seconds": idle_timeout_seconds,
-            "ram_mib": ram_mib,
-            "rootfs_gb": rootfs_gb,
-            "persistent": persistent,
-            "egress": egress,
-        }
+        self._attach(None, _shared(client, host, api_key, traceparent, region), owned=True)
+        self._settings: dict[str, Any] = wire.given(
+            template=template,
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            ram_mib=ram_mib,
+            rootfs_gb=rootfs_gb,
+            persistent=persistent,
+            egress=egress,
+        )
         # sync only: self._create()
 
     # async only {
@@ -104,6 +114,7 @@ class AsyncSandbox:
         self._ended: str | None = None
         self._lock = AsyncLock()
         self._running: set[Interruption] = set()
+        self._terminals: WeakSet[AsyncTerminalOutput] = WeakSet()
 
     async def _create(self) -> None:
         async with self._lock:
@@ -111,7 +122,11 @@ class AsyncSandbox:
             if self._id is not None:
                 return
             try:
-                self._id = await self._shared_client.client.create_sandbox(**self._settings)
+                client = self._shared_client.client
+                if self._space is None:
+                    self._id = await client.create_sandbox(**self._settings)
+                else:
+                    self._id = str((await client.resume_space(self._space, **self._settings))["id"])
             except BaseException:
                 self._ended = "the sandbox could not be created"
                 with async_shield():
@@ -119,10 +134,55 @@ class AsyncSandbox:
                 raise
 
     @classmethod
+    def resume(
+        cls,
+        space_id: str,
+        *,
+        region: str | None = None,
+        host: str | None = None,
+        client: AsyncClient | None = None,
+        traceparent: str | None = None,
+        api_key: str | None = None,
+        timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
+        persistent: bool | None = None,
+        egress: bool | None = None,
+    ) -> AsyncSandbox:
+        """Make a sandbox of a Space: what an idle sandbox with `persistent=True` was frozen into.
+
+        It goes on where the frozen one was, under a new id, and the Space is gone. It is used as a new one is.
+
+        Args:
+            space_id: The Space's id, which a webhook has told.
+            region, host, client, traceparent, api_key: As for a new one. A Space is in the region of its sandbox.
+            timeout_seconds, idle_timeout_seconds, persistent, egress: As for a new one.
+
+        Raises:
+            NotFoundError: If there is no such Space.
+        """
+        handle = cls.__new__(cls)
+        handle._space = _checked("space_id", space_id)
+        cls.__init__(  # what watches who makes sandboxes replaces it
+            handle,
+            template=None,
+            region=region,
+            host=host,
+            client=client,
+            traceparent=traceparent,
+            api_key=api_key,
+            timeout_seconds=timeout_seconds,
+            idle_timeout_seconds=idle_timeout_seconds,
+            persistent=persistent,
+            egress=egress,
+        )
+        return handle
+
+    @classmethod
     def connect(
         cls,
         sandbox_id: str,
         *,
+        region: str | None = None,
         host: str | None = None,
         api_key: str | None = None,
         client: AsyncClient | None = None,
@@ -136,14 +196,11 @@ class AsyncSandbox:
 
         Args:
             sandbox_id: The sandbox's `id`.
-            host, api_key, client, traceparent: As for a new one.
+            region, host, api_key, client, traceparent: As for a new one.
         """
-        if not isinstance(sandbox_id, str) or not sandbox_id or "/" in sandbox_id:
-            raise InvalidArgumentError(
-                f"sandbox_id must be the `id` of a sandbox, such as 'sbx_…', not {sandbox_id!r}"
-            )
         handle = cls.__new__(cls)
-        handle._attach(sandbox_id, _shared(client, host, api_key, traceparent), owned=False)
+        shared = _shared(client, host, api_key, traceparent, region)
+        handle._attach(_checked("sandbox_id", sandbox_id), shared, owned=False)
         return handle
 
     @property
@@ -154,6 +211,11 @@ class AsyncSandbox:
                 "this sandbox is not created yet: use `async with AsyncSandbox(...)` or `await AsyncSandbox(...)`"
             )
         return self._id
+
+    @property
+    def pty(self) -> AsyncPtyNamespace:
+        """The sandbox's terminals: `pty.create`, `pty.attach`, `pty.list`."""
+        return AsyncPtyNamespace(self)
 
     async def run_code(
         self, code: str, language: Language = "python", *, timeout: float | None = None
@@ -368,6 +430,10 @@ class AsyncSandbox:
                 self._ended = None
                 raise
             await self._shared_client.let_go()
+        for terminal in list(self._terminals):
+            if not destroy:
+                terminal.stop()
+            await terminal.finish()
 
     async def __aenter__(self) -> AsyncSandbox:
         await self._create()
@@ -422,16 +488,28 @@ class AsyncSandbox:
 
 
 def _shared(
-    client: AsyncClient | None, host: str | None, api_key: str | None, traceparent: str | None
+    client: AsyncClient | None,
+    host: str | None,
+    api_key: str | None,
+    traceparent: str | None,
+    region: str | None,
 ) -> AsyncSharedClient:
     if client is None:
-        made = AsyncClient(host, api_key=api_key, traceparent=traceparent)
+        made = AsyncClient(region_host(region, host), api_key=api_key, traceparent=traceparent)
         return AsyncSharedClient(made, owned=True)
-    if (host, api_key, traceparent) != (None, None, None):
+    if (host, api_key, traceparent, region) != (None, None, None, None):
         raise InvalidArgumentError(
-            "give either a client, or host, api_key and traceparent: a client has its own"
+            "give either a client, or host, api_key, traceparent and region: a client has its own"
         )
     return AsyncSharedClient(client, owned=False)
+
+
+def _checked(name: str, given: str) -> str:
+    """An id, which becomes a part of a URL."""
+    if not isinstance(given, str) or not given or "/" in given:
+        example = "sbx_…" if name == "sandbox_id" else "spc_…"
+        raise InvalidArgumentError(f"{name} must be an id, such as {example!r}, not {given!r}")
+    return given
 
 
 def _connected(sandbox_id: str, host: str, traceparent: str | None, timeout: float | None) -> AsyncSandbox:

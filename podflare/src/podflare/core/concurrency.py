@@ -5,13 +5,16 @@ The code of the SDK is written with the first of each; the generated code has th
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
+import sniffio
 
 T = TypeVar("T")
 
@@ -56,3 +59,69 @@ def together(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
     with ThreadPoolExecutor(max_workers=1) as pool:
         pending = pool.submit(second)
         return first(), pending.result()
+
+
+async def async_called(callback: Callable[[T], object], value: T) -> None:
+    """Call what may be a coroutine function."""
+    result = callback(value)
+    if inspect.isawaitable(result):
+        await result
+
+
+def called(callback: Callable[[T], object], value: T) -> None:
+    """Call it."""
+    callback(value)
+
+
+class AsyncNews:
+    """Wakes whoever waits for something to become true. `tell` is called by the task that makes it so."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def tell(self) -> None:
+        event, self._event = self._event, anyio.Event()
+        event.set()
+
+    async def wait_for(self, true: Callable[[], bool], timeout: float | None) -> bool:
+        """Whether it became true within so many seconds."""
+        with anyio.move_on_after(timeout):
+            while not true():
+                await self._event.wait()
+        return true()
+
+
+class News:
+    """Wakes whoever waits for something to become true. Any thread may make it so, and call `tell`."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+
+    def tell(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
+    def wait_for(self, true: Callable[[], bool], timeout: float | None) -> bool:
+        """Whether it became true within so many seconds."""
+        with self._condition:
+            return self._condition.wait_for(true, timeout)
+
+
+_tasks: set[asyncio.Task[None]] = set()  # the loop keeps none alive
+
+
+def async_in_background(run: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    """Run it in a task that nobody awaits. It must raise no Exception."""
+    if sniffio.current_async_library() == "trio":
+        import trio
+
+        trio.lowlevel.spawn_system_task(run, name=name)
+        return
+    task = asyncio.get_running_loop().create_task(run(), name=name)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def in_background(run: Callable[[], None], name: str) -> None:
+    """Run it in a thread that nobody waits for."""
+    threading.Thread(target=run, name=name, daemon=True).start()

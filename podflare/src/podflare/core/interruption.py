@@ -49,6 +49,10 @@ class Interruption:
         if self._timeout is not None:
             self._deadline = time.monotonic() + self._timeout
 
+    def go_on(self) -> None:
+        """It may take as long as it likes from now on; `stop` still stops it."""
+        self._deadline = None
+
     def take(self, socket: Any) -> None:
         """The exec runs over this socket, of any kind that has a file descriptor."""
         with self._lock:

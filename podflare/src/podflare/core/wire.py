@@ -1,74 +1,17 @@
-"""How the API's requests and answers are written: settings of a connection, JSON, lines. It sends nothing itself."""
+"""How the API's requests and answers are written: JSON, lines. It sends nothing itself."""
 
 from __future__ import annotations
 
-import functools
 import json
-import os
-import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 import httpx
 
-from podflare.errors import InvalidArgumentError, connection_error
-from podflare.types import Event, ExecResult, Forked, event
+from podflare.errors import connection_error
+from podflare.types import Event, ExecResult, Forked, PtyMessage, event
 
-_DEFAULT_HOST = "http://127.0.0.1:7070"
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
-
-def chosen_host(host: str | None) -> str:
-    """The URL of the server: the given one, else the environment's, else the local one's."""
-    chosen = _setting(host, "PODFLARE_HOST", "PODFLARE_HOSTD_URL")
-    chosen = _DEFAULT_HOST if chosen is None else chosen
-    try:
-        url = httpx.URL(chosen)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise InvalidArgumentError(f"host {chosen!r} is not a URL: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise InvalidArgumentError(f"host must be a URL like {_DEFAULT_HOST} or https://host, not {chosen!r}")
-    return chosen.rstrip("/")
-
-
-def headers(api_key: str | None, traceparent: str | None) -> dict[str, str]:
-    """What is sent with every request."""
-    sent = {}
-    if key := _setting(api_key, "PODFLARE_API_KEY"):
-        sent["Authorization"] = f"Bearer {key}"
-    if trace := _setting(traceparent, "PODFLARE_TRACEPARENT"):
-        sent["traceparent"] = trace
-    return sent
-
-
-def http_settings(host: str, keep_alive: float) -> dict[str, Any]:
-    """The arguments of httpx's client, of either kind."""
-    url = httpx.URL(host)
-    return {
-        "base_url": url,
-        # One connection per running exec, however many there are.
-        "limits": httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=100 if keep_alive > 0 else 0,
-            keepalive_expiry=keep_alive,
-        ),
-        "verify": True if url.scheme == "https" else _no_certificates(),
-        # A proxy of the environment cannot reach the loopback interface of this machine.
-        "trust_env": url.host not in _LOOPBACK,
-    }
-
-
-@functools.cache
-def _no_certificates() -> ssl.SSLContext:
-    """For http, which needs none: loading them takes longer than creating a sandbox does, even making this does."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _setting(explicit: str | None, *names: str) -> str | None:
-    if explicit is not None:
-        return explicit
-    # A secret read from a file often ends in a newline, which a header cannot hold.
-    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+T = TypeVar("T")
 
 
 def given(**settings: object) -> dict[str, object]:
@@ -87,6 +30,18 @@ def answer(response: httpx.Response, required: str) -> dict[str, Any]:
     return fields
 
 
+def answered_list(response: httpx.Response, required: str) -> list[dict[str, Any]]:
+    """The list of objects that the server has answered; each must have this field."""
+    try:
+        found: list[dict[str, Any]] = response.json()
+        for fields in found:
+            fields[required]
+    except (ValueError, KeyError, TypeError) as error:
+        cause = httpx.DecodingError(f"the answer is no list of {required!r}; is this a Podflare server?")
+        raise connection_error(cause, response.request) from error
+    return found
+
+
 def forked(response: httpx.Response) -> Forked:
     """What the server has answered to a fork."""
     told = response.headers
@@ -98,16 +53,22 @@ def forked(response: httpx.Response) -> Forked:
     )
 
 
-class EventReader:
-    """Reads events from the pieces in which they arrive."""
+class LineReader(Generic[T]):
+    """Reads the lines of a stream from the pieces in which they arrive.
 
-    def __init__(self, request: httpx.Request) -> None:
+    Args:
+        request: What is answered, for errors.
+        meaning: Makes something of the object on a line.
+    """
+
+    def __init__(self, request: httpx.Request, meaning: Callable[[Mapping[str, Any]], T]) -> None:
         self._request = request
+        self._meaning = meaning
         # The pieces of a long line are joined once: a download is one line of megabytes.
         self._pieces: list[bytes] = []
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """The events that end in this chunk."""
+    def feed(self, chunk: bytes) -> list[T]:
+        """What the lines that end in this chunk mean."""
         # httpx's iter_lines also splits at U+2028 and others, which may stand in the middle of an event.
         head, *rest = chunk.split(b"\n")
         self._pieces.append(head)
@@ -115,24 +76,29 @@ class EventReader:
         for piece in rest:
             lines.append(b"".join(self._pieces))
             self._pieces = [piece]
-        return [event for line in lines if (event := self._event(line))]
+        return [self._read(line) for line in lines if line]
 
-    def end(self) -> list[Event]:
-        """The event of the last line, if no newline ended it."""
+    def end(self) -> list[T]:
+        """What the last line means, if no newline ended it."""
         return self.feed(b"\n")
 
-    def _event(self, line: bytes) -> Event | None:
-        """The event of a line, or None for an empty line or a type that this version does not know."""
-        if not line:
-            return None
+    def _read(self, line: bytes) -> T:
         try:
-            fields = json.loads(line)
-            if fields["type"] not in ("stdout", "stderr", "exit"):
-                return None
-            return event(fields)
+            return self._meaning(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             message = f"the stream holds a line that is no event: {line[:200]!r}"
             raise httpx.DecodingError(message, request=self._request) from error
+
+
+def event_of(fields: Mapping[str, Any]) -> Event | None:
+    """The event of an exec that a line tells, or None if this version does not know its type."""
+    return event(fields) if fields["type"] in ("stdout", "stderr", "exit") else None
+
+
+def pty_message_of(fields: Mapping[str, Any]) -> PtyMessage:
+    """What a line tells of a terminal."""
+    fields["type"]
+    return dict(fields)
 
 
 class Printed:

@@ -3,41 +3,59 @@
 agent = Agent(name="analyst", tools=[podflare_code_interpreter()])
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
 
 from podflare.errors import PodflareError
-from podflare.integrations.running import SandboxHolder, run_in_thread
-from podflare.sandbox import Sandbox
+from podflare.integrations.definition import DESCRIPTION, NAME
+from podflare.integrations.results import MAX_OUTPUT, fields_of
+from podflare.integrations.running import CodeRunner
 from podflare.types import Language
 
 if TYPE_CHECKING:
     from agents import FunctionTool
+    from typing_extensions import Unpack
+
+    from podflare.aio.sandbox import AsyncSandbox
+    from podflare.integrations.settings import SandboxSettings
+    from podflare.sandbox import Sandbox
+
+    class CodeInterpreterTool(FunctionTool):
+        def close(self) -> None:
+            """Destroy the tool's own sandbox. A call after it makes another."""
+
+        def close_podflare_sandbox(self) -> None:
+            """Another name of `close`."""
 
 
 def podflare_code_interpreter(
-    sandbox: Sandbox | None = None,
+    sandbox: Sandbox | AsyncSandbox | str | None = None,
     *,
-    host: str | None = None,
-    api_key: str | None = None,
-    template: str = "default",
-) -> "FunctionTool":
+    timeout: float | None = None,
+    max_output: int | None = MAX_OUTPUT,
+    **settings: Unpack[SandboxSettings],
+) -> CodeInterpreterTool:
     """Make a tool named `run_code`, for `Agent(tools=[podflare_code_interpreter()])`.
 
     A tool has one sandbox, so that what the model defines in one call is there in the next.
 
     Args:
-        sandbox: The sandbox to use; it stays the caller's to close. Without one, the tool creates its own
-            from the other arguments when the model first calls it, and destroys it when nothing refers to the
-            tool any more, or else when Python exits.
-        host, api_key, template: As in `Sandbox`.
+        sandbox: The sandbox to use, of either kind, or the id of one; it stays the caller's to close. Without one, the
+            tool creates its own when the model first calls it, and destroys it by `tool.close()`, or when nothing
+            refers to the tool any more, or else when Python exits.
+        timeout: Seconds after which code is interrupted, and the model told so; None for no limit.
+        max_output: Characters of stdout, and of stderr, that the model is given; None for all.
+        **settings: Arguments of `Sandbox`: `template`, `host`, `api_key`, `client`, `timeout_seconds`, ...
 
     Returns:
-        A tool that takes `code` and `language`, and gives the model `stdout`, `stderr` and `exit_code`. Code
-        runs in a thread, and the event loop goes on; cancelling the run interrupts the code. If the sandbox
-        fails, the run ends with an exception.
+        A tool that takes `code` and `language`, and gives the model `stdout`, `stderr` and `exit_code`. The event loop
+        goes on while code runs; cancelling the run interrupts the code. If the sandbox fails, the run ends with an
+        exception.
 
     Raises:
         ImportError: If `openai-agents` is not installed.
+        InvalidArgumentError: If both a sandbox and settings of one are given.
     """
     try:
         from agents import default_tool_error_function, function_tool
@@ -45,7 +63,7 @@ def podflare_code_interpreter(
         message = "the OpenAI Agents SDK is missing; install it with: pip install 'podflare[openai-agents]'"
         raise ImportError(message) from error
 
-    holder = SandboxHolder(sandbox, host, api_key, template)
+    runner = CodeRunner(sandbox, timeout=timeout, max_output=max_output, settings=settings)
 
     def on_failure(context: Any, error: Exception) -> str:
         # Without this, the model would be told to try again with a sandbox that is gone.
@@ -53,15 +71,17 @@ def podflare_code_interpreter(
             raise error
         return default_tool_error_function(context, error)
 
-    @function_tool(failure_error_function=on_failure)
     async def run_code(code: str, language: Language = "python") -> dict[str, str | int]:
-        """Run code in an isolated sandbox. Returns stdout, stderr and exit_code.
+        return fields_of(await runner.run_async(code, language))
 
-        Python runs in one long-lived interpreter: names, imports and files are there in the next call. Only
-        what is printed is returned. Bash runs in a fresh process each time, on the same files.
-        """
-
-        result = await run_in_thread(holder.sandbox, code, language)
-        return {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
-
-    return run_code
+    tool = cast(
+        "CodeInterpreterTool",
+        function_tool(
+            run_code,
+            name_override=NAME,
+            description_override=DESCRIPTION,
+            failure_error_function=on_failure,
+        ),
+    )
+    tool.close = tool.close_podflare_sandbox = runner.close  # type: ignore[method-assign]
+    return tool

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 
 from ...protocol import Message
 from ...system import kernel
-from ...system.descriptors import hide
 from ...system.siblings import fork_siblings
 from .. import environment
 from ..layout import MOUNTS, PROC_FLAGS
+from .stack import Stack
 
 
 def belongs(pid: int, message: Message) -> bool:
@@ -45,8 +45,12 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     mounts = MOUNTS
-    changes: int | None = None
+    stack: Stack | None = None
     belongs = staticmethod(belongs)
+
+    @property
+    def changes(self) -> int | None:
+        return self.stack.layer if self.stack else None
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
@@ -56,22 +60,18 @@ class NamespaceJail:
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
         """A live-forked child leaves its parent's jail for its own."""
-        both = kernel.CAP_KEPT | kernel.CAP_MOVE
-        kernel.set_capabilities(both, both, kernel.CAP_KEPT)
-        try:
+        with kernel.able_to_move():
             self._move(*entrance)
-        finally:
-            kernel.set_capabilities(kernel.CAP_KEPT, both, kernel.CAP_KEPT)
 
     def _move(self, *entrance: int) -> None:
         """Into its namespaces: that of its mounts, and of its network if it has one; what is left is the layer."""
-        self.changes = None
+        self.stack = None
         for number in entrance:
             if kernel.is_namespace(number):
                 kernel.setns(number, 0)
                 os.close(number)
             else:
-                self.changes = hide(number)
+                self.stack = Stack(number)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str, mark: str | None = None) -> str:

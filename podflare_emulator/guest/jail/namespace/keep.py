@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Sequence
 
 from ...files import base, removal, tree
 from ...order import Order
 from ...protocol import Message
-from ...system import kernel
+from ...system import kernel, mounts
 from .. import environment
 from ..layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
+from .layers import MOST, Layers
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -54,6 +56,8 @@ class Keep:
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
+        self._layers = Layers(f"{self.state}/jails", f"{self.state}/base")
+        self.no_layers = self._layers.missing() if self._stacks else "this kernel stacks no file systems here"
         self.held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
         self.jails = os.open(f"{self.state}/jails", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._baseline = tree.now()
@@ -136,18 +140,20 @@ class Keep:
             os.mkdir(directory)
             baseline = tree.now()
         elif self._stacks:
-            _make_layers(directory)
+            os.mkdir(directory)
+            options = self._layers.begin(name)
             baseline = self._baseline
         else:
             tree.copy(f"{self.state}/base", directory)
             baseline = tree.now()
-        entrance = _layer(f"{directory}/upper") if disk_gb is None and self._stacks else []
+        layered = disk_gb is None and self._stacks
+        entrance = _layer(self._layers.upper(name)) if layered else []
         try:
             kernel.unshare(kernel.CLONE_NEWNS)
             if disk_gb is not None:
                 self._fill_disk(directory, disk_gb)
             elif self._stacks:
-                self._stack(directory)
+                kernel.mount("overlay", directory, "overlay", 0, options)
             else:
                 kernel.bind(directory, directory)
             os.chdir(directory)
@@ -166,14 +172,33 @@ class Keep:
             kernel.setns(self._namespace, kernel.CLONE_NEWNS)
         return entrance, baseline
 
-    def take_back(self, name: str, *, left: bool) -> bool:
-        """Lets go of the jail, and removes its directory if that takes no longer than a process to start."""
+    def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> tuple[list[int], int]:
+        """New stacks of layers, as `Layers.branch` tells, and how many layers the children share.
+
+        Raises OSError where that cannot be done.
+        """
+        if not all(map(self._layers.has, (parent, *children))):
+            raise OSError("a sandbox without layers, or one that has ended")
+        if freeze and self._layers.depth(parent) >= MOST:
+            raise OSError(f"a sandbox stands on {MOST} layers at most")
+        opened = self._layers.branch(parent, children, freeze=freeze)
+        return opened, self._layers.depth(children[0])
+
+    def stay(self, parent: str) -> None:
+        self._layers.stay(parent)
+
+    def take_back(self, name: str, *, left: bool) -> list[str]:
+        """Lets go of the jail, and of what nobody else needs; removes what takes no longer than a process to start.
+
+        Returns the names of what is still to be removed.
+        """
         os.close(self.held.pop(name))
-        directory = f"{self.state}/jails/{name}"
-        if not os.path.isdir(f"{directory}/upper") or os.listdir(f"{directory}/upper"):
-            return False
-        removal.remove(self.jails, name)
-        return True
+        layers = self._layers.let_go(name)
+        if not layers or not all(map(self._layers.is_empty, layers)):
+            return [name, *layers]
+        for directory in (name, *layers):
+            removal.remove(self.jails, directory)
+        return []
 
     def _fill_disk(self, directory: str, disk_gb: int) -> None:
         """A file system of that size over the directory, with a copy of the base tree."""
@@ -212,9 +237,11 @@ class Keep:
     def _can_stack(self) -> bool:
         """Whether this kernel and this file system let a jail be a layer over the base tree (Linux 5.11)."""
         directory = f"{self.state}/jails/{_PROBE}"
-        _make_layers(directory)
+        for layer in ("", "/upper", "/work"):
+            os.mkdir(directory + layer)
+        options = mounts.overlay_options([f"{self.state}/base"], f"{directory}/upper", f"{directory}/work")
         try:
-            self._stack(directory)
+            kernel.mount("overlay", directory, "overlay", 0, options)
             # What a fork will do: change, remove and replace what lies in the base tree.
             os.rmdir(f"{directory}/srv")
             os.mkdir(f"{directory}/srv")
@@ -225,10 +252,6 @@ class Keep:
             kernel.unmount(directory)
             return True
 
-    def _stack(self, directory: str) -> None:
-        layers = f"lowerdir={self.state}/base,upperdir={directory}/upper,workdir={directory}/work"
-        kernel.mount("overlay", directory, "overlay", 0, f"{layers},userxattr,xino=on")
-
 
 def _bind_system(root: str) -> None:
     for name in SYSTEM:
@@ -238,11 +261,6 @@ def _bind_system(root: str) -> None:
             os.mkdir(f"{root}/{name}")
             kernel.bind(f"/{name}", f"{root}/{name}")
             kernel.make_read_only(f"{root}/{name}")
-
-
-def _make_layers(directory: str) -> None:
-    for layer in ("", "/upper", "/work"):
-        os.mkdir(directory + layer)
 
 
 def _layer(directory: str) -> list[int]:

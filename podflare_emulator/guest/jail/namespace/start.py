@@ -31,7 +31,12 @@ def build_base(order: Order) -> None:
     layout = Layout(order.python)
     tree = f"{order.state}/base"
     base.build(
-        tree, python=layout.executable, version=order.python.version, path=layout.path, seeds=order.seeds
+        tree,
+        python=layout.executable,
+        version=order.python.version,
+        path=layout.path,
+        pip=order.python.pip,
+        seeds=order.seeds,
     )
     os.makedirs(f"{tree}/etc/pam.d")
     for name, text in _OWN_ETC.items():

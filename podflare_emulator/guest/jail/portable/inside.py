@@ -28,6 +28,7 @@ def build_base(order: Order) -> None:
         python=order.python.executable,
         version=order.python.version,
         path=order.python.path,
+        pip=order.python.pip,
         seeds=order.seeds,
     )
     mapping.write_boot(tree + base.PACKAGES.format(version=order.python.version), plain.guest_code())
@@ -53,6 +54,7 @@ class DirectoryJail:
 
     mounts: frozenset[str] = frozenset()
     changes = None
+    stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
     def __init__(self, state: str, shared: Sequence[str]) -> None:

@@ -1,3 +1,4 @@
+# Generated from aio/transport/network.py by generate_sync.py: edit that file.
 """The connections of a client, as far as a running exec must know its own: to break it, and to wait for it in time."""
 
 from __future__ import annotations
@@ -10,63 +11,67 @@ import httpcore
 import httpx
 
 from podflare.core.interruption import Interruption, sending
+from podflare.core.sockets import is_readable
 
 
-def watch_connections(http: httpx.AsyncClient) -> None:
+def watch_connections(http: httpx.Client) -> None:
     """Let execs that this client sends know their connections."""
     # httpx takes no network backend of its user's, though httpcore does. A mount of None is a host without a proxy.
     for transport in (http._transport, *http._mounts.values()):
-        if isinstance(transport, httpx.AsyncHTTPTransport):
+        if isinstance(transport, httpx.HTTPTransport):
             pool = transport._pool
-            pool._network_backend = _AsyncBackend(pool._network_backend)
+            pool._network_backend = _Backend(pool._network_backend)
 
 
-class _AsyncBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
         self._backend = backend
 
-    async def connect_tcp(
+    def connect_tcp(
         self,
         host: str,
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> httpcore.NetworkStream:
         timeout = _limited(sending.get(), timeout, httpcore.ConnectTimeout)
-        return _AsyncStream(
-            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        )
+        return _Stream(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
 
-    async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)
 
 
-class _AsyncStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._socket = stream.get_extra_info("socket")
         self._exec: Interruption | None = None
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A request begins: the connection is this exec's, or no exec's.
         self._exec = sending.get()
         if self._exec:
-            self._exec.take(self._stream.get_extra_info("socket"))
-        await self._stream.write(buffer, _limited(self._exec, timeout, httpcore.WriteTimeout))
+            self._exec.take(self._socket)
+        self._stream.write(buffer, _limited(self._exec, timeout, httpcore.WriteTimeout))
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, _limited(self._exec, timeout, httpcore.ReadTimeout))
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _limited(self._exec, timeout, httpcore.ReadTimeout))
 
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    def close(self) -> None:
+        self._stream.close()
 
-    async def start_tls(
+    def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> httpcore.NetworkStream:
         timeout = _limited(sending.get(), timeout, httpcore.ConnectTimeout)
-        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
+        # For each request the pool asks this of every connection that it has: the streams' own answers, a tenth of a
+        # millisecond each, add up to what an event loop is held for.
+        if info == "is_readable" and self._socket is not None:
+            return is_readable(self._socket)
         return self._stream.get_extra_info(info)
 
 

@@ -1,4 +1,4 @@
-# Generated from aio/transfer.py by generate_sync.py: edit that file.
+# Generated from aio/transport/transfer.py by generate_sync.py: edit that file.
 """The programs behind upload, download and diff.
 
 They travel as ordinary Python execs, so that they work against any server. Each runs in a globals dict of its

@@ -1,4 +1,4 @@
-# Generated from aio/shared_client.py by generate_sync.py: edit that file.
+# Generated from aio/transport/shared_client.py by generate_sync.py: edit that file.
 """A client that a sandbox shares with its forks."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from aio/events.py by generate_sync.py: edit that file.
+# Generated from aio/transport/events.py by generate_sync.py: edit that file.
 """The events of a running exec."""
 
 from __future__ import annotations

@@ -1,0 +1,228 @@
+# Generated from aio/pty.py by generate_sync.py: edit that file.
+"""Terminals: programs of a sandbox that believe that a person sits before them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import httpx
+
+from podflare.core import wire
+from podflare.core.concurrency import shield
+from podflare.core.interruption import Interruption
+from podflare.errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    PodflareError,
+    PtyTimeoutError,
+    SandboxClosedError,
+    connection_error,
+)
+from podflare.transport.terminal_output import TerminalOutput, first_word
+from podflare.types import PtySessionInfo
+
+if TYPE_CHECKING:
+    from podflare.sandbox import Sandbox
+
+OnDataCallback: TypeAlias = Callable[[bytes], object]
+OnExitCallback: TypeAlias = Callable[[int], object]
+
+
+class PtyNamespace:
+    """The terminals of a sandbox: `sandbox.pty`.
+
+    The callbacks of `create` and `attach` are called in the order of what happens: `on_data` with the bytes that the
+    program prints, piece by piece as they come, and `on_exit` with its exit code, once. They run in a thread of the
+    terminal's own; those of an `Sandbox` run in a task, and may be coroutine functions. One that raises is logged
+    (`logging.getLogger("podflare")`), and the terminal goes on.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def create(
+        self,
+        *,
+        cmd: str | builtins.list[str],
+        cols: int = 80,
+        rows: int = 24,
+        on_data: OnDataCallback | None = None,
+        on_exit: OnExitCallback | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout_ms: int = 300000,
+    ) -> PtyHandle:
+        """Start a program on a terminal of its own. It runs beside the sandbox's execs.
+
+        Args:
+            cmd: A command for `bash -lc`, or a list of words, which is executed as it is.
+            cols, rows: The size, in characters.
+            on_data, on_exit: What to call; see above.
+            env: Variables besides the sandbox's.
+            cwd: Where it starts. Default: `/root`.
+            timeout_ms: Milliseconds to wait until the program has been started. It may run for as long as it likes.
+
+        Raises:
+            PtyTimeoutError: If it was not started in time. It is a `TimeoutError`.
+            PtyError: If the server cannot start it.
+        """
+        if not cmd or not isinstance(cmd, (str, list, tuple)):
+            raise InvalidArgumentError(f"cmd must be a command, or a list of its words, not {cmd!r}")
+        what = {"shellCmd": cmd} if isinstance(cmd, str) else {"argv": list(cmd)}
+        pairs = None if env is None else [[name, value] for name, value in env.items()]
+        body = {**what, "cols": cols, "rows": rows, **wire.given(env=pairs, cwd=cwd)}
+        return self._handle(None, body, timeout_ms / 1000, on_data, on_exit)
+
+    def attach(
+        self, pty_id: str, *, on_data: OnDataCallback | None = None, on_exit: OnExitCallback | None = None
+    ) -> PtyHandle:
+        """Make a handle on a terminal that exists: what it has printed lately, up to 1 MiB, is told first.
+
+        Raises:
+            NotFoundError: If the sandbox has no such terminal.
+        """
+        if not isinstance(pty_id, str) or not pty_id or "/" in pty_id:
+            raise InvalidArgumentError(f"pty_id must be the `id` of a terminal, not {pty_id!r}")
+        return self._handle(pty_id, None, None, on_data, on_exit)
+
+    def list(self) -> builtins.list[PtySessionInfo]:
+        """Return the terminals whose programs run."""
+        with self._sandbox._in_use() as client:
+            return [
+                PtySessionInfo(
+                    found["pty_id"],
+                    found.get("cmd_label", ""),
+                    found.get("created_at_ms", 0),
+                    found.get("exit_code"),
+                )
+                for found in client.pty_list(self._sandbox.id)
+            ]
+
+    def _handle(
+        self,
+        pty_id: str | None,
+        body: Mapping[str, Any] | None,
+        seconds: float | None,
+        on_data: OnDataCallback | None,
+        on_exit: OnExitCallback | None,
+    ) -> PtyHandle:
+        """Attached if there is an id, else made as the body says."""
+        owned = pty_id is None
+        shared = self._sandbox._shared_client
+        with self._sandbox._in_use() as client:
+            limit = client.timeout if seconds is None else seconds
+            interruption = Interruption(limit)
+            interruption.begin()
+            call = "" if pty_id is None else f"/{pty_id}/attach"
+            try:
+                response = client._pty_opened(self._sandbox.id, call, body, interruption)
+                messages = client._read(response, wire.pty_message_of)
+                try:
+                    if pty_id is None:
+                        pty_id = first_word(messages)
+                except BaseException:
+                    with shield():
+                        messages.close()
+                        response.close()
+                    raise
+            except httpx.RequestError as error:
+                if interruption.explain(error):
+                    message = f"the terminal was not ready within {limit} seconds"
+                    raise PtyTimeoutError(message) from None
+                if isinstance(error, PodflareError):
+                    raise
+                raise connection_error(error, response.request) from None
+            interruption.go_on()
+            output = TerminalOutput(pty_id, messages, interruption, shared.let_go, on_data, on_exit)
+            shared.hold()
+            self._sandbox._terminals.add(output)
+            output.start()
+        return PtyHandle(self._sandbox, pty_id, output, owned=owned)
+
+
+class PtyHandle:
+    """A terminal of a sandbox, and its program. `Sandbox.pty` makes it.
+
+    Iterating over it yields what the program prints, as bytes, until it ends; what nobody has taken yet is kept, up to
+    the last MiB. `with` closes it at the end, and kills the program if `create` has made the handle.
+    """
+
+    def __init__(self, sandbox: Sandbox, pty_id: str, output: TerminalOutput, *, owned: bool) -> None:
+        self._sandbox = sandbox
+        self._id = pty_id
+        self._output = output
+        self._owned = owned
+
+    @property
+    def id(self) -> str:
+        """What `attach` takes, here or in another process."""
+        return self._id
+
+    def send_input(self, data: bytes | str) -> None:
+        """Type something: a str goes as UTF-8. A line ends with `"\\r"`, Ctrl-C is `"\\x03"`, Ctrl-D `"\\x04"`."""
+        typed = data.encode() if isinstance(data, str) else bytes(data)
+        with self._sandbox._in_use() as client:
+            client.pty_input(self._sandbox.id, self._id, typed)
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Give the terminal another size, in characters. The program gets SIGWINCH."""
+        with self._sandbox._in_use() as client:
+            client.pty_resize(self._sandbox.id, self._id, cols, rows)
+
+    def kill(self) -> None:
+        """Kill the program and its process group; `wait` then returns 137. Of one that has ended it does nothing."""
+        with self._sandbox._in_use() as client:
+            client.pty_kill(self._sandbox.id, self._id)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until the program has ended and all callbacks have returned; not to be called in `on_data`.
+
+        Args:
+            timeout: In seconds; None for no limit.
+
+        Returns:
+            Its exit code; 128 and the signal's number if a signal has ended it.
+
+        Raises:
+            PtyTimeoutError: If the time is over; the program goes on. It is a `TimeoutError`.
+            PtyError: If this handle was closed.
+            APIConnectionError: If the connection was lost. The program goes on: attach to it.
+        """
+        return self._output.wait(timeout)
+
+    def close(self) -> None:
+        """Let go of the terminal: no callback is called any more. Its program goes on, and may be attached to."""
+        self._output.stop()
+
+    def __iter__(self) -> PtyHandle:
+        return self
+
+    def __next__(self) -> bytes:
+        if data := self._output.take():
+            return data
+        raise StopIteration
+
+    def __enter__(self) -> PtyHandle:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with shield():
+            try:
+                if self._owned and self._output.exit_code is None:
+                    self.kill()
+            except (NotFoundError, SandboxClosedError):
+                pass  # it has gone with its sandbox
+            except PodflareError:
+                if exc_type is None:
+                    raise
+            finally:
+                self.close()
+
+    def __repr__(self) -> str:
+        code = self._output.exit_code
+        return f"<PtyHandle {self._id}{'' if code is None else f' (ended with {code})'}>"

@@ -1,0 +1,225 @@
+"""What may be written on the command line, and the settings that it comes to."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from podflare_emulator.command.printing import PROGRAM, one_line
+from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
+
+_ENVIRONMENT = (
+    "environment: PODFLARE_API_KEYS (comma-separated), PODFLARE_AUTH_DISABLED=1, PODFLARE_HOSTD_ADDR=host:port, "
+    "PODFLARE_LOG_FORMAT=json; an option wins over its variable."
+)
+
+
+def parse(argv: Sequence[str]) -> dict[str, Any]:
+    """What is given, and nothing else, so that environment and defaults can have their say.
+
+    `subcommand` is None or its name, and `program` the words after `--`.
+
+    Raises:
+        SystemExit: `--help`, or (2, with one line on stderr) arguments that cannot be parsed.
+    """
+    words, program = list(argv), list[str]()
+    if "--" in words:
+        end = words.index("--")
+        words, program = words[:end], words[end + 1 :]
+    parser = _parser()
+    parser.refuse_unknown(words)
+    arguments = vars(parser.parse_args(words))
+    subcommand = arguments.setdefault("subcommand", None)
+    if subcommand == "exec" and not program:
+        parser.error("exec: write the program that is to run after --, such as: exec -- pytest")
+    if program and subcommand != "exec":
+        parser.error(f"{program[0]}: only exec runs a program: {PROGRAM} exec -- {program[0]} ...")
+    return {**arguments, "program": program}
+
+
+def settings(arguments: dict[str, Any]) -> Settings:
+    """Raises SettingsError."""
+    overrides = dict(arguments)
+    if "mounts" in overrides:
+        overrides["mounts"] = tuple(Mount.parse(text) for text in overrides["mounts"])
+    for repeatable in ("api_keys", "allow_hosts"):
+        if repeatable in overrides:
+            overrides[repeatable] = tuple(overrides[repeatable])
+    if "env" in overrides:
+        overrides["env"] = dict(map(_variable, overrides["env"]))
+    if "reachable" in overrides:
+        overrides["reachable"] = tuple(map(_address, overrides["reachable"]))
+    return Settings.from_environment(os.environ, **overrides)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal():
+        raise SettingsError(f"reachable: expected HOST:PORT, such as 127.0.0.1:8080, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, given, value = text.partition("=")
+    if given:
+        return name, value
+    try:
+        return name, os.environ[name]
+    except KeyError:
+        raise SettingsError(f"env: {name} is not set here; set it, or write {name}=VALUE") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line, without argparse's dump of the usage."""
+        self.exit(2, f"{PROGRAM}: {one_line(message)} (see {PROGRAM} --help)\n")
+
+    def refuse_unknown(self, words: Sequence[str]) -> None:
+        """Before its value is taken for a subcommand."""
+        options = [option for action in self._actions for option in action.option_strings]
+        for word in words:
+            if word.startswith("--") and word.partition("=")[0] not in options:
+                close = difflib.get_close_matches(word.partition("=")[0], options, n=1)
+                self.error(f"unknown option {word}" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def _parser() -> _Parser:
+    shared = _Parser(add_help=False, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    _add_settings(shared)
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Podflare's API on this machine, for offline tests. Programs find it by PODFLARE_HOST, those with "
+        "the vendor's client by PODFLARE_API_URL.",
+        epilog=_ENVIRONMENT,
+        parents=[shared],
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subcommands = parser.add_subparsers(title="subcommands", dest="subcommand", metavar="SUBCOMMAND")
+    for name, usage, described in _SUBCOMMANDS:
+        subcommands.add_parser(
+            name,
+            usage=f"{PROGRAM} {usage}",
+            help=described,
+            description=described,
+            epilog=_ENVIRONMENT,
+            parents=[shared],
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+        )
+    return parser
+
+
+_SUBCOMMANDS = (
+    ("doctor", "doctor [option ...]", "print which isolation works here, and why"),
+    (
+        "exec",
+        "exec [option ...] -- PROGRAM [argument ...]",
+        "run a program with an emulator of its own: on a free port unless --port is given, with PODFLARE_HOST and "
+        "PODFLARE_API_URL set; ends with the program's status",
+    ),
+)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", metavar="HOST", help="address to listen on (default 127.0.0.1)")
+    add("--port", type=int, metavar="PORT", help="port to listen on; 0 picks one (default 7070)")
+    add(
+        "--isolation",
+        metavar="auto|namespace|preload|portable",
+        help="how sandboxes are kept apart (default auto)",
+    )
+    add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
+    add(
+        "--fork-files",
+        metavar="auto|layers|copy",
+        help="how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+    )
+    add(
+        "--python",
+        metavar="PATH",
+        help="interpreter of the sandboxes (default: the one that runs the emulator)",
+    )
+    add(
+        "--mount",
+        dest="mounts",
+        action="append",
+        metavar="HOST_PATH:SANDBOX_PATH",
+        help="copy a file or folder into every new sandbox, such as ./data:/data; repeatable",
+    )
+    add(
+        "--api-key",
+        dest="api_keys",
+        action="append",
+        metavar="KEY",
+        help="require a key; repeatable, and visible in process lists: PODFLARE_API_KEYS is not",
+    )
+    add(
+        "--allow-host",
+        dest="allow_hosts",
+        action="append",
+        metavar="NAME",
+        help="answer to this Host name too; repeatable",
+    )
+    add(
+        "--no-egress",
+        dest="egress",
+        action="store_false",
+        help="cut every sandbox off the network, whatever is asked for",
+    )
+    add(
+        "--egress-denied",
+        metavar="refuse|drop",
+        help="what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
+    )
+    add(
+        "--egress-unenforced",
+        action="store_true",
+        help="make sandboxes without egress even where nothing keeps them off the network",
+    )
+    add(
+        "--echo-last-expression",
+        action="store_true",
+        help="print the repr of a last line that is an expression, as Jupyter does",
+    )
+    add(
+        "--network",
+        metavar="auto|private|host",
+        help="whose network sandboxes have: each its own, or all the machine's (default auto: their own where there "
+        "is a way out of it)",
+    )
+    add(
+        "--reachable",
+        action="append",
+        metavar="HOST:PORT",
+        help="let sandboxes with a network of their own reach this server of the machine's loopback, such as "
+        "127.0.0.1:8080; repeatable",
+    )
+    add(
+        "--files-on-disk",
+        action="store_true",
+        help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
+    )
+    add(
+        "--env",
+        action="append",
+        metavar="NAME[=VALUE]",
+        help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
+    )
+    add(
+        "--profile",
+        metavar="local|hosted",
+        help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+    )
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="draw ids, and whatever else is left to chance, from this: the same after every start and reset",
+    )
+    add("--log-format", metavar="text|json", help="of the lines on stderr (default text)")
