@@ -19,12 +19,14 @@ from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.routes.contract import ContractRoutes
 from podflare_emulator.api.routes.control import ControlRoutes
 from podflare_emulator.api.routes.sandboxes import SandboxRoutes
+from podflare_emulator.api.routes.spaces import SpaceRoutes
 from podflare_emulator.api.routes.terminals import TerminalRoutes
 from podflare_emulator.vocabulary.logs import logger
 from podflare_emulator.vocabulary.sandbox_errors import (
     GuestFailed,
     InvalidRequest,
     SandboxNotFound,
+    SpaceNotFound,
     TerminalNotFound,
 )
 from podflare_emulator.vocabulary.settings import Settings
@@ -41,11 +43,13 @@ def build_app(
     record: Requests | None = None,
     disturb: Disturb | None = None,
 ) -> ASGIApp:
-    """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys and the allowed hosts.
+    """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys, the allowed hosts,
+    and what a create answers.
 
     `record` gets every request; `disturb` is put around each call of the service's.
     """
-    routes = SandboxRoutes(registry, disturb).routes() + TerminalRoutes(registry, disturb).routes()
+    routes = SandboxRoutes(registry, settings, disturb).routes() + TerminalRoutes(registry, disturb).routes()
+    routes += SpaceRoutes(registry, settings, disturb).routes()
     served = [*routes]
     if control:
         routes += ControlRoutes(control).routes()
@@ -81,7 +85,7 @@ class ErrorAnswers:
 def _answer(error: Exception, scope: Scope) -> Response:
     headers = None
     match error:
-        case SandboxNotFound() | TerminalNotFound():
+        case SandboxNotFound() | TerminalNotFound() | SpaceNotFound():
             status, message = 404, str(error)
         case InvalidRequest():
             status, message = 400, str(error)

@@ -4,8 +4,7 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-REGIONS = ("us-west", "us-central", "us-east", "eu", "sg")
-ALIASES = ("us", "europe", "asia")
+from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 
 _PATH = re.compile(f"/r/(?:{'|'.join((*REGIONS, *ALIASES))})(?=/v1/)")
 

@@ -217,6 +217,24 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
     )
     add(
+        "--clock",
+        metavar="real|manual|skipping",
+        help="what lifetimes, delays and time stamps go by: the machine's clock, or one that stands still until the "
+        "control API moves it, or until a call waits (default real)",
+    )
+    add(
+        "--tier",
+        metavar="free|pro|scale",
+        help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
+    )
+    add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
+    add("--region", metavar="NAME", help="the region that answers name (default none)")
+    add(
+        "--endpoint",
+        metavar="URL",
+        help="the endpoint that answers name; published clients move there, and remember it (default none)",
+    )
+    add(
         "--seed",
         type=int,
         metavar="N",

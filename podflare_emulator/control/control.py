@@ -14,6 +14,7 @@ from podflare_emulator.control.fault_calls import Door, FaultControl
 from podflare_emulator.control.inspection_calls import InspectionControl
 from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
+from podflare_emulator.control.time_calls import TimeControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
 from podflare_emulator.vocabulary.arguments import check_kind, check_texts
@@ -23,6 +24,7 @@ from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
 from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
@@ -33,11 +35,15 @@ class Requests(Protocol):
     def clear(self) -> None: ...
 
 
-class Control(FaultControl, StubControl, InspectionControl):
-    def __init__(self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door) -> None:
+class Control(FaultControl, StubControl, InspectionControl, TimeControl):
+    def __init__(
+        self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door, settings: Settings
+    ) -> None:
         FaultControl.__init__(self, faults, door)
         StubControl.__init__(self, registry.stubs, registry.commands)
         InspectionControl.__init__(self, registry)
+        TimeControl.__init__(self, registry)
+        self._settings = settings
         self._kept_log = KeptLog()
         self._requests = requests
 
@@ -61,8 +67,12 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
+        self._registry.webhooks.hush()
         destroyed = await self._registry.destroy_all(keep)
+        self._registry.webhooks.clear()
+        await self._clock.restart(self._settings.clock)
         self._registry.ledger.clear()
+        self._registry.exempt(keep)  # they are not the test's that has moved the time
         self._kept_log.drop()
         self._registry.ids.restart()
         self._requests.clear()

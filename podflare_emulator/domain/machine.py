@@ -28,11 +28,15 @@ class Machine:
         *,
         history: History | None = None,
         forkable: bool = True,
+        egress: bool = True,
+        region: str | None = None,
     ) -> None:
         self.guest = guest
         self.another = another
         self.history = history
         self.forkable = forkable
+        self.egress = egress
+        self.region = region
         self.journal = Journal()
         self.terminals = Terminals()
         self._background = {"stdout": Lines(guest.jail.hidden), "stderr": Lines(guest.jail.hidden)}
@@ -40,7 +44,8 @@ class Machine:
 
     def child(self, guest: Guest) -> Machine:
         """The machine of a fork's child."""
-        return Machine(guest, self.another, history=self.history and self.history.copy())
+        history = self.history and self.history.copy()
+        return Machine(guest, self.another, history=history, egress=self.egress, region=self.region)
 
     def rest(self) -> None:
         """From now on, output belongs to no exec."""

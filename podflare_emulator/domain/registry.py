@@ -13,6 +13,9 @@ from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.ids import Ids
 from podflare_emulator.domain.ledger import Ledger
+from podflare_emulator.domain.lives.lifetimes import Lifetimes, Over
+from podflare_emulator.domain.lives.spaces import Space, Spaces
+from podflare_emulator.domain.lives.webhooks import Webhooks
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.pool import Pool
 from podflare_emulator.domain.sandbox import Sandbox
@@ -24,7 +27,10 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.vocabulary.settings import TierName
+from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 
 # What each template has imported in the REPL: name there -> module. (contract: templates)
 TEMPLATES: Mapping[str, dict[str, str]] = {
@@ -49,6 +55,18 @@ class SandboxOrder:
     rootfs_gb: int | None = None
     persistent: bool = False
     egress: bool = True
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class ResumeOrder:
+    """What a resume asks for, as of a SandboxOrder; `egress` None: as it was."""
+
+    timeout_seconds: int | None = None
+    idle_timeout_seconds: int | None = None
+    persistent: bool = False
+    egress: bool | None = None
+    region: str | None = None
 
 
 class SandboxRegistry:
@@ -65,8 +83,12 @@ class SandboxRegistry:
         seed: int | None = None,
         env: Mapping[str, str] = {},
         reachable: Iterable[Address] = (),
+        clock: Clock | None = None,
+        tier: TierName = "scale",
+        webhook_url: str | None = None,
         echo: bool = False,
     ) -> None:
+        self.clock = clock or Clock()
         self._launcher = launcher
         self._pool_size = pool_size
         self._egress = egress  # False: no sandbox has it, whatever is asked for
@@ -86,10 +108,14 @@ class SandboxRegistry:
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
-        self.ledger = Ledger()
+        self.ledger = Ledger(self.clock.now)
         self.stubs = Stubs()
         self.commands = Commands()
         self.ids = Ids(seed)
+        self._tier = TIERS[tier]
+        self._lifetimes = Lifetimes(self.clock, self._expire)
+        self._spaces = Spaces()
+        self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
         """Fills the default template's pool, of which `guest` is the first."""
@@ -112,7 +138,8 @@ class SandboxRegistry:
         if not order.egress:
             self._check_egress_orders()
         egress = order.egress and self._egress and self._arranged_egress
-        limits = Limits(egress, order.ram_mib, order.rootfs_gb)
+        tier = self._tier
+        limits = Limits(egress, tier.ram(order.ram_mib), tier.disk(order.rootfs_gb))
         pool = self._pool(order.template, limits.egress)
         try:
             if limits.custom:
@@ -141,8 +168,18 @@ class SandboxRegistry:
 
         if self._repeats:
             weakref.finalize(another, _let_go, files)
-        sandbox = self._adopt(Machine(guest, another, history=history, forkable=not limits.custom))
+        machine = Machine(
+            guest,
+            another,
+            history=history,
+            forkable=not limits.custom,
+            egress=limits.egress,
+            region=order.region,
+        )
+        span = tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
+        sandbox = self._adopt(machine, span)
         self.ledger.create(sandbox.id, order.template)
+        self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
         return sandbox
 
     async def _furnish(
@@ -202,16 +239,85 @@ class SandboxRegistry:
 
     async def destroy(self, sandbox_id: str) -> None:
         """At once, whatever runs. Silent for an id already destroyed; raises SandboxNotFound for one that never was."""
-        sandbox = self._living.pop(sandbox_id, None)
+        sandbox = self._living.get(sandbox_id)
         if sandbox is None:
             if sandbox_id not in self._gone:
                 raise SandboxNotFound
             return
-        self._gone.add(sandbox_id)
-        machine, sandbox.machine = sandbox.machine, None
+        machine = sandbox.machine
         if machine:
             self.ledger.end(sandbox_id, died=str(machine.guest.ended) if machine.guest.ended else None)
+        await self._end(sandbox, "deleted")
+
+    async def _end(self, sandbox: Sandbox, reason: str) -> None:
+        self._withdraw(sandbox)
+        machine, sandbox.machine = sandbox.machine, None
+        self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=reason)
+        if machine:
             await machine.guest.end()
+
+    def _withdraw(self, sandbox: Sandbox) -> None:
+        """The id is nobody's from now on."""
+        self._living.pop(sandbox.id, None)
+        self._gone.add(sandbox.id)
+        self._lifetimes.forget(sandbox.id)
+
+    async def _expire(self, sandbox: Sandbox, over: Over) -> None:
+        """Its time is over: it is frozen, if it is to be and can be, or else destroyed."""
+        seconds = sandbox.span.timeout if over == "timeout" else sandbox.span.idle
+        reason = f"lifetime of {seconds:g} s" if over == "timeout" else f"no exec for {seconds:g} s"
+        machine = sandbox.machine
+        if not (sandbox.span.persistent and machine and not machine.guest.ended):
+            self.ledger.expire(sandbox.id, reason)
+            await self._end(sandbox, over)
+            return
+        self._withdraw(sandbox)
+        space_id = self.ids.space(self._spaces)
+        self.ledger.expire(sandbox.id, reason, space_id)
+        try:
+            frozen = await sandbox.freeze()
+        except HostingError:  # it has ended meanwhile
+            await machine.guest.end()
+            self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=over)
+            return
+        template = self.ledger.template(sandbox.id)
+        self._spaces.add(Space(space_id, frozen, sandbox.id, template, machine.region))
+        self.webhooks.tell("sandbox.frozen", sandbox_id=sandbox.id, space_id=space_id, reason=over)
+
+    async def resume(self, space_id: str, order: ResumeOrder) -> Sandbox:
+        """Its machine goes on where it was, under a new id, and the Space is no more.
+
+        Raises SpaceNotFound; GuestFailed for a machine that has ended meanwhile; InvalidRequest for another egress than
+        it had, since what is started keeps the network that it was started in.
+        """
+        space = self._spaces.take(space_id, order.region)
+        machine = space.frozen.machine
+        if order.egress not in (None, machine.egress) and self._egress:
+            self._spaces.add(space)
+            raise InvalidRequest(
+                f"egress: the Space was frozen {'with' if machine.egress else 'without'} egress, and stays so"
+            )
+        span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
+        sandbox = self._adopt(machine, span)
+        try:
+            await sandbox.go_on(space.frozen)
+        except HostingError as error:
+            await self._end(sandbox, "died")
+            raise GuestFailed(f"the Space cannot be resumed: {error}") from error
+        self.ledger.create(sandbox.id, space.template, space_id)
+        self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
+        return sandbox
+
+    async def delete_space(self, space_id: str) -> None:
+        """Ends what is in it; raises SpaceNotFound."""
+        space = self._spaces.take(space_id)
+        self.webhooks.tell("space.deleted", space_id=space_id)
+        await space.frozen.machine.guest.end()
+
+    def exempt(self, sandbox_ids: Collection[str]) -> None:
+        """These live however late it gets; silent for those that do not live."""
+        for sandbox_id in sandbox_ids:
+            self._lifetimes.forget(sandbox_id)
 
     async def merge(self, parent_id: str, winner_id: str) -> None:
         """The winner's machine takes over the parent's id. Waits for what runs in either, then is one step.
@@ -228,15 +334,16 @@ class SandboxRegistry:
             if winner.machine.guest.ended:
                 raise GuestFailed(f"the winner's interpreter {winner.machine.guest.ended}")
             replaced, parent.machine, winner.machine = parent.machine, winner.machine, None
-            del self._living[winner_id]
-            self._gone.add(winner_id)
+            self._withdraw(winner)
             self.ledger.merge(parent_id, winner_id)
+            self.webhooks.tell("sandbox.merged", sandbox_id=parent_id, winner_id=winner_id)
         await replaced.guest.end()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
-        """Every sandbox but those to `keep`; returns the ids of the destroyed, oldest first."""
+        """Every sandbox but those to `keep`, and every Space; returns the ids of the destroyed, oldest first."""
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
+        await self._spaces.end_all()
         return ids
 
     def lives(self) -> list[dict[str, Any]]:
@@ -250,6 +357,7 @@ class SandboxRegistry:
 
     async def close(self) -> None:
         """Ends every sandbox."""
+        self.webhooks.hush()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self.destroy_all()
         self.stubs.clear()
@@ -263,11 +371,28 @@ class SandboxRegistry:
             )
         return self._pools[template, egress]
 
-    def _adopt(self, machine: Machine) -> Sandbox:
+    def _adopt_child(self, machine: Machine, parent: Sandbox) -> Sandbox:
+        child = self._adopt(machine, parent.span)
+        self.webhooks.tell("sandbox.created", sandbox_id=child.id, parent_id=parent.id)
+        return child
+
+    def _adopt(self, machine: Machine, span: Lifespan) -> Sandbox:
         new_id = self.ids.sandbox(self._living)
         self._gone.discard(new_id)  # with a seed, it was perhaps another's before the last reset
-        sandbox = Sandbox(new_id, machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands)
+        sandbox = Sandbox(
+            new_id,
+            machine,
+            self._engine,
+            self._adopt_child,
+            self.ledger,
+            self.stubs,
+            self.commands,
+            self.clock,
+            span,
+        )
         self._living[new_id] = sandbox
+        if not self.ids.lasting:
+            self._lifetimes.begin(sandbox)
         return sandbox
 
 

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from inspect import iscoroutinefunction
-from types import NoneType, TracebackType
+from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
 from podflare_emulator.handle.clients.watch import sandbox_classes
+from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
@@ -74,9 +75,11 @@ class Emulator(Faults, Stubs):
         self._origins = Origins()
         self._egress = True
         self._reachable: tuple[tuple[str, int], ...] = ()
+        self._webhook_url: str | EllipsisType | None = ...  # of the settings
         self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
+        self._clock = Clock(self._call, self._before_time_moves)
         self._started: Started | None = None
         self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
@@ -204,6 +207,14 @@ class Emulator(Faults, Stubs):
         self._env.replace(variables)
 
     @property
+    def clock(self) -> Clock:
+        """The time that it goes by, to be moved: `emulator.clock.advance(3600)`."""
+        return self._clock
+
+    def _before_time_moves(self) -> None:
+        pass
+
+    @property
     def egress(self) -> bool:
         """Whether sandboxes that are created until the next reset reach the network.
 
@@ -215,6 +226,16 @@ class Emulator(Faults, Stubs):
     def egress(self, allowed: bool) -> None:
         self._call("set_egress", allowed=allowed)
         self._egress = allowed
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where events are sent; set it, and they are until the next reset. Raises EmulatorError for no URL."""
+        return self.settings.webhook_url if self._webhook_url is ... else self._webhook_url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._call("set_webhook_url", url=url)
+        self._webhook_url = url
 
     @property
     def reachable(self) -> tuple[tuple[str, int], ...]:
@@ -263,11 +284,9 @@ class Emulator(Faults, Stubs):
     def lasting_ids(self) -> Iterator[None]:
         """A context manager: inside, sandboxes are created that a reset is to keep.
 
-        With a seed, the ids that a test sees do not depend on whether it was the first to need such a sandbox.
+        The clock does not end them. With a seed, the ids that a test sees do not depend on whether it was the first to
+        need such a sandbox.
         """
-        if self.settings.seed is None:
-            yield
-            return
         self._call("lasting_ids", lasting=True)
         try:
             yield
@@ -294,6 +313,7 @@ class Emulator(Faults, Stubs):
         self._faults.clear()
         self._egress = True
         self._reachable = ()
+        self._webhook_url = ...
         self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed

@@ -22,6 +22,8 @@ Call = Literal[
     "merge_into",
     "destroy",
     "replay",
+    "resume",
+    "destroy_space",
     "healthz",
     "pty",
     "pty_list",

@@ -163,6 +163,54 @@ class Merge:
     number: int
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """To deliver a webhook. `at`: ms since the epoch; `status` of the answer, or the `error` if there was none."""
+
+    at: int
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, repr=False)
+class Webhook:
+    """One event of the lifecycle, sent or, without a webhook URL, only kept.
+
+    Attributes:
+        body: As it is sent: `id`, `type`, `ts` (ms since the epoch), and what it is about.
+        attempts: To send it, oldest first; `delivered`: the last of them was answered with 2xx.
+    """
+
+    body: dict[str, Any]
+    attempts: tuple[Attempt, ...]
+    delivered: bool
+
+    @property
+    def type(self) -> str:
+        """Such as `sandbox.frozen`."""
+        return str(self.body["type"])
+
+    @property
+    def sandbox(self) -> str | None:
+        return self.body.get("sandbox_id")
+
+    @property
+    def space(self) -> str | None:
+        """Of `sandbox.frozen`: what to resume."""
+        return self.body.get("space_id")
+
+    def __repr__(self) -> str:
+        about = ", ".join(str(value) for name, value in self.body.items() if name not in ("id", "type", "ts"))
+        sent = (
+            f", {len(self.attempts)} attempt{'' if len(self.attempts) == 1 else 's'}" if self.attempts else ""
+        )
+        return f"<{self.type}: {about}{sent}>"
+
+
+def read_webhook(entry: dict[str, Any]) -> Webhook:
+    return Webhook(**{**entry, "attempts": tuple(Attempt(**attempt) for attempt in entry["attempts"])})
+
+
 def read_exec(entry: dict[str, Any]) -> Exec:
     events = tuple(JournalEvent(**event) for event in entry["events"])
     return Exec(**{**entry, "events": events, "commands": tuple(map(tuple, entry["commands"]))})

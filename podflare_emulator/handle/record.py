@@ -13,9 +13,11 @@ from podflare_emulator.handle.journal import (
     HasId,
     Merge,
     Request,
+    Webhook,
     id_of,
     read_exec,
     read_fork,
+    read_webhook,
     report,
 )
 from podflare_emulator.vocabulary.errors import EmulatorError
@@ -107,6 +109,14 @@ class Record(ABC):
     def merges(self) -> list[Merge]:
         """Every merge since the last reset."""
         return [Merge(**entry) for entry in self._call("merges")]
+
+    @property
+    def webhooks(self) -> list[Webhook]:
+        """Every event of the lifecycle since the last reset: created, merged, frozen, resumed, destroyed, ...
+
+        They are kept whether there is a webhook URL or not.
+        """
+        return [read_webhook(entry) for entry in self._call("webhooks")]
 
     def sandbox(self, sandbox: str | HasId) -> Inspection:
         """A sandbox's files and names, seen from outside; leaves no exec in the journal.

@@ -104,10 +104,9 @@ class Stubs(Record):
             sandbox.run_code("pip install prophet && python -c 'print(1)'", language="bash")
             assert pip.calls == [["install", "prophet"]]
 
-        It answers wherever the command is found on the PATH: in bash scripts, from other programs, from `subprocess` in
-            Python.
-        The rest of the script runs for real, and so do calls that no stub matches. The newest stub that matches
-        answers.
+        It answers wherever the command is found on the PATH: in bash scripts, from other programs, from `subprocess`
+        in Python. The rest of the script runs for real, and so do calls that no stub matches. The newest stub that
+        matches answers.
 
         Args:
             match: A part of the arguments, joined by spaces.

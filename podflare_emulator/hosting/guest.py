@@ -284,6 +284,14 @@ class Guest:
         self.output.drain()  # handlers of the user's may have printed: that belongs to no exec
         return answer
 
+    async def stop(self) -> None:
+        """The sandbox and all it has started take no processor time, until `go_on`; raises HostingError."""
+        await self._init.stop(self.pid, self._mark)
+
+    async def go_on(self) -> None:
+        """It is where it was when it was stopped; raises HostingError."""
+        await self._init.go_on(self._mark)
+
     async def end(self) -> None:
         """Kills the sandbox and all it has started; returns when nothing of it runs."""
         if self._closing:

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from podflare_emulator.vocabulary.errors import SettingsError
 
@@ -21,6 +22,16 @@ def whole_number(setting: str, value: Any, expected: str, *, most: int | None = 
     """From 0."""
     if type(value) is not int or value < 0 or (most is not None and value > most):
         raise SettingsError(f"{setting}: expected {expected}, got {value!r}")
+
+
+def http_url(setting: str, value: Any) -> None:
+    try:
+        parts = urlsplit(value)
+        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (AttributeError, TypeError, ValueError):
+        well_formed = False
+    if not well_formed:
+        raise SettingsError(f"{setting}: expected a URL such as http://127.0.0.1:8000/hook, got {value!r}")
 
 
 def several(setting: str, value: Any, example: str) -> tuple[Any, ...]:

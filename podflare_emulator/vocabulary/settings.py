@@ -9,8 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
 from podflare_emulator.vocabulary.errors import SettingsError as SettingsError
-from podflare_emulator.vocabulary.kinds import addresses, flag, one_of, several, variables, whole_number
+from podflare_emulator.vocabulary.kinds import (
+    addresses,
+    flag,
+    http_url,
+    one_of,
+    several,
+    variables,
+    whole_number,
+)
 from podflare_emulator.vocabulary.mounts import Mount as Mount
+from podflare_emulator.vocabulary.regions import REGIONS
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
@@ -18,6 +27,8 @@ ForkFiles = Literal["auto", "layers", "copy"]
 LogFormat = Literal["text", "json"]
 Network = Literal["auto", "private", "host"]
 Profile = Literal["local", "hosted"]
+ClockKind = Literal["real", "manual", "skipping"]
+TierName = Literal["free", "pro", "scale"]
 EgressDenied = Literal["refuse", "drop"]
 
 
@@ -60,6 +71,11 @@ class Changes(TypedDict, total=False):
     echo_last_expression: bool
     files_on_disk: bool
     profile: Profile
+    clock: ClockKind
+    tier: TierName
+    webhook_url: str | None
+    region: str | None
+    endpoint: str | None
     seed: int | None
     env: Mapping[str, str]
     fork_engine: ForkEngine  # deprecated: the old name of `fork`
@@ -97,6 +113,12 @@ class Settings:
             in memory (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
             publishes.
+        clock: What it goes by: `real`; `manual`, which stands still until it is advanced; `skipping`, which stands
+            still too, but moves on at once to the end of whatever a call waits for.
+        tier: What a sandbox may have and how long it may live, as the service's billing tiers have it.
+        webhook_url: Where events such as `sandbox.frozen` are sent; None: they are only kept.
+        region: The one that answers to a create name; None: they name none.
+        endpoint: The URL that they name, to which published clients move and which they remember; None: none.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
             reaches them.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
@@ -125,6 +147,11 @@ class Settings:
     echo_last_expression: bool = False
     files_on_disk: bool = False
     profile: Profile = "local"
+    clock: ClockKind = "real"
+    tier: TierName = "scale"
+    webhook_url: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
     seed: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
@@ -142,6 +169,13 @@ class Settings:
         self._check_layers()
         one_of("log format", self.log_format, get_args(LogFormat))
         one_of("profile", self.profile, get_args(Profile))
+        one_of("clock", self.clock, get_args(ClockKind))
+        one_of("tier", self.tier, get_args(TierName))
+        if self.region is not None:
+            one_of("region", self.region, REGIONS)
+        for name in ("webhook_url", "endpoint"):
+            if getattr(self, name) is not None:
+                http_url(name.replace("_", " "), getattr(self, name))
         one_of("egress denied", self.egress_denied, get_args(EgressDenied))
         for name in ("auth_disabled", "egress", "egress_unenforced", "echo_last_expression", "files_on_disk"):
             flag(name, getattr(self, name))

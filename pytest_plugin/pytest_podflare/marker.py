@@ -10,7 +10,7 @@ from pytest_podflare.options import LEAK_POLICIES
 NAME = "podflare"
 FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
-    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, egress=None, "
+    f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, clock=None, egress=None, "
     "reachable=None, echo_last_expression=None, leaks=None, target=None, compare='results'): "
     "arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
@@ -22,6 +22,7 @@ DESCRIPTION = (
     "faults: a dict from calls of the API to the status that the next one gets, to a dict of Emulator.fault's "
     "arguments, or to a list of these; "
     "latency: a dict from calls to the seconds that they take, or to a pair of them; "
+    "clock: real, manual or skipping, what lifetimes, delays and time stamps go by; "
     "egress: whether its sandboxes may reach the network; "
     "reachable: a list of servers of this machine's, such as ('127.0.0.1', 8080), that they find at the same address; "
     "echo_last_expression: whether a last line that is an expression is printed; "
@@ -39,6 +40,7 @@ _EXAMPLES = {
     "latency": "{'exec': 0.5}",
 }
 _COMPARE = ("results", "outcome")
+_CLOCKS = ("real", "manual", "skipping")
 
 
 class Wishes(NamedTuple):
@@ -48,6 +50,7 @@ class Wishes(NamedTuple):
     commands: Mapping[str, Any]
     faults: Mapping[str, Any]
     latency: Mapping[str, Any]
+    clock: Literal["real", "manual", "skipping"] | None
     egress: bool | None
     reachable: Sequence[tuple[str, int]]
     echo_last_expression: bool | None
@@ -132,6 +135,7 @@ def read(node: pytest.Item) -> Wishes:
         commands,
         faults,
         latency,
+        _nearest(node, "clock"),
         _nearest(node, "egress"),
         reachable,
         _nearest(node, "echo_last_expression"),
@@ -167,6 +171,7 @@ def mistake(mark: pytest.Mark) -> str | None:
             return f"{name}: expected a dict such as {example}, got {value!r}"
     for name, choices in (
         ("leaks", LEAK_POLICIES),
+        ("clock", _CLOCKS),
         ("egress", (True, False)),
         ("echo_last_expression", (True, False)),
         ("target", _TARGETS),

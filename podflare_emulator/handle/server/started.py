@@ -15,7 +15,9 @@ START = 60
 CALL = 30
 STOP = 30
 
-UNBOUNDED = frozenset({"next_question", "run_real"})  # calls that last as long as what they wait for
+UNBOUNDED = frozenset(
+    {"next_question", "run_real", "advance_clock"}
+)  # calls that last as long as what they wait for
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,9 @@ class ServerThread:
         from podflare_emulator.control.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
         from podflare_emulator.domain.testing.faults import Faults
+        from podflare_emulator.vocabulary.clock import Clock
 
+        clock = Clock(self._settings.clock)
         registry = SandboxRegistry(
             launched.launcher,
             self._settings.pool_size,
@@ -182,14 +184,17 @@ class ServerThread:
             seed=self._settings.seed,
             env=self._settings.env,
             reachable=self._settings.reachable,
+            clock=clock,
+            tier=self._settings.tier,
+            webhook_url=self._settings.webhook_url,
             echo=self._settings.echo_last_expression,
         )
         registry.warm(launched.guest)
-        record = Requests()
+        record = Requests(clock.now)
         faults = Faults(self._settings.seed, self._settings.profile)
-        connections = Connections(listener)
-        self._control: Control = Control(registry, record, faults, connections)
-        disturb = partial(Disturbed, faults, connections)
+        connections = Connections(listener, clock)
+        self._control: Control = Control(registry, record, faults, connections, self._settings)
+        disturb = partial(Disturbed, faults, connections, clock)
         config = uvicorn.Config(
             build_app(registry, self._settings, self._control, record, disturb),
             log_config=None,
@@ -217,6 +222,7 @@ class ServerThread:
                 self._control.close()
                 server.end()
                 connections.end()
+                await clock.close()
             finally:
                 await asyncio.gather(serving, launched.launcher.stop())
 

@@ -42,6 +42,11 @@ class SessionEmulator(Emulator):
             self.arrange_again()
         return destroyed
 
+    def _before_time_moves(self) -> None:
+        lasting = {*self.kept, *self._setups.scopes}
+        if lasting:
+            self._call("exempt_from_lifetimes", sandboxes=[*lasting])
+
     def made(self) -> list[str]:
         """Ids of what clients of this process have made."""
         return self._origins.made
@@ -177,6 +182,8 @@ class EmulatorTarget:
                 self.emulator.env.update(wishes.env)
             if wishes.reachable:
                 self.emulator.reachable = wishes.reachable
+            if wishes.clock:
+                self.emulator.clock.use(wishes.clock)
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 

@@ -63,6 +63,8 @@ class RemoteTarget:
             pytest.skip(
                 f"only the emulator's sandboxes reach this machine, and the tests run against {self._url}"
             )
+        if wishes.clock not in (None, "real"):
+            pytest.skip(f"only the emulator's clock can be moved, and the tests run against {self._url}")
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
         origins, sandboxes = Origins(), sandbox_classes(import_sdk())
         with ExitStack() as inside:
