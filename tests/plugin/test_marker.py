@@ -497,6 +497,9 @@ def test_a_server_is_let_into_the_tests_sandboxes(pytester: pytest.Pytester) -> 
 
         server = socket.create_server(("127.0.0.1", 0))
         port = server.getsockname()[1]
+        def teardown_module():
+            server.close()
+
         TALK = f"import socket; socket.create_connection(('127.0.0.1', {port})).close(); print('reached')"
 
         @pytest.mark.podflare(reachable=[("127.0.0.1", port)])
