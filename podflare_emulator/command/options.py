@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from podflare_emulator.command.printing import PROGRAM, one_line
 from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
+from podflare_emulator.vocabulary.templates import read_file
 
 _ENVIRONMENT = (
     "environment: PODFLARE_API_KEYS (comma-separated), PODFLARE_AUTH_DISABLED=1, PODFLARE_HOSTD_ADDR=host:port, "
@@ -48,6 +49,8 @@ def settings(arguments: dict[str, Any]) -> Settings:
     for repeatable in ("api_keys", "allow_hosts"):
         if repeatable in overrides:
             overrides[repeatable] = tuple(overrides[repeatable])
+    if "templates" in overrides:
+        overrides["templates"] = read_file(overrides["templates"])
     if "env" in overrides:
         overrides["env"] = dict(map(_variable, overrides["env"]))
     if "reachable" in overrides:
@@ -210,6 +213,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME[=VALUE]",
         help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
+    )
+    add(
+        "--templates",
+        metavar="FILE",
+        help="kinds of sandboxes of your own, in TOML: what is imported, files, variables, a setup, a Python",
     )
     add(
         "--profile",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended, Guest
-from podflare_emulator.hosting.jails import Jail
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.machine import Machine
@@ -38,14 +37,12 @@ class ForkEngine(Protocol):
 class LiveFork:
     """The guest forks itself: what is in its memory is in its children's by definition."""
 
-    def __init__(self, take_jails: Callable[[int, Jail], Awaitable[list[Jail]]], files: str) -> None:
+    def __init__(self, files: str) -> None:
         """`files`: how children come by the parent's; see guest/fork/ways.py."""
-        self._take_jails = take_jails
         self._files = files
 
     async def fork(self, machine: Machine, n: int) -> Copies:
-        jails = await self._take_jails(n, machine.guest.jail)
-        forked = await machine.guest.fork(jails, self._files)
+        forked = await machine.guest.fork(await machine.guest.take_jails(n), self._files)
         return Copies(forked.children, forked.threads, forked.processes)
 
 

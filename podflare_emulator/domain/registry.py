@@ -17,9 +17,9 @@ from podflare_emulator.domain.lives.lifetimes import Lifetimes, Over
 from podflare_emulator.domain.lives.spaces import Space, Spaces
 from podflare_emulator.domain.lives.webhooks import Webhooks
 from podflare_emulator.domain.machine import Machine
-from podflare_emulator.domain.pool import Pool
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.domain.seeds import Seeds
+from podflare_emulator.domain.stock import Stock
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.guest.system.peers import Address
@@ -30,18 +30,8 @@ from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.vocabulary.settings import TierName
+from podflare_emulator.vocabulary.templates import Template
 from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
-
-# What each template has imported in the REPL: name there -> module. (contract: templates)
-TEMPLATES: Mapping[str, dict[str, str]] = {
-    "default": {},
-    "python-datasci": {
-        "pd": "pandas",
-        "np": "numpy",
-        "scipy": "scipy",
-        "matplotlib": "matplotlib",
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -87,10 +77,11 @@ class SandboxRegistry:
         tier: TierName = "scale",
         webhook_url: str | None = None,
         echo: bool = False,
+        templates: Mapping[str, Template] = {},
     ) -> None:
         self.clock = clock or Clock()
         self._launcher = launcher
-        self._pool_size = pool_size
+        self._stock = Stock(launcher, templates, pool_size, forks=None if fork == "replay" else fork_files)
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
@@ -101,10 +92,8 @@ class SandboxRegistry:
         self._arranged_echo: bool | None = (
             None  # the same, for as long as a test wants it; None: it does not care
         )
-        live = LiveFork(launcher.take_jails, fork_files)
-        self._engine: ForkEngine = ReplayFork() if fork == "replay" else live
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
         self._repeats = fork == "replay"
-        self._pools: dict[tuple[str, bool], Pool] = {}
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
@@ -119,13 +108,11 @@ class SandboxRegistry:
 
     def warm(self, guest: Guest) -> None:
         """Fills the default template's pool, of which `guest` is the first."""
-        pool = self._pool("default", self._egress)
-        pool.add(guest)
-        pool.refill()
+        self._stock.warm(guest, self._egress)
 
     def is_at(self, peer: Address, here: Address) -> bool:
         """Whether a process of a sandbox has the end `peer` of a TCP connection whose other end is `here`."""
-        return self._launcher.is_at(peer, here)
+        return self._stock.is_at(peer, here)
 
     async def create(self, order: SandboxOrder) -> Sandbox:
         """Raises GuestFailed when no guest can be made.
@@ -133,23 +120,18 @@ class SandboxRegistry:
         Raises InvalidRequest for an unknown template, and for no egress where the isolation cannot see to that: a test
         that relies on it must not pass by luck.
         """
-        if order.template not in TEMPLATES:
-            raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(TEMPLATES)}")
+        known = self._stock.templates
+        if order.template not in known:
+            raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(known)}")
         if not order.egress:
             self._check_egress_orders()
         egress = order.egress and self._egress and self._arranged_egress
         tier = self._tier
         limits = Limits(egress, tier.ram(order.ram_mib), tier.disk(order.rootfs_gb))
-        pool = self._pool(order.template, limits.egress)
         try:
-            if limits.custom:
-                guest = await self._launcher.guest(order.template, TEMPLATES[order.template], limits)
-            else:
-                guest = await pool.take()
+            guest = await self._stock.take(order.template, limits)
         except HostingError as error:
-            needed = ", ".join(TEMPLATES[order.template].values())
-            hint = f"; {order.template} needs {needed} in the Python of the sandboxes" if needed else ""
-            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}{hint}") from error
+            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
         reachable = self._reachable | self._arranged_reachable
@@ -162,7 +144,7 @@ class SandboxRegistry:
             files = [replace(file, content=os.dup(file.content)) for file in files]
 
         async def another() -> Guest:
-            guest = await pool.take()
+            guest = await self._stock.take(order.template, Limits(limits.egress))
             await self._furnish(guest, env, files, reachable, echo)
             return guest
 
@@ -358,18 +340,11 @@ class SandboxRegistry:
     async def close(self) -> None:
         """Ends every sandbox."""
         self.webhooks.hush()
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await self._stock.close()
         await self.destroy_all()
+        await self._stock.stop()
         self.stubs.clear()
         self.seeds.clear()
-
-    def _pool(self, template: str, egress: bool) -> Pool:
-        if (template, egress) not in self._pools:
-            limits = Limits(egress)
-            self._pools[template, egress] = Pool(
-                lambda: self._launcher.guest(template, TEMPLATES[template], limits), self._pool_size
-            )
-        return self._pools[template, egress]
 
     def _adopt_child(self, machine: Machine, parent: Sandbox) -> Sandbox:
         child = self._adopt(machine, parent.span)

@@ -116,6 +116,9 @@ class Guest:
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
         self.jail = jail
+        self.take_jails: Callable[
+            [int], Awaitable[list[Jail]]
+        ]  # that its forks may have, from who has made it
         self.ended: Ended | None = None
         self.gone = asyncio.Event()  # with `ended`
         self.sink: Sink = lambda stream, data: None
@@ -180,6 +183,7 @@ class Guest:
             for jail in jails:
                 ends = Ends()
                 child = Guest(ends, unused.pop(0), self._init)
+                child.take_jails = self.take_jails
                 child._commands = self._commands
                 child._interrupts = self._interrupts  # its process remembers what the parent's has seen
                 children.append(child)

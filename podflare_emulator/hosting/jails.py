@@ -54,11 +54,9 @@ class Jail:
         keeper: Keeper,
         *,
         settles_in: float,
-        egress: bool = True,
         network: Network | None = None,
     ) -> None:
         self.name = name
-        self.egress = egress
         self.network = network
         self.ticket = ticket
         self.hidden = hidden

@@ -25,6 +25,7 @@ from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
+from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.network import Router, helper
@@ -137,9 +138,21 @@ class Launcher:
             )
         return {"network": self._network if program else "host", "helper": program}
 
-    async def take_jails(self, count: int, like: Jail) -> list[Jail]:
-        """`count` jails of the kind that this one is."""
-        return await self._jails[like.egress].take(count)
+    async def beside(self, executable: str) -> Launcher:
+        """A running launcher of the same kind, for guests with another Python; raises HostingError."""
+        python = await asyncio.to_thread(find, executable)
+        launcher = Launcher(
+            self._isolation,
+            python,
+            self._seeds,
+            egress=self._egress,
+            egress_denied=self._egress_denied,
+            egress_unenforced=self._egress_unenforced,
+            files_on_disk=self._files_on_disk,
+            network=self._network,
+        )
+        await launcher.start()
+        return launcher
 
     @property
     def takes_egress_orders(self) -> bool:
@@ -168,6 +181,7 @@ class Launcher:
                 zygote = self._zygotes[template] = self._start_zygote(preload)
             await asyncio.shield(zygote.ready)
             guest = zygote.spawn(jail, self._imposed(limits), self.keeper)
+            guest.take_jails = self._jails[limits.egress].take
             await guest.arrive()
         except BaseException:
             if guest is not None:
@@ -245,7 +259,6 @@ class Launcher:
             descriptors,
             hidden,
             self,
-            egress=egress,
             network=network,
             settles_in=answer["settles_in"],
         )

@@ -20,6 +20,7 @@ from podflare_emulator.vocabulary.kinds import (
 )
 from podflare_emulator.vocabulary.mounts import Mount as Mount
 from podflare_emulator.vocabulary.regions import REGIONS
+from podflare_emulator.vocabulary.templates import Template, checked
 
 Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
@@ -78,6 +79,7 @@ class Changes(TypedDict, total=False):
     endpoint: str | None
     seed: int | None
     env: Mapping[str, str]
+    templates: Mapping[str, Any]
     fork_engine: ForkEngine  # deprecated: the old name of `fork`
 
 
@@ -121,6 +123,7 @@ class Settings:
         endpoint: The URL that they name, to which published clients move and which they remember; None: none.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
             reaches them.
+        templates: Kinds of sandboxes beside the service's, by their names: dicts of what `Template` has.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
 
     Raises:
@@ -154,6 +157,7 @@ class Settings:
     endpoint: str | None = None
     seed: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    templates: Mapping[str, Template] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.host, str) or not self.host or set(self.host) & set("/[] "):
@@ -181,6 +185,7 @@ class Settings:
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
         object.__setattr__(self, "reachable", addresses("reachable", self.reachable))
+        object.__setattr__(self, "templates", checked(self.templates))
         self._check_python()
         self._check_mounts()
         self._check_access()

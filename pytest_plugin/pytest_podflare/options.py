@@ -4,6 +4,7 @@ Every test run loads this, with Podflare or without, so it imports nothing that 
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -83,6 +84,7 @@ SETTINGS = (
         "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
         ("local", "hosted"),
     ),
+    Setting("templates", "FILE", "templates of your own, in TOML (default none)"),
     Setting("seed", "N", "draw ids, and whatever else the emulator leaves to chance, from this number"),
     Setting(
         "log",
@@ -130,6 +132,7 @@ class Options(NamedTuple):
     egress_denied: Literal["refuse", "drop"]
     echo_last_expression: bool
     profile: Literal["local", "hosted"]
+    templates: Mapping[str, Any]
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
     leaks: Literal["ignore", "warn", "error"]
@@ -172,6 +175,7 @@ def read(config: pytest.Config) -> Options:
         egress_denied=cast(Any, given.get("egress_denied", "refuse")),
         echo_last_expression=given.get("echo_last_expression") == "yes",
         profile=cast(Any, given.get("profile", "local")),
+        templates=_templates(config, *values["templates"]),
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),
         leaks=cast(Any, given.get("leaks", "warn")),
@@ -236,6 +240,19 @@ def _check_emulators(name: str, value: str | int, source: str) -> None:
 
     try:
         Settings(**cast(Any, {name: value}))
+    except SettingsError as error:
+        raise pytest.UsageError(f"{source}: {error}") from None
+
+
+def _templates(config: pytest.Config, path: str | None, source: str) -> Mapping[str, Any]:
+    """A path is relative to the folder of the ini file, as pytest's own are."""
+    if not path:
+        return {}
+    from podflare_emulator.vocabulary.settings import SettingsError
+    from podflare_emulator.vocabulary.templates import read_file
+
+    try:
+        return read_file(config.rootpath / path)
     except SettingsError as error:
         raise pytest.UsageError(f"{source}: {error}") from None
 

@@ -120,7 +120,9 @@ def test_a_test_without_egress_has_no_sandbox_that_reaches_the_network(
     pytester: pytest.Pytester, namespace_works: None, marker: str, options: tuple[str, ...]
 ) -> None:
     pytester.makepyfile(_WITHOUT_EGRESS.replace("{marker}", marker))
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "--podflare-isolation=namespace", *options)
+    result = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "--podflare-isolation=namespace", "--podflare-network=host", *options
+    )
     result.assert_outcomes(passed=3)
 
 

@@ -188,6 +188,7 @@ class ServerThread:
             tier=self._settings.tier,
             webhook_url=self._settings.webhook_url,
             echo=self._settings.echo_last_expression,
+            templates=self._settings.templates,
         )
         registry.warm(launched.guest)
         record = Requests(clock.now)

@@ -71,6 +71,7 @@ class EmulatorTarget:
             fork=options.fork,
             fork_files=options.fork_files,
             python=options.python,
+            templates=options.templates,
             egress_denied=options.egress_denied,
             echo_last_expression=options.echo_last_expression,
             profile=options.profile,
