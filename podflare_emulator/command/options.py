@@ -236,6 +236,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
     )
     add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
+    add("--state-dir", metavar="DIR", help="where Spaces are kept, so that a later emulator can resume them")
     add("--region", metavar="NAME", help="the region that answers name (default none)")
     add(
         "--endpoint",

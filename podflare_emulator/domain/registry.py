@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
+from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork, repeat
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.ids import Ids
 from podflare_emulator.domain.ledger import Ledger
+from podflare_emulator.domain.lives.kept_spaces import Kept, KeptSpaces
 from podflare_emulator.domain.lives.lifetimes import Lifetimes, Over
 from podflare_emulator.domain.lives.spaces import Space, Spaces
 from podflare_emulator.domain.lives.webhooks import Webhooks
 from podflare_emulator.domain.machine import Machine
-from podflare_emulator.domain.sandbox import Sandbox
+from podflare_emulator.domain.machine import SandboxOrder as SandboxOrder
+from podflare_emulator.domain.sandbox import Frozen, Sandbox
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.domain.stock import Stock
 from podflare_emulator.domain.testing.commands import Commands
@@ -33,19 +37,7 @@ from podflare_emulator.vocabulary.settings import TierName
 from podflare_emulator.vocabulary.templates import Template
 from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 
-
-@dataclass(frozen=True)
-class SandboxOrder:
-    """What a create asks for. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
-
-    template: str = "default"
-    timeout_seconds: int | None = None
-    idle_timeout_seconds: int | None = None
-    ram_mib: int | None = None
-    rootfs_gb: int | None = None
-    persistent: bool = False
-    egress: bool = True
-    region: str | None = None
+_log = logging.getLogger("podflare_emulator")
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,7 @@ class SandboxRegistry:
         clock: Clock | None = None,
         tier: TierName = "scale",
         webhook_url: str | None = None,
+        state_dir: str | None = None,
         echo: bool = False,
         templates: Mapping[str, Template] = {},
     ) -> None:
@@ -94,6 +87,7 @@ class SandboxRegistry:
         )
         self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
         self._repeats = fork == "replay"
+        self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
@@ -103,7 +97,7 @@ class SandboxRegistry:
         self.ids = Ids(seed)
         self._tier = TIERS[tier]
         self._lifetimes = Lifetimes(self.clock, self._expire)
-        self._spaces = Spaces()
+        self._spaces = Spaces(KeptSpaces(state_dir) if state_dir else None)
         self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
@@ -120,6 +114,14 @@ class SandboxRegistry:
         Raises InvalidRequest for an unknown template, and for no egress where the isolation cannot see to that: a test
         that relies on it must not pass by luck.
         """
+        machine = await self._make(order)
+        span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
+        sandbox = self._adopt(machine, span)
+        self.ledger.create(sandbox.id, order.template)
+        self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
+        return sandbox
+
+    async def _make(self, order: SandboxOrder) -> Machine:
         known = self._stock.templates
         if order.template not in known:
             raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(known)}")
@@ -137,9 +139,8 @@ class SandboxRegistry:
         reachable = self._reachable | self._arranged_reachable
         echo = self._echo if self._arranged_echo is None else self._arranged_echo
         await self._furnish(guest, env, files, reachable, echo)
-        history = None
+        history = History() if self._records else None
         if self._repeats:
-            history = History()
             # What is run again must find what it found, though the test's files may be others by then.
             files = [replace(file, content=os.dup(file.content)) for file in files]
 
@@ -150,19 +151,9 @@ class SandboxRegistry:
 
         if self._repeats:
             weakref.finalize(another, _let_go, files)
-        machine = Machine(
-            guest,
-            another,
-            history=history,
-            forkable=not limits.custom,
-            egress=limits.egress,
-            region=order.region,
+        return Machine(
+            guest, another, order, history=history, forkable=not limits.custom, egress=limits.egress
         )
-        span = tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
-        sandbox = self._adopt(machine, span)
-        self.ledger.create(sandbox.id, order.template)
-        self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
-        return sandbox
 
     async def _furnish(
         self,
@@ -257,13 +248,12 @@ class SandboxRegistry:
         space_id = self.ids.space(self._spaces)
         self.ledger.expire(sandbox.id, reason, space_id)
         try:
-            frozen = await sandbox.freeze()
+            frozen = await sandbox.freeze(partial(self._spaces.keep, space_id, sandbox.id))
         except HostingError:  # it has ended meanwhile
             await machine.guest.end()
             self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=over)
             return
-        template = self.ledger.template(sandbox.id)
-        self._spaces.add(Space(space_id, frozen, sandbox.id, template, machine.region))
+        self._spaces.add(Space(space_id, frozen))
         self.webhooks.tell("sandbox.frozen", sandbox_id=sandbox.id, space_id=space_id, reason=over)
 
     async def resume(self, space_id: str, order: ResumeOrder) -> Sandbox:
@@ -273,9 +263,11 @@ class SandboxRegistry:
         it had, since what is started keeps the network that it was started in.
         """
         space = self._spaces.take(space_id, order.region)
+        if isinstance(space, Kept):
+            space = await self._bring_back(space)
         machine = space.frozen.machine
         if order.egress not in (None, machine.egress) and self._egress:
-            self._spaces.add(space)
+            self._spaces.give_back(space)
             raise InvalidRequest(
                 f"egress: the Space was frozen {'with' if machine.egress else 'without'} egress, and stays so"
             )
@@ -286,15 +278,38 @@ class SandboxRegistry:
         except HostingError as error:
             await self._end(sandbox, "died")
             raise GuestFailed(f"the Space cannot be resumed: {error}") from error
-        self.ledger.create(sandbox.id, space.template, space_id)
+        self._spaces.forget(space_id)
+        self.ledger.create(sandbox.id, machine.order.template, space_id)
         self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
         return sandbox
+
+    async def _bring_back(self, kept: Kept) -> Space:
+        """A new machine runs its history again, and gets its files. Raises GuestFailed; then it is still kept."""
+        try:
+            machine = await self._make(kept.order)
+            try:
+                machine.history = History.read(kept.history, self.commands.versions)
+                differences = await repeat(machine.guest, machine.history)
+                with kept.archive() as archive:
+                    await machine.guest.unpack(kept.packed, archive)
+            except BaseException:
+                await machine.guest.end()
+                raise
+        except (HostingError, OSError, GuestFailed, InvalidRequest) as error:
+            self._spaces.give_back(kept)
+            raise GuestFailed(f"the Space cannot be brought back: {error}") from error
+        if differences:
+            told = ", ".join(map(str, differences))
+            _log.warning("%s: its execs %s ended otherwise when they were run again", kept.id, told)
+        return Space(kept.id, Frozen(machine, None))
 
     async def delete_space(self, space_id: str) -> None:
         """Ends what is in it; raises SpaceNotFound."""
         space = self._spaces.take(space_id)
+        self._spaces.forget(space_id)
         self.webhooks.tell("space.deleted", space_id=space_id)
-        await space.frozen.machine.guest.end()
+        if isinstance(space, Space):
+            await space.frozen.machine.guest.end()
 
     def exempt(self, sandbox_ids: Collection[str]) -> None:
         """These live however late it gets; silent for those that do not live."""
@@ -326,6 +341,7 @@ class SandboxRegistry:
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
         await self._spaces.end_all()
+        self._spaces.forget_all()
         return ids
 
     def lives(self) -> list[dict[str, Any]]:
@@ -341,7 +357,8 @@ class SandboxRegistry:
         """Ends every sandbox."""
         self.webhooks.hush()
         await self._stock.close()
-        await self.destroy_all()
+        await asyncio.gather(*map(self.destroy, [*self._living]))
+        await self._spaces.end_all()
         await self._stock.stop()
         self.stubs.clear()
         self.seeds.clear()

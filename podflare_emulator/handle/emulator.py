@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from inspect import iscoroutinefunction
+from os import getpid
 from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from podflare_emulator.handle.server.thread import ServerThread
-    from podflare_emulator.hosting.isolation import Refusal
+    from podflare_emulator.hosting.refusal import Refusal
 
 
 class Emulator(Faults, Stubs):
@@ -105,7 +106,9 @@ class Emulator(Faults, Stubs):
         """Starts the server and returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
-        server, self._launched = self._launched or self._new_server(), None
+        launched, self._launched = self._launched, None
+        # One that was launched before this process was forked answers the parent.
+        server = launched if launched and launched.owner == getpid() else self._new_server()
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
@@ -119,6 +122,11 @@ class Emulator(Faults, Stubs):
         server, self._server, self._launched = self._server or self._launched, None, None
         if server:
             server.stop()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its server has ended, or was given up, without having been stopped: somebody has killed it."""
+        return self._server is not None and self._server.is_lost
 
     def _new_server(self) -> ServerThread | ServerProcess:
         if self._kind == "process":

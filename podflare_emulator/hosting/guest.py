@@ -232,6 +232,15 @@ class Guest:
         self._commands = other._commands
         return int(answer["processes"])
 
+    async def pack(self, archive: int) -> Message:
+        """Writes the sandbox's tree into a file; what it answers is for `unpack`. Raises HostingError."""
+        answer, _ = await self._ask({"op": "pack"}, [os.dup(archive)])
+        return answer
+
+    async def unpack(self, packed: Message, archive: int) -> None:
+        """Makes the sandbox's tree, and `random`, what they were in the one that was packed; raises HostingError."""
+        await self._ask({"op": "unpack", "packed": packed}, [os.dup(archive)])
+
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Sends what is no exec, and waits for its answer. Guests answer in order."""
         arriving: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()

@@ -14,22 +14,9 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.refusal import Refusal
 
 BACKENDS = ("namespace", "preload", "portable")  # best first
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A backend that was tried, and the kernel's own words; or that was left out though it might work, and why."""
-
-    backend: str
-    reason: str
-    left_out: bool = False
-
-    def __str__(self) -> str:
-        if self.left_out:
-            return f"{self.backend} isolation is not taken unasked: {self.reason}"
-        return f"{self.backend} isolation cannot be had here: {self.reason}"
 
 
 @dataclass(frozen=True)

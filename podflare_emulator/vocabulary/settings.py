@@ -75,6 +75,7 @@ class Changes(TypedDict, total=False):
     clock: ClockKind
     tier: TierName
     webhook_url: str | None
+    state_dir: "str | os.PathLike[str] | None"
     region: str | None
     endpoint: str | None
     seed: int | None
@@ -119,6 +120,7 @@ class Settings:
             still too, but moves on at once to the end of whatever a call waits for.
         tier: What a sandbox may have and how long it may live, as the service's billing tiers have it.
         webhook_url: Where events such as `sandbox.frozen` are sent; None: they are only kept.
+        state_dir: Directory in which Spaces outlive the emulator, made if it is not there; None: they end with it.
         region: The one that answers to a create name; None: they name none.
         endpoint: The URL that they name, to which published clients move and which they remember; None: none.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
@@ -153,6 +155,7 @@ class Settings:
     clock: ClockKind = "real"
     tier: TierName = "scale"
     webhook_url: str | None = None
+    state_dir: str | None = None
     region: str | None = None
     endpoint: str | None = None
     seed: int | None = None
@@ -185,6 +188,7 @@ class Settings:
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
         object.__setattr__(self, "reachable", addresses("reachable", self.reachable))
+        self._check_state_dir()
         object.__setattr__(self, "templates", checked(self.templates))
         self._check_python()
         self._check_mounts()
@@ -201,6 +205,20 @@ class Settings:
             raise SettingsError(
                 "fork files: a fork by replay shares no layers; give fork live, or leave it out"
             )
+
+    def _check_state_dir(self) -> None:
+        if self.state_dir is None:
+            return
+        if not isinstance(self.state_dir, (str, os.PathLike)):
+            raise SettingsError(f"state dir: expected a path such as ./spaces, got {self.state_dir!r}")
+        path = os.path.abspath(os.fspath(self.state_dir))
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"state dir: {path!r} cannot be made: {error.strerror}") from None
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise SettingsError(f"state dir: {path!r} cannot be written to")
+        object.__setattr__(self, "state_dir", path)
 
     def _check_python(self) -> None:
         if self.python is None:

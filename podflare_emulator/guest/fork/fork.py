@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from ..files import archive as archiving
 from ..files import tree
 from ..jail.interface import Jail
 from ..protocol import Connection, Message, encode
@@ -256,11 +257,49 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
         guest.commands.forget(guest.jail.root)
     except OSError as error:
         return {"followed": False, "failed": str(error)}
+    _draw_on(shown)
+    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
+
+
+def pack(guest: Guest, archive: int) -> Message:
+    """Writes this guest's tree into the descriptor `archive`; the answer is what `unpack` needs besides."""
+    guest.flush()
+    try:
+        archiving.pack(guest.jail.root, guest.jail.mounts, archive)
+    except OSError as error:
+        return {"failed": str(error)}
+    finally:
+        posix.close(archive)
+    random = _random()
+    return {"mark": guest.jail.mark(), "random": random and random.getstate()}
+
+
+def unpack(guest: Guest, packed: Message, archive: int) -> Message:
+    """As `follow`, of a guest that is no more: `packed` is the answer that it gave."""
+    try:
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, archive})
+        archiving.unpack(
+            guest.jail.root,
+            guest.jail.mounts,
+            archive,
+            lambda path: guest.jail.resolve(path, packed["mark"]),
+        )
+        _complain(guest, resources.renew(guest.jail.root))
+        guest.commands.forget(guest.jail.root)
+    except OSError as error:
+        return {"failed": str(error)}
+    finally:
+        posix.close(archive)
+    _draw_on(packed)
+    return {"unpacked": True}
+
+
+def _draw_on(shown: Message) -> None:
+    """The next random numbers are those that the other guest's would have been."""
     random = _random()
     if random and shown["random"]:
         version, numbers, gauss = shown["random"]
         random.setstate((version, tuple(numbers), gauss))
-    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
 
 
 def _complain(guest: Guest, problems: list[str]) -> None:

@@ -99,6 +99,10 @@ class Guest:
                     fork.show(self)
                 case "follow":
                     self.connection.send(fork.follow(self, message, descriptors[0]))
+                case "pack":
+                    self.connection.send(fork.pack(self, descriptors[0]))
+                case "unpack":
+                    self.connection.send(fork.unpack(self, message["packed"], descriptors[0]))
                 case "inspect":
                     self.connection.send(inspection.answer(self.jail, self.repl.globals, self.flush, message))
                 case "terminal":

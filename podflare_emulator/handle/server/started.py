@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from podflare_emulator.guest.order import Python
-
-if TYPE_CHECKING:
-    from podflare_emulator.hosting.isolation import Refusal
+from podflare_emulator.hosting.refusal import Refusal
 
 # Seconds after which a server is given up. They are counted by the kernel: a test may have stopped every other clock.
 START = 60

@@ -41,7 +41,7 @@ class ServerThread:
         self._takes_calls = True
         self._given_up = ""  # why
         self._thread: threading.Thread | None = None
-        self._owner = getpid()
+        self.owner = getpid()
 
     def launch(self) -> None:
         """Begins to start: `start` waits for it."""
@@ -76,6 +76,13 @@ class ServerThread:
             raise
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it has ended by itself, or was given up."""
+        if self.owner != getpid():
+            return False
+        return bool(self._given_up) or not (self._thread and self._thread.is_alive())
+
+    @property
     def is_here(self) -> bool:
         """Whether whoever asks does so in the server's own thread."""
         return self._thread is threading.current_thread()
@@ -84,7 +91,7 @@ class ServerThread:
         """Makes a call of `Control` on the server's loop, and waits for its result."""
         from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
-        if self._owner != getpid():
+        if self.owner != getpid():
             raise EmulatorError(
                 "the server is a thread of the process from which this one was forked, and not here: run it in a "
                 "process of its own, which is the default, or start another in this one"
@@ -113,7 +120,7 @@ class ServerThread:
 
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left, or it is given up."""
-        if self._thread is None or self._owner != getpid():
+        if self._thread is None or self.owner != getpid():
             return
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
@@ -187,6 +194,7 @@ class ServerThread:
             clock=clock,
             tier=self._settings.tier,
             webhook_url=self._settings.webhook_url,
+            state_dir=self._settings.state_dir,
             echo=self._settings.echo_last_expression,
             templates=self._settings.templates,
         )
