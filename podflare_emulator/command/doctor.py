@@ -18,8 +18,8 @@ from podflare_emulator.guest.processes import probe
 from podflare_emulator.guest.protocol import Connection
 from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.isolation import BACKENDS, attempt, decline
+from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.hosting.network import helper
 from podflare_emulator.hosting.refusal import Refusal
 from podflare_emulator.vocabulary.settings import Settings

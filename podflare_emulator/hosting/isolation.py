@@ -9,11 +9,11 @@ from typing import Any
 from podflare_emulator.guest.jail import preload
 from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.guest.system import landlock
-from podflare_emulator.hosting.disposable import disposable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.machine.disposable import disposable
 from podflare_emulator.hosting.refusal import Refusal
 
 BACKENDS = ("namespace", "preload", "portable")  # best first

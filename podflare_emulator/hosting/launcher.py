@@ -20,14 +20,14 @@ from podflare_emulator.guest.order import Order, Python, Seed
 from podflare_emulator.guest.processes.way_out import PROGRAMS
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address, comes_from
-from podflare_emulator.hosting.bytecode import compile_directory
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
-from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.machine.bytecode import compile_directory
+from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.hosting.network import Router, helper
 
 _log = logging.getLogger("podflare_emulator")

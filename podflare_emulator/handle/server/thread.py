@@ -146,8 +146,8 @@ class ServerThread:
 
     async def _serve(self, listener: socket.socket, started: Future[Started]) -> None:
         from podflare_emulator.hosting.errors import HostingError
-        from podflare_emulator.hosting.interpreter import find
         from podflare_emulator.hosting.isolation import launch
+        from podflare_emulator.hosting.machine.interpreter import find
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
