@@ -118,6 +118,11 @@ def _parser() -> _Parser:
 
 
 _SUBCOMMANDS = (
+    (
+        "mcp",
+        "mcp [option ...]",
+        "be a server of the Model Context Protocol, by standard input and output: sandboxes as tools of a model",
+    ),
     ("doctor", "doctor [option ...]", "print which isolation works here, and why"),
     (
         "exec",

@@ -224,6 +224,7 @@ class Launcher:
             "state": self._inside_state,
             "version": self._python.version,
             "shared": self._shared,
+            "places": self._places,
             "preload": preload,
         }
         return Zygote(ours, start, namespaces=self._isolation == "namespace")
@@ -283,6 +284,7 @@ class Launcher:
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
+            self._places = message.get("places", [])
             self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 

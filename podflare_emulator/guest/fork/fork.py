@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..files import archive as archiving
 from ..files import tree
-from ..jail.interface import Jail
+from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
@@ -189,6 +189,7 @@ def _become(
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
+        written = guest.jail.written_over()
         stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
         if guest.jail.stack and branch.layers:
@@ -204,6 +205,8 @@ def _become(
                 changes=changes if branch.layers or not stood else None,
                 resolve=guest.jail.resolve,
             )
+        for over in written:
+            problems += _write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
         problems += moment.resources.renew(
@@ -216,6 +219,17 @@ def _become(
     except Exception as error:
         posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
         posix._exit(1)
+
+
+def _write_over(written: Written, untouched_since: int | None) -> list[str]:
+    """Makes a directory of the system what it is in another sandbox; closes the descriptors."""
+    target = posix.open(written.path, _DIRECTORY)
+    try:
+        return tree.synchronize(
+            written.tree, target, untouched_since=untouched_since, changes=written.changes
+        )
+    finally:
+        _close([target, written.tree, written.changes])
 
 
 def show(guest: Guest) -> None:

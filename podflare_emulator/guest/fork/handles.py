@@ -28,7 +28,7 @@ _readlink = posix.readlink
 
 # What belongs to the kernel, and looks the same from every sandbox.
 KERNEL_TREES = ("/dev", "/proc", "/sys")
-# Nobody writes there, where the root is the sandbox's.
+# The layers over these, where there are any, are no part of the root: they stay what they are when that changes.
 SYSTEM_TREES = tuple(f"/{name}/" for name in (*SYSTEM, RUNTIME[1:]))
 _SHARED_MEMORY = "/dev/shm"  # but this is the sandbox's own
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..protocol import Message
+
+
+class Written(NamedTuple):
+    """A directory of the host's system that the sandbox has written over."""
+
+    path: str
+    tree: int  # a descriptor
+    changes: int  # as `Jail.changes`, of this tree
 
 
 class Stack(Protocol):
@@ -44,6 +52,13 @@ class Jail(Protocol):
     @property
     def changes(self) -> int | None:
         """Descriptor of a directory with an entry wherever the tree may differ from a new one; None if unknown."""
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """All that it holds, `changes` among them."""
+
+    def written_over(self) -> Sequence[Written]:
+        """The descriptors in it are the caller's."""
 
     @property
     def stack(self) -> Stack | None:

@@ -49,12 +49,18 @@ def confine(state: str) -> None:
     landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
 
+def nothing_written_over() -> tuple[()]:
+    """The host's system is read-only."""
+    return ()
+
+
 class Keep:
     """The maker of directories.
 
     `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
     """
 
+    places: Sequence[str] = ()  # the host's system is not written
     no_layers = "its sandboxes' directories are copies"
     held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
 

@@ -25,7 +25,13 @@ class Keeper:
         reaper = Reaper(self._connection, self._keep.belongs)
         keep = self._keep
         self._connection.send(
-            {"kept": True, "state": keep.state, "shared": keep.shared, "no_layers": keep.no_layers}
+            {
+                "kept": True,
+                "state": keep.state,
+                "shared": keep.shared,
+                "places": keep.places,
+                "no_layers": keep.no_layers,
+            }
         )
         reaper.serve(self._answer)
 

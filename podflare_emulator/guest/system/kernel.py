@@ -30,10 +30,11 @@ _SECBIT_NOROOT_LOCKED = 3
 _LAST_CAP = 40
 _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname().machine, (155, 126))
 _OPEN_TREE, _OPEN_TREE_CLONE = 428, 1  # Linux 5.2
+_MOVE_MOUNT, _MOVE_EMPTY_PATH = 429, 4
 _MOUNT_SETATTR = 442  # Linux 5.12
 _NS_GET_NSTYPE = 0xB703
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
-_MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 1, 0x00100000
 
 libc = ctypes.CDLL(None, use_errno=True)
 for _name in ("fflush", "ioctl", "mount", "prctl", "setns", "syscall"):
@@ -101,6 +102,34 @@ def detached(directory: str) -> int:
     attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
     libc.syscall(_MOUNT_SETATTR, number, b"", _AT_EMPTY_PATH, attributes, 32)  # Linux 5.12
     return number
+
+
+def shifted(directory: str, ids: int) -> int:
+    """The same with the owners that a user namespace has for them: `ids`, a descriptor, maps theirs to the kernel's.
+
+    What is mounted below the directory is not in it. Takes the rights of the host's root; Linux 5.12, and 5.19 for
+    overlays on top.
+    """
+    number = detached(directory)
+    try:
+        attributes = struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, ids)
+        _checked(
+            libc.syscall(_MOUNT_SETATTR, number, b"", _AT_EMPTY_PATH, attributes, 32), f"idmap {directory}"
+        )
+    except OSError:
+        os.close(number)
+        raise
+    return number
+
+
+def attach(mount: int, target: str) -> None:
+    """Puts a detached mount in its place, and closes its descriptor."""
+    try:
+        _checked(
+            libc.syscall(_MOVE_MOUNT, mount, b"", _AT_FDCWD, target.encode(), _MOVE_EMPTY_PATH), "move_mount"
+        )
+    finally:
+        os.close(mount)
 
 
 def pivot_root_here() -> None:

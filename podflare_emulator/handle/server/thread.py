@@ -23,6 +23,7 @@ from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
+    from podflare_emulator.domain.registry import SandboxRegistry
 
 _KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
 _GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
@@ -118,6 +119,10 @@ class ServerThread:
             self._given_up = f"it did not answer {name!r} within {CALL} seconds"
             raise EmulatorError(f"the server's thread is given up: {self._given_up}") from None
 
+    def beside(self, work: Callable[[SandboxRegistry], Coroutine[Any, Any, None]]) -> None:
+        """Does something with the sandboxes on the server's loop, and waits for its end."""
+        asyncio.run_coroutine_threadsafe(work(self._registry), self._loop).result()
+
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left, or it is given up."""
         if self._thread is None or self.owner != getpid():
@@ -198,6 +203,7 @@ class ServerThread:
             echo=self._settings.echo_last_expression,
             templates=self._settings.templates,
         )
+        self._registry = registry
         registry.warm(launched.guest)
         record = Requests(clock.now)
         faults = Faults(self._settings.seed, self._settings.profile)

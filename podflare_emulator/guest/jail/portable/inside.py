@@ -54,6 +54,8 @@ class DirectoryJail:
 
     mounts: frozenset[str] = frozenset()
     changes = None
+    descriptors = ()
+    written_over = staticmethod(plain.nothing_written_over)
     stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
