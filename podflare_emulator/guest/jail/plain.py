@@ -32,11 +32,13 @@ def runtime(order: Order) -> list[str]:
     return [order.python.prefix, *order.python.path, guest_code()]
 
 
-def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], Keep]) -> None:
-    """Warden: forks the keeper, which adopts what guests leave behind."""
-    if os.fork() == 0:
+def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], Keep]) -> tuple[int, None]:
+    """Warden: forks the keeper, which adopts what guests leave behind; returns its number."""
+    keeper = os.fork()
+    if keeper == 0:
         kernel.adopt_orphans()
         run(build)
+    return keeper, None
 
 
 def confine(state: str) -> None:

@@ -85,7 +85,7 @@ def build_base(order: Order) -> None:
     _write(tree + base.PACKAGES.format(version=order.python.version) + "/podflare_preload.pth", _HIDE)
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> None:
+def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> tuple[int, None]:
     """Warden: forks the keeper."""
     python = f"{base.VENV}/bin/python3"
     tree = f"{order.state}/base"
@@ -95,7 +95,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
         _BASE: tree,
         "FAKECHROOT_EXCLUDE_PATH": ":".join(excluded),
     }
-    plain.start_keeper(
+    return plain.start_keeper(
         run,
         lambda: plain.Keep(
             order.state,
