@@ -90,7 +90,7 @@ def test_many(podflare_emulator, podflare_sandbox):
 """
 
 
-@servers
+@pytest.mark.parametrize("server", servers())
 @pytest.mark.parametrize(
     "test", [_CLOSES, _RUNS, _ASKS], ids=["closes a sandbox", "runs code", "asks the emulator"]
 )
@@ -102,7 +102,7 @@ def test_a_finalizer(pytester: pytest.Pytester, server: str, test: str) -> None:
     result.assert_outcomes(passed=1)
 
 
-@servers
+@pytest.mark.parametrize("server", servers())
 def test_a_finalizer_that_closes_a_sandbox_of_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: str
 ) -> None:
