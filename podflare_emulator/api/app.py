@@ -18,6 +18,7 @@ from podflare_emulator.api.regions import Regions
 from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.routes.contract import ContractRoutes
 from podflare_emulator.api.routes.control import ControlRoutes
+from podflare_emulator.api.routes.mcp import McpRoutes
 from podflare_emulator.api.routes.sandboxes import SandboxRoutes
 from podflare_emulator.api.routes.spaces import SpaceRoutes
 from podflare_emulator.api.routes.terminals import TerminalRoutes
@@ -53,6 +54,7 @@ def build_app(
     served = [*routes]
     if control:
         routes += ControlRoutes(control).routes()
+    routes += McpRoutes(registry).routes()
     routes += ContractRoutes(served, calls(control) if control else {}).routes()
     router = Router(routes, redirect_slashes=False)
     return Regions(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..files import archive as archiving
 from ..files import tree
-from ..jail.interface import Jail
+from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
@@ -19,6 +19,7 @@ from . import ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_MOST_COPIED = 100  # files: from here on having them copied is quicker
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -189,6 +190,7 @@ def _become(
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
+        written = guest.jail.written_over()
         stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
         if guest.jail.stack and branch.layers:
@@ -196,14 +198,20 @@ def _become(
         target = posix.open(guest.jail.root, _DIRECTORY)
         problems = []
         if branch.way != "freeze":
-            problems = tree.synchronize(
-                source,
-                target,
-                skip=guest.jail.mounts,
-                untouched_since=guest.baseline,
-                changes=changes if branch.layers or not stood else None,
-                resolve=guest.jail.resolve,
-            )
+            try:
+                problems = tree.synchronize(
+                    source,
+                    target,
+                    skip=guest.jail.mounts,
+                    untouched_since=guest.baseline,
+                    changes=changes if branch.layers or not stood else None,
+                    resolve=guest.jail.resolve,
+                    most=None if guest.jail.left is None else _MOST_COPIED,
+                )
+            except tree.TooMuch:
+                problems = _have_copied(guest)
+        for over in written:
+            problems += _write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
         problems += moment.resources.renew(
@@ -216,6 +224,31 @@ def _become(
     except Exception as error:
         posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
         posix._exit(1)
+
+
+def _have_copied(guest: Guest) -> list[str]:
+    """By the keeper, for which the host is asked."""
+    order = {"source": guest.jail.left, "skip": [*guest.jail.mounts], "since": guest.baseline}
+    guest.connection.send({"copy": order})
+    arrived = guest.connection.receive()
+    if arrived is None:
+        posix._exit(0)
+    answer, _ = arrived
+    if "failed" in answer:
+        raise OSError(answer["failed"])
+    problems: list[str] = answer["problems"]
+    return problems
+
+
+def _write_over(written: Written, untouched_since: int | None) -> list[str]:
+    """Makes a directory of the system what it is in another sandbox; closes the descriptors."""
+    target = posix.open(written.path, _DIRECTORY)
+    try:
+        return tree.synchronize(
+            written.tree, target, untouched_since=untouched_since, changes=written.changes
+        )
+    finally:
+        _close([target, written.tree, written.changes])
 
 
 def show(guest: Guest) -> None:

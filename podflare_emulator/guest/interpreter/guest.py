@@ -67,8 +67,7 @@ class Guest:
     @property
     def hidden(self) -> tuple[int, ...]:
         """Descriptors that are not the user's."""
-        ours = (self.connection.fileno(), self.out, self.err)
-        return ours if self.jail.changes is None else (*ours, self.jail.changes)
+        return (self.connection.fileno(), self.out, self.err, *self.jail.descriptors)
 
     def take_descriptors(self) -> None:
         null = os.open(os.devnull, os.O_RDONLY)
