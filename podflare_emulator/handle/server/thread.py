@@ -151,8 +151,8 @@ class ServerThread:
 
     async def _serve(self, listener: socket.socket, started: Future[Started]) -> None:
         from podflare_emulator.hosting.errors import HostingError
-        from podflare_emulator.hosting.interpreter import find
         from podflare_emulator.hosting.isolation import launch
+        from podflare_emulator.hosting.machine.interpreter import find
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
@@ -166,6 +166,7 @@ class ServerThread:
                 egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
+                network=self._settings.network,
                 layers_needed=self._settings.fork_files == "layers",
             )
         except HostingError as error:
@@ -194,6 +195,7 @@ class ServerThread:
             fork_files=self._settings.fork_files,
             seed=self._settings.seed,
             env=self._settings.env,
+            reachable=self._settings.reachable,
             clock=clock,
             tier=self._settings.tier,
             webhook_url=self._settings.webhook_url,
@@ -226,7 +228,8 @@ class ServerThread:
                 await asyncio.sleep(0.001)
             port = listener.getsockname()[1]
             side_port = self._side.getsockname()[1] if self._side else None
-            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
+            private = launched.launcher.private_network
+            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port, private))
             await self._stop.wait()
         finally:
             try:
