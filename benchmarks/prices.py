@@ -79,6 +79,21 @@ PRICES = (
         "MB",
         "a third of it is the init of each family, an interpreter that has touched its pages",
     ),
+    Price("a call after a timeout", "after-a-timeout", "the next call after a timeout", 300, "ms"),
+    Price(
+        "a call after a cancelled `await`",
+        "after-a-cancelled-await",
+        "the next call after a cancelled await",
+        300,
+        "ms",
+    ),
+    Price(
+        "an adapter's call after a cancelled one",
+        "after-a-cancelled-tool",
+        "the next call of a tool after a cancelled one",
+        300,
+        "ms",
+    ),
     Price("plugin installed and unused", "plugin-unused", "pytest: added by the plugin unused", 5, "ms"),
     Price(
         "first fixture, cold",

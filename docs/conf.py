@@ -38,7 +38,13 @@ autodoc_default_options = {"members": True, "inherited-members": False, "show-in
 autodoc_mock_imports = [
     "agents",
     "anthropic",
+    "autogen_core",
+    "dspy",
+    "google",
     "langchain_core",
+    "llama_index",
+    "pydantic_ai",
+    "smolagents",
 ]  # the frameworks, which need not be installed
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

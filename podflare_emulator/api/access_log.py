@@ -25,7 +25,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope["method"], scope["path"], _trace_of(scope))
+        request = Request(scope["method"], scope["path"], _trace_of(scope), self._record.now)
         requests.put(scope, request)
         self._record.add(request)
 

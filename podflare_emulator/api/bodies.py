@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from podflare_emulator.api import requests
+from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 LIMIT = 64 * 2**20
@@ -26,12 +27,42 @@ class CreateBody(msgspec.Struct):
     rootfs_gb: int | None = None
     persistent: bool | None = None
     egress: bool | None = None
+    region: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout_seconds", "idle_timeout_seconds", "ram_mib", "rootfs_gb"):
-            value: int | None = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}: expected 1 or more, got {value}")
+        _check_positive(self, "timeout_seconds", "idle_timeout_seconds", "ram_mib", "rootfs_gb")
+        _check_region(self.region)
+
+
+class ResumeBody(msgspec.Struct):
+    """`POST /v1/spaces/{id}/resume`. A field that is null counts as absent."""
+
+    timeout_seconds: int | None = None
+    idle_timeout_seconds: int | None = None
+    persistent: bool | None = None
+    egress: bool | None = None
+    region: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "timeout_seconds", "idle_timeout_seconds")
+        _check_region(self.region)
+
+
+def given(body: CreateBody | ResumeBody) -> dict[str, Any]:
+    """The fields that are not absent."""
+    return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+
+
+def _check_positive(body: CreateBody | ResumeBody, *names: str) -> None:
+    for name in names:
+        value: int | None = getattr(body, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
+
+
+def _check_region(region: str | None) -> None:
+    if not (region is None or region in REGIONS or region in ALIASES):
+        raise ValueError(f"region: expected {', '.join(REGIONS)}, got {region!r}")
 
 
 class ExecBody(msgspec.Struct):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from podflare_emulator.vocabulary.clock import Clock, Timer
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ class Connections:
 
     serving: uvicorn.Server
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, clock: Clock) -> None:
+        self._clock = clock
         self._listener = listener
         self._refuses = False
-        self._opening: asyncio.TimerHandle | None = None
+        self._opening: Timer | None = None
 
     def reset(self, request: Scope) -> None:
         """The other end of the request's connection gets an RST: `Connection reset by peer`."""
@@ -63,7 +65,7 @@ class Connections:
         # As long as it does not listen, whoever reuses addresses could take this one from whoever does so too.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         if seconds is not None:
-            self._opening = asyncio.get_running_loop().call_later(seconds, self._open)
+            self._opening = self._clock.call_at(self._clock.time() + seconds, self.accept)
         for connection in leaving:
             _reset(connection)
         while leaving & self.serving.server_state.connections:
@@ -87,9 +89,6 @@ class Connections:
         if self._opening:
             self._opening.cancel()
         self._listener.close()
-
-    def _open(self) -> None:
-        self._accepting = asyncio.get_running_loop().create_task(self.accept())
 
     def _bearing(self, request: Scope) -> Iterator[Any]:
         for connection in self._connections():

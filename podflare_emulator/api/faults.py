@@ -15,6 +15,7 @@ from podflare_emulator.api.bodies import whole
 from podflare_emulator.domain.testing.calls import Asked
 from podflare_emulator.domain.testing.death import LastWords
 from podflare_emulator.domain.testing.faults import Cut, Death, Faults, Refusal, Reset, Taken
+from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ def last_words(scope: Scope) -> LastWords | None:
 class Disturbed:
     """One call of the API: as it is, unless a test has arranged something for it."""
 
-    def __init__(self, faults: Faults, connections: "Connections", call: str, app: ASGIApp) -> None:
+    def __init__(
+        self, faults: Faults, connections: "Connections", clock: Clock, call: str, app: ASGIApp
+    ) -> None:
         self._faults = faults
+        self._clock = clock
         self._connections = connections
         self._call = call
         self._app = app
@@ -56,11 +60,12 @@ class Disturbed:
             await self._app(scope, receive, send)
 
     async def _disturbed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived = asyncio.get_running_loop().time()
+        arrived = self._clock.time()
         body = await whole(receive)
         requests.of(scope).take(body)
         asked = _asked(self._call, scope, body)
-        hold = _Hold(arrived + self._faults.delay(asked), self._faults.forgotten, receive)
+        until = arrived + self._faults.delay(asked)
+        hold = _Hold(self._clock, until, self._faults.forgotten, receive)
         receive, send = _again(body, receive), hold.before(send)
         taken = self._faults.take(asked)
         if taken is None:
@@ -104,20 +109,20 @@ class Disturbed:
 
 
 class _Hold:
-    """Keeps an answer back until it is time, by the loop's clock, or nobody wants that, or waits for it, any more."""
+    """Keeps an answer back until it is time, or nobody wants that, or waits for it, any more."""
 
-    def __init__(self, until: float, forgotten: asyncio.Event, receive: Receive) -> None:
+    def __init__(self, clock: Clock, until: float, forgotten: asyncio.Event, receive: Receive) -> None:
+        self._clock = clock
         self._until = until
         self._forgotten = forgotten
         self._receive = receive
 
     async def over(self) -> None:
-        left = self._until - asyncio.get_running_loop().time()
-        if left <= 0:
+        if self._until <= self._clock.time():
             return
         ends = [asyncio.ensure_future(_gone(self._receive)), asyncio.ensure_future(self._forgotten.wait())]
         try:
-            await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await self._clock.wait(ends, self._until)
         finally:
             for end in ends:
                 end.cancel()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from starlette.types import Scope
 
-from podflare_emulator.domain.events import next_number, now
+from podflare_emulator.domain.events import next_number
+from podflare_emulator.vocabulary.clock import machine_now
 
 _REQUESTS = 2_000  # an emulator may run for days; a test asks about its own few
 _BODY = 4_096  # bytes; of a longer one only the size is kept
@@ -24,6 +26,7 @@ class Request:
     """
 
     __slots__ = (
+        "_now",
         "body",
         "ended",
         "error",
@@ -38,12 +41,13 @@ class Request:
         "whole",
     )
 
-    def __init__(self, method: str, path: str, trace: str | None) -> None:
+    def __init__(self, method: str, path: str, trace: str | None, now: Callable[[], int]) -> None:
         self.method = method
         self.path = path
         self.trace = trace
         self.number = next_number()
         self.started = now()
+        self._now = now
         self.ended: int | None = None
         self.status: int | None = None
         self.whole = False
@@ -59,7 +63,7 @@ class Request:
 
     def end(self) -> None:
         """Its client hears no more; what is still done for it after that does not count."""
-        self.ended = self.ended or now()
+        self.ended = self.ended or self._now()
 
     @property
     def name(self) -> str:
@@ -91,7 +95,8 @@ class Request:
 class Requests:
     """The newest of them. What is asked of the emulator itself, by the author of a test, is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int] = machine_now) -> None:
+        self.now = now
         self._requests: deque[Request] = deque(maxlen=_REQUESTS)
 
     def add(self, request: Request) -> None:

@@ -18,8 +18,10 @@ from podflare_emulator.guest.processes import probe
 from podflare_emulator.guest.protocol import Connection
 from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.interpreter import find
-from podflare_emulator.hosting.isolation import BACKENDS, Refusal, attempt, decline
+from podflare_emulator.hosting.isolation import BACKENDS, attempt, decline
+from podflare_emulator.hosting.machine.interpreter import find
+from podflare_emulator.hosting.network import helper
+from podflare_emulator.hosting.refusal import Refusal
 from podflare_emulator.vocabulary.settings import Settings
 
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
@@ -98,6 +100,8 @@ def _detail(ability: str) -> str:
         abi = landlock.abi()
         signals = "" if abi >= _SIGNALS_SINCE else "; signals to strangers are not refused before ABI 6"
         return f"ABI {abi}{signals}"
+    if ability == probe.WAY_OUT:
+        return f"{helper()} gives it a way out"
     if ability == probe.ROOT_EMULATION:
         return "a sandbox's root changes owners, groups and ids with success, and without effect"
     if ability == probe.FAKECHROOT:

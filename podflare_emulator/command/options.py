@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from podflare_emulator.command.printing import PROGRAM, one_line
 from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
+from podflare_emulator.vocabulary.templates import read_file
 
 _ENVIRONMENT = (
     "environment: PODFLARE_API_KEYS (comma-separated), PODFLARE_AUTH_DISABLED=1, PODFLARE_HOSTD_ADDR=host:port, "
@@ -48,9 +49,20 @@ def settings(arguments: dict[str, Any]) -> Settings:
     for repeatable in ("api_keys", "allow_hosts"):
         if repeatable in overrides:
             overrides[repeatable] = tuple(overrides[repeatable])
+    if "templates" in overrides:
+        overrides["templates"] = read_file(overrides["templates"])
     if "env" in overrides:
         overrides["env"] = dict(map(_variable, overrides["env"]))
+    if "reachable" in overrides:
+        overrides["reachable"] = tuple(map(_address, overrides["reachable"]))
     return Settings.from_environment(os.environ, **overrides)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal():
+        raise SettingsError(f"reachable: expected HOST:PORT, such as 127.0.0.1:8080, got {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -106,6 +118,11 @@ def _parser() -> _Parser:
 
 
 _SUBCOMMANDS = (
+    (
+        "mcp",
+        "mcp [option ...]",
+        "be a server of the Model Context Protocol, by standard input and output: sandboxes as tools of a model",
+    ),
     ("doctor", "doctor [option ...]", "print which isolation works here, and why"),
     (
         "exec",
@@ -126,6 +143,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="how sandboxes are kept apart (default auto)",
     )
     add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
+    add(
+        "--fork-files",
+        metavar="auto|layers|copy",
+        help="how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+    )
     add(
         "--python",
         metavar="PATH",
@@ -174,6 +196,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="print the repr of a last line that is an expression, as Jupyter does",
     )
     add(
+        "--network",
+        metavar="auto|private|host",
+        help="whose network sandboxes have: each its own, or all the machine's (default auto: their own where there "
+        "is a way out of it)",
+    )
+    add(
+        "--reachable",
+        action="append",
+        metavar="HOST:PORT",
+        help="let sandboxes with a network of their own reach this server of the machine's loopback, such as "
+        "127.0.0.1:8080; repeatable",
+    )
+    add(
         "--files-on-disk",
         action="store_true",
         help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
@@ -185,9 +220,33 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
     )
     add(
+        "--templates",
+        metavar="FILE",
+        help="kinds of sandboxes of your own, in TOML: what is imported, files, variables, a setup, a Python",
+    )
+    add(
         "--profile",
         metavar="local|hosted",
         help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+    )
+    add(
+        "--clock",
+        metavar="real|manual|skipping",
+        help="what lifetimes, delays and time stamps go by: the machine's clock, or one that stands still until the "
+        "control API moves it, or until a call waits (default real)",
+    )
+    add(
+        "--tier",
+        metavar="free|pro|scale",
+        help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
+    )
+    add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
+    add("--state-dir", metavar="DIR", help="where Spaces are kept, so that a later emulator can resume them")
+    add("--region", metavar="NAME", help="the region that answers name (default none)")
+    add(
+        "--endpoint",
+        metavar="URL",
+        help="the endpoint that answers name; published clients move there, and remember it (default none)",
     )
     add(
         "--seed",

@@ -14,14 +14,17 @@ from podflare_emulator.control.fault_calls import Door, FaultControl
 from podflare_emulator.control.inspection_calls import InspectionControl
 from podflare_emulator.control.kept_log import LEVELS, KeptLog
 from podflare_emulator.control.stub_calls import StubControl
+from podflare_emulator.control.time_calls import TimeControl
 from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
 from podflare_emulator.vocabulary.arguments import check_kind, check_texts
 from podflare_emulator.vocabulary.errors import SettingsError
+from podflare_emulator.vocabulary.kinds import addresses as checked_addresses
 from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
 from podflare_emulator.vocabulary.mounts import sandbox_path
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
@@ -32,11 +35,15 @@ class Requests(Protocol):
     def clear(self) -> None: ...
 
 
-class Control(FaultControl, StubControl, InspectionControl):
-    def __init__(self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door) -> None:
+class Control(FaultControl, StubControl, InspectionControl, TimeControl):
+    def __init__(
+        self, registry: SandboxRegistry, requests: Requests, faults: Faults, door: Door, settings: Settings
+    ) -> None:
         FaultControl.__init__(self, faults, door)
         StubControl.__init__(self, registry.stubs, registry.commands)
         InspectionControl.__init__(self, registry)
+        TimeControl.__init__(self, registry)
+        self._settings = settings
         self._kept_log = KeptLog()
         self._requests = requests
 
@@ -56,11 +63,16 @@ class Control(FaultControl, StubControl, InspectionControl):
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
         self._registry.arrange_env({})
+        self._registry.arrange_reachable(())
         self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
+        self._registry.webhooks.hush()
         destroyed = await self._registry.destroy_all(keep)
+        self._registry.webhooks.clear()
+        await self._clock.restart(self._settings.clock)
         self._registry.ledger.clear()
+        self._registry.exempt(keep)  # they are not the test's that has moved the time
         self._kept_log.drop()
         self._registry.ids.restart()
         self._requests.clear()
@@ -137,6 +149,16 @@ class Control(FaultControl, StubControl, InspectionControl):
         """Every sandbox created from now on has these variables in its environment, beside those of the settings."""
         try:
             self._registry.arrange_env(variables("env", env))
+        except SettingsError as error:
+            raise InvalidRequest(str(error)) from None
+
+    async def set_reachable(self, addresses: list[tuple[str, int]]) -> None:
+        """Every sandbox created from now on finds these servers of this machine's loopback at the same address.
+
+        Each is a host and a port, such as `["127.0.0.1", 8080]`.
+        """
+        try:
+            self._registry.arrange_reachable(checked_addresses("reachable", addresses))
         except SettingsError as error:
             raise InvalidRequest(str(error)) from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import itertools
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
@@ -82,7 +81,3 @@ def weight(events: list[Event]) -> int:
 
 
 next_number = itertools.count().__next__  # in a journal: milliseconds cannot tell what came first
-
-
-def now() -> int:
-    return time.time_ns() // 1_000_000

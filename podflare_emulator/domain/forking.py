@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended, Guest
-from podflare_emulator.hosting.jails import Jail
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.machine import Machine
@@ -38,11 +37,12 @@ class ForkEngine(Protocol):
 class LiveFork:
     """The guest forks itself: what is in its memory is in its children's by definition."""
 
-    def __init__(self, take_jails: Callable[[int], Awaitable[list[Jail]]]) -> None:
-        self._take_jails = take_jails
+    def __init__(self, files: str) -> None:
+        """`files`: how children come by the parent's; see guest/fork/ways.py."""
+        self._files = files
 
     async def fork(self, machine: Machine, n: int) -> Copies:
-        forked = await machine.guest.fork(await self._take_jails(n))
+        forked = await machine.guest.fork(await machine.guest.take_jails(n), self._files)
         return Copies(forked.children, forked.threads, forked.processes)
 
 
@@ -76,8 +76,7 @@ class ReplayFork:
     async def _copy(self, machine: Machine) -> _Copy:
         guest = await machine.another()
         try:
-            calls = enumerate(machine.history or (), 1)
-            differences = [number for number, call in calls if not await _repeats(guest, call)]
+            differences = await repeat(guest, machine.history or ())
             return _Copy(guest, await guest.follow(machine.guest), differences)
         except BaseException:
             await guest.end()
@@ -89,6 +88,11 @@ class _Copy:
     guest: Guest
     processes: int
     differences: list[int]
+
+
+async def repeat(guest: Guest, history: Iterable[Call]) -> list[int]:
+    """Runs it again; the numbers, from 1, of what ended otherwise, or could not be run. Raises HostingError."""
+    return [number for number, call in enumerate(history, 1) if not await _repeats(guest, call)]
 
 
 async def _repeats(guest: Guest, call: Call) -> bool:

@@ -20,6 +20,7 @@ class Ids:
 
     def restart(self) -> None:
         self._for_others = self._source("ids")
+        self._for_events = self._source("events")
         self.lasting = False
 
     def sandbox(self, taken: Container[str]) -> str:
@@ -28,6 +29,16 @@ class Ids:
         while (drawn := f"sbx_{source.getrandbits(128):032x}") in taken:
             pass
         return drawn
+
+    def space(self, taken: Container[str]) -> str:
+        """The same, of a Space."""
+        while (drawn := f"spc_{self._for_others.getrandbits(128):032x}") in taken:
+            pass
+        return drawn
+
+    def event(self) -> str:
+        """Of a webhook's event."""
+        return f"evt_{self._for_events.getrandbits(128):032x}"
 
     def _source(self, name: str) -> random.Random:
         return random.SystemRandom() if self._seed is None else random.Random(f"{self._seed}:{name}")

@@ -6,11 +6,12 @@ For the author of a test to ask about.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from podflare_emulator.domain.events import Event, next_number, now, weight
+from podflare_emulator.domain.events import Event, next_number, weight
+from podflare_emulator.vocabulary.clock import machine_now
 
 # An emulator may run for days; a test asks about its own few execs.
 _ENTRIES = 2_000
@@ -29,7 +30,8 @@ class Exec:
     parent: str | None
     language: str
     code: str
-    started: int = field(default_factory=now)
+    started: int
+    now: Callable[[], int] = machine_now
     ended: int | None = None
     events: list[Event] = field(default_factory=list)
     truncated: bool = False
@@ -52,7 +54,7 @@ class Exec:
 
     def fail(self, error: str) -> None:
         self.error = error
-        self.ended = now()
+        self.ended = self.now()
 
     def described(self) -> dict[str, Any]:
         return {
@@ -84,21 +86,28 @@ def _beginning(events: list[Event], characters: int) -> list[Event]:
 
 @dataclass
 class Life:
-    """One sandbox, from its birth on. `reason`: how its interpreter died. `into`: the id that its machine has now."""
+    """One sandbox, from its birth on. `reason`: how its interpreter died, or why its time was over.
+
+    `into`: the id that its machine has now. `space`: the Space that it was frozen into. `resumed`: the one that it was
+    resumed from.
+    """
 
     sandbox: str
     parent: str | None
     template: str
-    created: int = field(default_factory=now)
+    created: int
     ended: int | None = None
-    state: Literal["open", "closed", "died", "merged"] = "open"
+    state: Literal["open", "closed", "died", "merged", "expired", "frozen"] = "open"
     reason: str | None = None
     into: str | None = None
     execs: int = 0
+    space: str | None = None
+    resumed: str | None = None
 
 
 class Ledger:
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int] = machine_now) -> None:
+        self._now = now
         self._lives: dict[str, Life] = {}
         # Of those that were open when it was cleared: nothing has happened to them since.
         self._earlier: dict[str, Life] = {}
@@ -110,38 +119,52 @@ class Ledger:
         """An exec that starts now; it is told its events."""
         life = self._life(sandbox)
         life.execs += 1
-        entry = Exec(sandbox, life.parent, language, code[:_CHARACTERS])
+        entry = Exec(sandbox, life.parent, language, code[:_CHARACTERS], self._now(), self._now)
         entry.truncated = len(code) > _CHARACTERS
         self._execs.append(entry)
         return entry
 
-    def create(self, sandbox: str, template: str) -> None:
-        self._add(Life(sandbox, None, template))
+    def create(self, sandbox: str, template: str, space: str | None = None) -> None:
+        """`space`: it was resumed from that."""
+        self._add(Life(sandbox, None, template, self._now(), resumed=space))
 
     def fork(self, parent: str, children: Iterable[str]) -> None:
         children = list(children)
         template = self._life(parent).template
         for child in children:
-            self._add(Life(child, parent, template))
-        self._forks.append({"parent": parent, "children": children, "at": now(), "number": next_number()})
+            self._add(Life(child, parent, template, self._now()))
+        self._forks.append(
+            {"parent": parent, "children": children, "at": self._now(), "number": next_number()}
+        )
 
     def merge(self, parent: str, winner: str) -> None:
         self._life(parent)
         life = self._life(winner)
-        life.state, life.into, life.ended = "merged", parent, now()
-        self._merges.append({"parent": parent, "winner": winner, "at": now(), "number": next_number()})
+        life.state, life.into, life.ended = "merged", parent, self._now()
+        self._merges.append({"parent": parent, "winner": winner, "at": self._now(), "number": next_number()})
 
     def end(self, sandbox: str, died: str | None = None) -> None:
         """It was destroyed; `died`: how its interpreter had ended before."""
         life = self._life(sandbox)
-        life.state, life.reason, life.ended = "died" if died else "closed", died, now()
+        life.state, life.reason, life.ended = "died" if died else "closed", died, self._now()
+
+    def expire(self, sandbox: str, reason: str, space: str | None = None) -> None:
+        """Its time was over; `space`: that it was frozen into."""
+        life = self._life(sandbox)
+        life.state, life.reason, life.ended = "frozen" if space else "expired", reason, self._now()
+        life.space = space
 
     def absence(self, sandbox: str) -> str:
         """Why nothing can be asked of it."""
         life = self._lives.get(sandbox)
         if life is None:
             return f"sandbox {sandbox} not found: there has been none of that id since the last reset"
-        became = f"was merged into {life.into}; use that one" if life.into else "was destroyed"
+        became = "was destroyed"
+        if life.into:
+            became = f"was merged into {life.into}; use that one"
+        elif life.state in ("expired", "frozen"):
+            into = f" into {life.space}" if life.space else ""
+            became = f"{'was frozen' if life.space else 'has ended'}{into} ({life.reason})"
         return f"sandbox {sandbox} not found: it {became}"
 
     def lives(self) -> list[dict[str, Any]]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
+from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork, repeat
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.ids import Ids
 from podflare_emulator.domain.ledger import Ledger
+from podflare_emulator.domain.lives.kept_spaces import Kept, KeptSpaces
+from podflare_emulator.domain.lives.lifetimes import Lifetimes, Over
+from podflare_emulator.domain.lives.spaces import Space, Spaces
+from podflare_emulator.domain.lives.webhooks import Webhooks
 from podflare_emulator.domain.machine import Machine
-from podflare_emulator.domain.pool import Pool
-from podflare_emulator.domain.sandbox import Sandbox
+from podflare_emulator.domain.machine import SandboxOrder as SandboxOrder
+from podflare_emulator.domain.sandbox import Frozen, Sandbox
 from podflare_emulator.domain.seeds import Seeds
+from podflare_emulator.domain.stock import Stock
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.guest.system.peers import Address
@@ -24,31 +31,24 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import File, Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.vocabulary.settings import TierName
+from podflare_emulator.vocabulary.templates import Template
+from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 
-# What each template has imported in the REPL: name there -> module. (contract: templates)
-TEMPLATES: Mapping[str, dict[str, str]] = {
-    "default": {},
-    "python-datasci": {
-        "pd": "pandas",
-        "np": "numpy",
-        "scipy": "scipy",
-        "matplotlib": "matplotlib",
-    },
-}
+_log = logging.getLogger("podflare_emulator")
 
 
 @dataclass(frozen=True)
-class SandboxOrder:
-    """What a create asks for. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
+class ResumeOrder:
+    """What a resume asks for, as of a SandboxOrder; `egress` None: as it was."""
 
-    template: str = "default"
     timeout_seconds: int | None = None
     idle_timeout_seconds: int | None = None
-    ram_mib: int | None = None
-    rootfs_gb: int | None = None
     persistent: bool = False
-    egress: bool = True
+    egress: bool | None = None
+    region: str | None = None
 
 
 class SandboxRegistry:
@@ -61,40 +61,52 @@ class SandboxRegistry:
         *,
         egress: bool = True,
         fork: str = "live",
+        fork_files: str = "auto",
         seed: int | None = None,
         env: Mapping[str, str] = {},
+        reachable: Iterable[Address] = (),
+        clock: Clock | None = None,
+        tier: TierName = "scale",
+        webhook_url: str | None = None,
+        state_dir: str | None = None,
         echo: bool = False,
+        templates: Mapping[str, Template] = {},
     ) -> None:
+        self.clock = clock or Clock()
         self._launcher = launcher
-        self._pool_size = pool_size
+        self._stock = Stock(launcher, templates, pool_size, forks=None if fork == "replay" else fork_files)
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
+        self._reachable = frozenset(reachable)
+        self._arranged_reachable: frozenset[Address] = frozenset()  # as with the variables
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
         self._echo = echo  # whether last expressions are printed
         self._arranged_echo: bool | None = (
             None  # the same, for as long as a test wants it; None: it does not care
         )
-        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(launcher.jails.take)
+        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
         self._repeats = fork == "replay"
-        self._pools: dict[tuple[str, bool], Pool] = {}
+        self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
-        self.ledger = Ledger()
+        self.ledger = Ledger(self.clock.now)
         self.stubs = Stubs()
         self.commands = Commands()
         self.ids = Ids(seed)
+        self._tier = TIERS[tier]
+        self._lifetimes = Lifetimes(self.clock, self._expire)
+        self._spaces = Spaces(KeptSpaces(state_dir) if state_dir else None)
+        self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
         """Fills the default template's pool, of which `guest` is the first."""
-        pool = self._pool("default", self._egress)
-        pool.add(guest)
-        pool.refill()
+        self._stock.warm(guest, self._egress)
 
     def is_at(self, peer: Address, here: Address) -> bool:
         """Whether a process of a sandbox has the end `peer` of a TCP connection whose other end is `here`."""
-        return self._launcher.is_at(peer, here)
+        return self._stock.is_at(peer, here)
 
     async def create(self, order: SandboxOrder) -> Sandbox:
         """Raises GuestFailed when no guest can be made.
@@ -102,45 +114,58 @@ class SandboxRegistry:
         Raises InvalidRequest for an unknown template, and for no egress where the isolation cannot see to that: a test
         that relies on it must not pass by luck.
         """
-        if order.template not in TEMPLATES:
-            raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(TEMPLATES)}")
+        machine = await self._make(order)
+        span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
+        sandbox = self._adopt(machine, span)
+        self.ledger.create(sandbox.id, order.template)
+        self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
+        return sandbox
+
+    async def _make(self, order: SandboxOrder) -> Machine:
+        known = self._stock.templates
+        if order.template not in known:
+            raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(known)}")
         if not order.egress:
             self._check_egress_orders()
         egress = order.egress and self._egress and self._arranged_egress
-        limits = Limits(egress, order.ram_mib, order.rootfs_gb)
-        pool = self._pool(order.template, limits.egress)
+        tier = self._tier
+        limits = Limits(egress, tier.ram(order.ram_mib), tier.disk(order.rootfs_gb))
         try:
-            if limits.custom:
-                guest = await self._launcher.guest(order.template, TEMPLATES[order.template], limits)
-            else:
-                guest = await pool.take()
+            guest = await self._stock.take(order.template, limits)
         except HostingError as error:
-            needed = ", ".join(TEMPLATES[order.template].values())
-            hint = f"; {order.template} needs {needed} in the Python of the sandboxes" if needed else ""
-            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}{hint}") from error
+            raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
+        reachable = self._reachable | self._arranged_reachable
         echo = self._echo if self._arranged_echo is None else self._arranged_echo
-        await self._furnish(guest, env, files, echo)
-        history = None
+        await self._furnish(guest, env, files, reachable, echo)
+        history = History() if self._records else None
         if self._repeats:
-            history = History()
             # What is run again must find what it found, though the test's files may be others by then.
             files = [replace(file, content=os.dup(file.content)) for file in files]
 
         async def another() -> Guest:
-            guest = await pool.take()
-            await self._furnish(guest, env, files, echo)
+            guest = await self._stock.take(order.template, Limits(limits.egress))
+            await self._furnish(guest, env, files, reachable, echo)
             return guest
 
         if self._repeats:
             weakref.finalize(another, _let_go, files)
-        sandbox = self._adopt(Machine(guest, another, history=history, forkable=not limits.custom))
-        self.ledger.create(sandbox.id, order.template)
-        return sandbox
+        return Machine(
+            guest, another, order, history=history, forkable=not limits.custom, egress=limits.egress
+        )
 
-    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File], echo: bool) -> None:
+    async def _furnish(
+        self,
+        guest: Guest,
+        env: Mapping[str, str],
+        files: list[File],
+        reachable: Collection[Address],
+        echo: bool,
+    ) -> None:
         try:
+            if reachable:
+                await guest.let_in(reachable)
             if echo:
                 await guest.echo_last_expressions()
             if env:
@@ -150,7 +175,7 @@ class SandboxRegistry:
         except BaseException as error:
             await guest.end()
             if isinstance(error, HostingError):
-                reason = f"the test's variables and files could not be put into the sandbox: {error}"
+                reason = f"what the test has arranged could not be put into the sandbox: {error}"
                 raise GuestFailed(reason) from error
             raise
 
@@ -163,6 +188,10 @@ class SandboxRegistry:
     def arrange_env(self, env: Mapping[str, str]) -> None:
         """What sandboxes created from now on have in their environment, beside what all have."""
         self._arranged_env = env
+
+    def arrange_reachable(self, addresses: Iterable[Address]) -> None:
+        """What sandboxes created from now on reach of this machine's loopback, beside what all do."""
+        self._arranged_reachable = frozenset(addresses)
 
     def arrange_echo(self, echo: bool | None) -> None:
         """Whether sandboxes created from now on print last expressions; None: as the settings have it."""
@@ -183,16 +212,109 @@ class SandboxRegistry:
 
     async def destroy(self, sandbox_id: str) -> None:
         """At once, whatever runs. Silent for an id already destroyed; raises SandboxNotFound for one that never was."""
-        sandbox = self._living.pop(sandbox_id, None)
+        sandbox = self._living.get(sandbox_id)
         if sandbox is None:
             if sandbox_id not in self._gone:
                 raise SandboxNotFound
             return
-        self._gone.add(sandbox_id)
-        machine, sandbox.machine = sandbox.machine, None
+        machine = sandbox.machine
         if machine:
             self.ledger.end(sandbox_id, died=str(machine.guest.ended) if machine.guest.ended else None)
+        await self._end(sandbox, "deleted")
+
+    async def _end(self, sandbox: Sandbox, reason: str) -> None:
+        self._withdraw(sandbox)
+        machine, sandbox.machine = sandbox.machine, None
+        self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=reason)
+        if machine:
             await machine.guest.end()
+
+    def _withdraw(self, sandbox: Sandbox) -> None:
+        """The id is nobody's from now on."""
+        self._living.pop(sandbox.id, None)
+        self._gone.add(sandbox.id)
+        self._lifetimes.forget(sandbox.id)
+
+    async def _expire(self, sandbox: Sandbox, over: Over) -> None:
+        """Its time is over: it is frozen, if it is to be and can be, or else destroyed."""
+        seconds = sandbox.span.timeout if over == "timeout" else sandbox.span.idle
+        reason = f"lifetime of {seconds:g} s" if over == "timeout" else f"no exec for {seconds:g} s"
+        machine = sandbox.machine
+        if not (sandbox.span.persistent and machine and not machine.guest.ended):
+            self.ledger.expire(sandbox.id, reason)
+            await self._end(sandbox, over)
+            return
+        self._withdraw(sandbox)
+        space_id = self.ids.space(self._spaces)
+        self.ledger.expire(sandbox.id, reason, space_id)
+        try:
+            frozen = await sandbox.freeze(partial(self._spaces.keep, space_id, sandbox.id))
+        except HostingError:  # it has ended meanwhile
+            await machine.guest.end()
+            self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=over)
+            return
+        self._spaces.add(Space(space_id, frozen))
+        self.webhooks.tell("sandbox.frozen", sandbox_id=sandbox.id, space_id=space_id, reason=over)
+
+    async def resume(self, space_id: str, order: ResumeOrder) -> Sandbox:
+        """Its machine goes on where it was, under a new id, and the Space is no more.
+
+        Raises SpaceNotFound; GuestFailed for a machine that has ended meanwhile; InvalidRequest for another egress than
+        it had, since what is started keeps the network that it was started in.
+        """
+        space = self._spaces.take(space_id, order.region)
+        if isinstance(space, Kept):
+            space = await self._bring_back(space)
+        machine = space.frozen.machine
+        if order.egress not in (None, machine.egress) and self._egress:
+            self._spaces.give_back(space)
+            raise InvalidRequest(
+                f"egress: the Space was frozen {'with' if machine.egress else 'without'} egress, and stays so"
+            )
+        span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
+        sandbox = self._adopt(machine, span)
+        try:
+            await sandbox.go_on(space.frozen)
+        except HostingError as error:
+            await self._end(sandbox, "died")
+            raise GuestFailed(f"the Space cannot be resumed: {error}") from error
+        self._spaces.forget(space_id)
+        self.ledger.create(sandbox.id, machine.order.template, space_id)
+        self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
+        return sandbox
+
+    async def _bring_back(self, kept: Kept) -> Space:
+        """A new machine runs its history again, and gets its files. Raises GuestFailed; then it is still kept."""
+        try:
+            machine = await self._make(kept.order)
+            try:
+                machine.history = History.read(kept.history, self.commands.versions)
+                differences = await repeat(machine.guest, machine.history)
+                with kept.archive() as archive:
+                    await machine.guest.unpack(kept.packed, archive)
+            except BaseException:
+                await machine.guest.end()
+                raise
+        except (HostingError, OSError, GuestFailed, InvalidRequest) as error:
+            self._spaces.give_back(kept)
+            raise GuestFailed(f"the Space cannot be brought back: {error}") from error
+        if differences:
+            told = ", ".join(map(str, differences))
+            _log.warning("%s: its execs %s ended otherwise when they were run again", kept.id, told)
+        return Space(kept.id, Frozen(machine, None))
+
+    async def delete_space(self, space_id: str) -> None:
+        """Ends what is in it; raises SpaceNotFound."""
+        space = self._spaces.take(space_id)
+        self._spaces.forget(space_id)
+        self.webhooks.tell("space.deleted", space_id=space_id)
+        if isinstance(space, Space):
+            await space.frozen.machine.guest.end()
+
+    def exempt(self, sandbox_ids: Collection[str]) -> None:
+        """These live however late it gets; silent for those that do not live."""
+        for sandbox_id in sandbox_ids:
+            self._lifetimes.forget(sandbox_id)
 
     async def merge(self, parent_id: str, winner_id: str) -> None:
         """The winner's machine takes over the parent's id. Waits for what runs in either, then is one step.
@@ -209,15 +331,17 @@ class SandboxRegistry:
             if winner.machine.guest.ended:
                 raise GuestFailed(f"the winner's interpreter {winner.machine.guest.ended}")
             replaced, parent.machine, winner.machine = parent.machine, winner.machine, None
-            del self._living[winner_id]
-            self._gone.add(winner_id)
+            self._withdraw(winner)
             self.ledger.merge(parent_id, winner_id)
+            self.webhooks.tell("sandbox.merged", sandbox_id=parent_id, winner_id=winner_id)
         await replaced.guest.end()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
-        """Every sandbox but those to `keep`; returns the ids of the destroyed, oldest first."""
+        """Every sandbox but those to `keep`, and every Space; returns the ids of the destroyed, oldest first."""
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
+        await self._spaces.end_all()
+        self._spaces.forget_all()
         return ids
 
     def lives(self) -> list[dict[str, Any]]:
@@ -231,24 +355,36 @@ class SandboxRegistry:
 
     async def close(self) -> None:
         """Ends every sandbox."""
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
-        await self.destroy_all()
+        self.webhooks.hush()
+        await self._stock.close()
+        await asyncio.gather(*map(self.destroy, [*self._living]))
+        await self._spaces.end_all()
+        await self._stock.stop()
         self.stubs.clear()
         self.seeds.clear()
 
-    def _pool(self, template: str, egress: bool) -> Pool:
-        if (template, egress) not in self._pools:
-            limits = Limits(egress)
-            self._pools[template, egress] = Pool(
-                lambda: self._launcher.guest(template, TEMPLATES[template], limits), self._pool_size
-            )
-        return self._pools[template, egress]
+    def _adopt_child(self, machine: Machine, parent: Sandbox) -> Sandbox:
+        child = self._adopt(machine, parent.span)
+        self.webhooks.tell("sandbox.created", sandbox_id=child.id, parent_id=parent.id)
+        return child
 
-    def _adopt(self, machine: Machine) -> Sandbox:
+    def _adopt(self, machine: Machine, span: Lifespan) -> Sandbox:
         new_id = self.ids.sandbox(self._living)
         self._gone.discard(new_id)  # with a seed, it was perhaps another's before the last reset
-        sandbox = Sandbox(new_id, machine, self._engine, self._adopt, self.ledger, self.stubs, self.commands)
+        sandbox = Sandbox(
+            new_id,
+            machine,
+            self._engine,
+            self._adopt_child,
+            self.ledger,
+            self.stubs,
+            self.commands,
+            self.clock,
+            span,
+        )
         self._living[new_id] = sandbox
+        if not self.ids.lasting:
+            self._lifetimes.begin(sandbox)
         return sandbox
 
 

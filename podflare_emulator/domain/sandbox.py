@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from podflare_emulator.domain.events import Event, EventType, Lines, now, weight
+from podflare_emulator.domain.events import Event, EventType, Lines, weight
 from podflare_emulator.domain.forking import ForkEngine
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
@@ -21,7 +21,9 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ended
 from podflare_emulator.hosting.output import Stream
 from podflare_emulator.vocabulary.answers import Answer, Step
+from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
+from podflare_emulator.vocabulary.tiers import Lifespan
 
 Language = Literal["python", "bash"]
 _Result = TypeVar("_Result")
@@ -31,6 +33,7 @@ MOST_CHILDREN = 32  # contract: of one fork
 _UNREAD_EVENTS = 20_000
 _UNREAD_CHARACTERS = 32 << 20
 _INTERRUPTED = 130  # as a shell tells it
+SEVERED = 137  # how code, or a terminal, ends for who watches it when its sandbox is frozen: as on a delete
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ class Execution:
     `entry`: where it is told of; None for code that is run to find the answer of another exec.
     """
 
-    def __init__(self, machine: Machine, done: Callable[[], None], entry: Exec | None) -> None:
+    def __init__(self, machine: Machine, clock: Clock, done: Callable[[], None], entry: Exec | None) -> None:
         self._machine = machine
+        self._clock = clock
         self._entry = entry
         self._done = done
         hidden = machine.guest.jail.hidden
@@ -65,6 +69,7 @@ class Execution:
         self._abandoned = False
         self._interrupting: asyncio.Task[None] | None = None
         self._saying: asyncio.Task[None] | None = None
+        self._severed = False
         self.finished = False
 
     def start(self, code: str, language: Language, commands: Commands) -> None:
@@ -86,10 +91,12 @@ class Execution:
 
     async def _say(self, steps: list[Step], exit_code: int) -> None:
         gone = asyncio.ensure_future(self._machine.guest.gone.wait())
+        until = self._clock.time()
         try:
             for step in steps:
                 if step.pause:
-                    await asyncio.wait([gone], timeout=step.pause)
+                    until += step.pause
+                    await self._clock.wait([gone], until)
                 if self._machine.guest.ended:
                     self._finish(self._machine.guest.ended)
                     return
@@ -97,6 +104,22 @@ class Execution:
             self._finish(exit_code)
         finally:
             gone.cancel()
+
+    def sever(self) -> None:
+        """Its sandbox is frozen: who reads it hears what he would on a delete. The code goes on with the machine."""
+        self._severed = True
+        self._resume()
+        self._machine.rest()
+        if self._saying:
+            self._saying.cancel()
+            self.finished = True
+        self._tell_end(SEVERED)
+        self.hand_over(lambda: None)
+
+    def hand_over(self, done: Callable[[], None]) -> None:
+        """From now on it is another turn that it holds until it has finished; the one that it held is free."""
+        held, self._done = self._done, done
+        held()
 
     async def next_events(self) -> list[Event]:
         """Waits until there is at least one; the batch that holds the exit event is the last."""
@@ -153,7 +176,7 @@ class Execution:
     def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
         if not items:
             return
-        ts = now()
+        ts = self._clock.now()
         events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
         self._seq += len(events)
         if self._entry:
@@ -172,22 +195,44 @@ class Execution:
 
     def _finish(self, result: int | Ended) -> None:
         self.finished = True
+        if self._severed:
+            self._remember(result)
+            self._done()
+            return
         self._resume()  # the next exec must not find it paused
         self._machine.rest()
-        for stream, lines in self._lines.items():
-            self._tell(stream, lines.rest())
         if isinstance(result, Ended):
+            for stream, lines in self._lines.items():
+                self._tell(stream, lines.rest())
             self._tell(
                 "stderr",
                 [f"podflare: the sandbox's interpreter {result}; the sandbox cannot run code any more"],
             )
             result = result.exit_code
-        elif self._machine.history and self._code is not None:
-            call = Call(self._code, self._table, result, self._digest.value(), self._interrupted)
-            self._machine.history.add(call)
-        self._tell("exit", [result])
+        else:
+            self._remember(result)
+        self._tell_end(result)
         if not self._interrupting:  # else an interrupt is on its way, and must not hit the next exec
             self._done()
+
+    def _tell_end(self, code: int) -> None:
+        for stream, lines in self._lines.items():
+            self._tell(stream, lines.rest())
+        self._tell("exit", [code])
+
+    def _remember(self, result: int | Ended) -> None:
+        if self._machine.history and self._code is not None and not isinstance(result, Ended):
+            interrupted = self._interrupted or self._severed
+            call = Call(self._code, self._table, result, self._digest.value(), interrupted)
+            self._machine.history.add(call)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A machine that stands still. `running`: what runs in it as soon as it goes on."""
+
+    machine: Machine
+    running: Execution | None
 
 
 class Sandbox:
@@ -198,11 +243,14 @@ class Sandbox:
         sandbox_id: str,
         machine: Machine,
         engine: ForkEngine,
-        adopt: Callable[[Machine], Sandbox],
+        adopt: Callable[[Machine, Sandbox], Sandbox],
         ledger: Ledger,
         stubs: Stubs,
         commands: Commands,
+        clock: Clock,
+        span: Lifespan,
     ) -> None:
+        """`adopt` makes a sandbox of the machine of a fork's child, and of its parent."""
         self.id = sandbox_id
         self.machine: Machine | None = machine
         self.turn = asyncio.Lock()
@@ -211,6 +259,21 @@ class Sandbox:
         self._ledger = ledger
         self._stubs = stubs
         self._commands = commands
+        self._clock = clock
+        self.span = span
+        self._running: Execution | None = None
+        self._left = asyncio.Event()
+        self.use()
+
+    def use(self) -> None:
+        """It is not idle: something is executed, or typed into a terminal of it."""
+        self.used = self._clock.time()
+
+    def _rest(self) -> None:
+        """What has run, runs no longer."""
+        self._running = None
+        self.use()
+        self.turn.release()
 
     async def exec(self, code: str, language: Language, last_words: LastWords | None = None) -> Execution:
         """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed.
@@ -232,12 +295,13 @@ class Sandbox:
                 entry.stub = decision.stub.name
                 if decision.error is not None:
                     await self._fail(entry, decision.stub.delay, decision.error)
-            execution = Execution(machine, self.turn.release, entry)
+            execution = Execution(machine, self._clock, self._rest, entry)
             if last_words and not decision:
                 await last_words.before(machine.guest)
         except BaseException:
             self.turn.release()
             raise
+        self._running = execution
         if decision:
             execution.answer(decision.answer.steps(decision.stub.delay), decision.answer.exit_code)
         else:
@@ -249,7 +313,7 @@ class Sandbox:
     async def _fail(self, entry: Exec, delay: float, error: str) -> None:
         """The service fails where the test's author wants it to; raises GuestFailed."""
         try:
-            await self._while_it_lives(asyncio.sleep(delay))
+            await self._while_it_lives(self._clock.wait((), self._clock.time() + delay))
             raise GuestFailed(error)
         except BaseException as reason:
             entry.fail(str(reason) or "the client has gone")
@@ -259,10 +323,11 @@ class Sandbox:
         """For a function of the test's: what comes of the code."""
         await self.turn.acquire()
         try:
-            execution = Execution(self.working_machine(), self.turn.release, None)
+            execution = Execution(self.working_machine(), self._clock, self._rest, None)
         except BaseException:
             self.turn.release()
             raise
+        self._running = execution
         execution.start(code, language, self._commands)
         said: dict[str, list[str]] = {"stdout": [], "stderr": []}
         try:
@@ -281,7 +346,8 @@ class Sandbox:
         working: asyncio.Future[_Result] = waited_for[0]
         try:
             while not working.done():  # a merge gives it another machine
-                waited_for[1:] = [asyncio.ensure_future(self.working_machine().guest.gone.wait())]
+                ends = (self.working_machine().guest.gone, self._left)
+                waited_for[1:] = [asyncio.ensure_future(end.wait()) for end in ends]
                 await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
             return working.result()
         finally:
@@ -307,7 +373,7 @@ class Sandbox:
             if self.machine is not machine:
                 await asyncio.gather(*(guest.end() for guest in copies.guests))
                 raise SandboxNotFound
-            children = [self._adopt(machine.child(guest)) for guest in copies.guests]
+            children = [self._adopt(machine.child(guest), self) for guest in copies.guests]
             self._ledger.fork(self.id, [child.id for child in children])
             return Forked(children, copies.threads, copies.processes, copies.differences)
 
@@ -315,12 +381,39 @@ class Sandbox:
         """Waits for its turn; raises SandboxNotFound, GuestFailed."""
         async with self.turn:
             machine = self.working_machine()
+            self.use()
             try:
-                return await machine.terminals.start(machine.guest, order)
+                return await machine.terminals.start(machine.guest, order, self._clock.now())
             except HostingError as error:
                 if self.machine is not machine:
                     raise SandboxNotFound from None
                 raise GuestFailed(str(error)) from error
+
+    async def freeze(self, keep: Callable[[Machine], Awaitable[None]]) -> Frozen:
+        """Takes its machine from it, and stops that; what waits or runs ends as on a delete. Raises HostingError.
+
+        `keep` gets the machine before it is stopped, unless code runs in it.
+        """
+        machine = self.working_machine()
+        running = self._running
+        self.machine = None
+        self._left.set()
+        machine.terminals.sever()
+        if running:
+            running.sever()
+        async with self.turn:  # a fork that is under way comes to its end
+            if running is None or running.finished:
+                await keep(machine)
+            await machine.guest.stop()
+        return Frozen(machine, running if running and not running.finished else None)
+
+    async def go_on(self, frozen: Frozen) -> None:
+        """What stood still in its machine goes on; an exec has its turn after it. Raises HostingError."""
+        if frozen.running:
+            await self.turn.acquire()
+            self._running = frozen.running
+            frozen.running.hand_over(self._rest)
+        await frozen.machine.guest.go_on()
 
     @property
     def terminals(self) -> Terminals:

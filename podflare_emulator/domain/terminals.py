@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from podflare_emulator.domain.events import now
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.terminal import Terminal
 from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
@@ -37,17 +36,18 @@ class TerminalOrder:
 class Session:
     """One terminal. Positions in its output count bytes from its start."""
 
-    def __init__(self, number: int, label: str, hidden: bytes) -> None:
+    def __init__(self, number: int, label: str, hidden: bytes, created: int) -> None:
         """`hidden` is taken out of the output: where the sandbox's directory lies on the host is nobody's business."""
         self.id = f"pty_{number:08x}"
         self.label = label
-        self.created = now()
+        self.created = created
         self.exit_code: int | None = None
         self.terminal: Terminal
         self._hidden = hidden
         self._kept = bytearray()
         self.end = 0
         self._changed: set[asyncio.Future[None]] = set()
+        self._severed = 0
 
     @property
     def ended(self) -> bool:
@@ -75,9 +75,15 @@ class Session:
         data = bytes(self._kept[start : start + most])
         return data, begin + len(data)
 
+    def sever(self) -> None:
+        """Its sandbox is frozen: for whoever watches it, it has ended."""
+        self._severed += 1
+        self._tell()
+
     async def wait(self, position: int) -> None:
-        """Until there is more than that, or the program has ended."""
-        while self.end <= position and not self.ended:
+        """Until there is more than that, or the program has ended, or its sandbox was frozen."""
+        severed = self._severed
+        while self.end <= position and not self.ended and self._severed == severed:
             changed = asyncio.get_running_loop().create_future()
             self._changed.add(changed)
             try:
@@ -88,7 +94,8 @@ class Session:
     async def watch(self) -> AsyncIterator[bytes]:
         """What is kept, then what comes, until the program has ended. Who is too slow misses what is no longer kept."""
         position = 0
-        while True:
+        severed = self._severed
+        while self._severed == severed:
             data, position = self.read(position, 1 << 16)
             if data:
                 yield data
@@ -119,9 +126,9 @@ class Terminals:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
 
-    async def start(self, guest: Guest, order: TerminalOrder) -> Session:
-        """Raises HostingError when it cannot be started."""
-        session = Session(next(self._numbers), order.label, guest.jail.hidden)
+    async def start(self, guest: Guest, order: TerminalOrder, now: int) -> Session:
+        """`now`: ms since the epoch. Raises HostingError when it cannot be started."""
+        session = Session(next(self._numbers), order.label, guest.jail.hidden, now)
         message = {
             "shell": order.shell,
             "argv": order.argv,
@@ -139,6 +146,10 @@ class Terminals:
             return self._sessions[terminal_id]
         except KeyError:
             raise TerminalNotFound from None
+
+    def sever(self) -> None:
+        for session in self._sessions.values():
+            session.sever()
 
     def active(self) -> list[dict[str, Any]]:
         return [session.described() for session in self._sessions.values() if not session.ended]

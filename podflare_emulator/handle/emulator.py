@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from types import NoneType, TracebackType
+from os import getpid
+from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
 from podflare_emulator.handle.clients.watch import blocking_classes, sandbox_classes
+from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
 from podflare_emulator.handle.server.patchers import exempt_server, refuse_green_threads
@@ -19,6 +21,7 @@ from podflare_emulator.handle.stubbing import Stubs
 from podflare_emulator.handle.variables import Variables
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
+from podflare_emulator.vocabulary.kinds import addresses
 from podflare_emulator.vocabulary.settings import (
     Changes,
     Settings,
@@ -31,25 +34,25 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from podflare_emulator.handle.server.thread import ServerThread
-    from podflare_emulator.hosting.isolation import Refusal
+    from podflare_emulator.hosting.refusal import Refusal
 
 
 class Emulator(Faults, Stubs):
-    """Podflare's API on this machine.
+    """An emulator of Podflare's API on this machine.
 
         with Emulator() as emulator:
             sandbox = Sandbox(host=emulator.url)
 
     Args:
-        settings: How it runs; by default loopback, a free port and the best isolation there is.
-        server: Where: in a child process, which survives whatever is done to this one, or in a thread of this one, for
-            programs that patch, fork and collect nothing.
-        changes: Fields of `Settings` that differ from that.
+        settings: The settings; by default loopback, a free port and the best isolation there is.
+        server: Where the server runs: `"process"`, a child process that patches and forks of this one do not affect; or
+            `"thread"`, a thread of this process, for debugging.
+        changes: Fields of `Settings` that differ from `settings`.
 
     Raises:
-        SettingsError: A setting cannot be used.
-        EmulatorError: On entry: the port is in use, or no isolation backend can be had. Of any method: it is not
-            running, or refuses.
+        SettingsError: A setting is invalid.
+        EmulatorError: When it starts: the port is in use, or no isolation backend works. From any method: the emulator
+            does not run, or refuses the call.
     """
 
     def __init__(
@@ -66,13 +69,17 @@ class Emulator(Faults, Stubs):
             raise SettingsError(f"settings: expected Settings, or its fields by name, got {settings!r}")
         self.settings = replace(settings or Settings(port=0), **with_present_names(changes))
         self.isolation = ""  # the backend in use, once started
+        self.network = ""  # whose network sandboxes with egress have: each its "private" one, or the "host"'s
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
         self._egress = True
+        self._reachable: tuple[tuple[str, int], ...] = ()
+        self._webhook_url: str | EllipsisType | None = ...  # of the settings
         self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
+        self._clock = Clock(self._call, self._before_time_moves)
         self._started: Started | None = None
         self._launched: ServerThread | ServerProcess | None = None
         self._server: ServerThread | ServerProcess | None = None
@@ -87,7 +94,7 @@ class Emulator(Faults, Stubs):
         self.stop()
 
     def launch(self) -> None:
-        """Begins to start, and returns at once: there is something else to be done before `start` waits for it."""
+        """Begins to start the server and returns at once. `start` waits until it serves."""
         if self._server or self._launched:
             raise EmulatorError("this emulator is running already")
         launched = self._new_server()
@@ -95,22 +102,30 @@ class Emulator(Faults, Stubs):
         self._launched = launched
 
     def start(self) -> None:
-        """Returns when it serves."""
+        """Starts the server and returns when it serves."""
         if self._server:
             raise EmulatorError("this emulator is running already")
-        server, self._launched = self._launched or self._new_server(), None
+        launched, self._launched = self._launched, None
+        # One that was launched before this process was forked answers the parent.
+        server = launched if launched and launched.owner == getpid() else self._new_server()
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
+        self.network = "private" if started.private_network else "host"
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left.
+        """Destroys every sandbox and stops the server; returns when no process and no file of it is left.
 
-        In a process that has been forked from the one that has started it, nothing ends.
+        In a process that was forked from the one that started it, this does nothing.
         """
         server, self._server, self._launched = self._server or self._launched, None, None
         if server:
             server.stop()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its server has ended, or was given up, without having been stopped: somebody has killed it."""
+        return self._server is not None and self._server.is_lost
 
     def _new_server(self) -> ServerThread | ServerProcess:
         if self._kind == "process":
@@ -122,7 +137,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def url(self) -> str:
-        """Where clients find it, once started."""
+        """The URL for clients."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
         host = reachable_host(self.settings.host)
@@ -130,14 +145,18 @@ class Emulator(Faults, Stubs):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
-        """One line: isolation, fork engine, Python; once started."""
+        """One line with isolation, fork engine, Python, and the network if it is the sandboxes' own."""
         isolation = self.describe_isolation()
         assert self._started is not None
         python = self._started.python
-        return f"isolation: {isolation}, fork: {self.settings.fork}, Python: {python.version} ({python.executable})"
+        network = ", network: private" if self.network == "private" else ""
+        return (
+            f"isolation: {isolation}, fork: {self.settings.fork}{network}, "
+            f"Python: {python.version} ({python.executable})"
+        )
 
     def describe_isolation(self) -> str:
-        """One line: the backend in use and, where `auto` could not take a better one, what that lacks; once started."""
+        """One line with the backend in use and, if `auto` could not take a better one, what is missing for it."""
         if self._started is None:
             raise EmulatorError(NOT_RUNNING)
         lacks = "; ".join(
@@ -147,7 +166,7 @@ class Emulator(Faults, Stubs):
 
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
-        """While it is entered, a program of this process that just says `Sandbox()` reaches this emulator."""
+        """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
         from podflare_emulator.handle.clients.finalizers import waiting_for_nobody
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
@@ -165,12 +184,12 @@ class Emulator(Faults, Stubs):
         return not isinstance(self._server, (ServerProcess, NoneType)) and self._server.is_here
 
     def origin(self, sandbox_id: str) -> Origin | None:
-        """The file and line that made a sandbox, if it was made in this process under `redirect_clients`."""
+        """The file and line that created a sandbox, if it was created in this process under `redirect_clients`."""
         return self._origins.of(sandbox_id)
 
     @property
     def files(self) -> Files:
-        """What every sandbox created from now on has; `files = {...}`: these, and no others."""
+        """Files for every sandbox that is created from now on. `files = {...}` replaces them all."""
         return self._files
 
     @files.setter
@@ -180,7 +199,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def env(self) -> Variables:
-        """What every sandbox created from now on has in its environment; `env = {...}`: these, and no others."""
+        """Environment variables for every sandbox that is created from now on. `env = {...}` replaces them all."""
         return self._env
 
     @env.setter
@@ -188,10 +207,18 @@ class Emulator(Faults, Stubs):
         self._env.replace(variables)
 
     @property
-    def egress(self) -> bool:
-        """Set it to False, and no sandbox created until the next reset reaches the network.
+    def clock(self) -> Clock:
+        """The time that it goes by, to be moved: `emulator.clock.advance(3600)`."""
+        return self._clock
 
-        Raises EmulatorError where the isolation cannot see to that.
+    def _before_time_moves(self) -> None:
+        pass
+
+    @property
+    def egress(self) -> bool:
+        """Whether sandboxes that are created until the next reset reach the network.
+
+        Raises EmulatorError if the isolation cannot enforce False.
         """
         return self._egress and self.settings.egress
 
@@ -201,10 +228,37 @@ class Emulator(Faults, Stubs):
         self._egress = allowed
 
     @property
-    def echo_last_expression(self) -> bool:
-        """Set it to True, and sandboxes created until the next reset print the `repr` of a last expression.
+    def webhook_url(self) -> str | None:
+        """Where events are sent; set it, and they are until the next reset. Raises EmulatorError for no URL."""
+        return self.settings.webhook_url if self._webhook_url is ... else self._webhook_url
 
-        As Jupyter does: None is not printed, nor what a semicolon follows.
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._call("set_webhook_url", url=url)
+        self._webhook_url = url
+
+    @property
+    def reachable(self) -> tuple[tuple[str, int], ...]:
+        """What every sandbox created from now on reaches of this machine's loopback, until the next reset.
+
+            emulator.reachable = [("127.0.0.1", 8080)]
+
+        Beside what the emulator was started with. A sandbox with the machine's network reaches all of it anyway.
+        """
+        return self._reachable
+
+    @reachable.setter
+    def reachable(self, given: Iterable[tuple[str, int]]) -> None:
+        checked = addresses("reachable", given)
+        self._call("set_reachable", addresses=checked)
+        self._reachable = checked
+
+    @property
+    def echo_last_expression(self) -> bool:
+        """Whether sandboxes that are created until the next reset print the `repr` of a last line that is an
+        expression.
+
+        As in Jupyter, None is not printed, nor an expression that a semicolon follows.
         """
         return self.settings.echo_last_expression if self._echo is None else self._echo
 
@@ -214,27 +268,25 @@ class Emulator(Faults, Stubs):
         self._echo = echo
 
     def keep_log(self, level: Literal["error", "warning", "info"] = "info") -> None:
-        """Keeps the lines that the server logs until the next reset, from this level on, for `log`.
+        """Keeps the server's log lines from this level on, until the next reset; read them from `log`.
 
-        They go nowhere else then, and so neither into pytest's `caplog` nor into its report's captured log.
+        They appear nowhere else then: neither in pytest's `caplog` nor in the captured log of its report.
         """
         self._call("keep_log", level=level)
 
     @property
     def log(self) -> list[str]:
-        """The newest thousand of the lines kept, oldest first."""
+        """The newest thousand of the lines that `keep_log` kept, oldest first."""
         lines: list[str] = self._call("log")
         return lines
 
     @contextmanager
     def lasting_ids(self) -> Iterator[None]:
-        """Inside, sandboxes are made that are to be kept at a reset.
+        """A context manager: inside, sandboxes are created that a reset is to keep.
 
-        With a seed, the ids that a test sees do not depend on whether it was the first to need them.
+        The clock does not end them. With a seed, the ids that a test sees do not depend on whether it was the first to
+        need such a sandbox.
         """
-        if self.settings.seed is None:
-            yield
-            return
         self._call("lasting_ids", lasting=True)
         try:
             yield
@@ -242,24 +294,26 @@ class Emulator(Faults, Stubs):
             self._call("lasting_ids", lasting=False)
 
     def exempt_from_patchers(self) -> None:
-        """Tells those tools that are loaded and freeze the clock or fake the file system to leave the server alone.
+        """Tells libraries that freeze the clock or fake the file system, if they are loaded, to leave the server alone.
 
-        To be called before they start doing so; a server in a process of its own has no need of it.
+        Call it before they begin. A server in a process of its own does not need it.
         """
         if self._kind == "thread":
             exempt_server()
 
     def reset(self, keep: Collection[str] = ()) -> list[str]:
-        """Destroys every sandbox but those with the ids in `keep`; returns the ids of the destroyed.
+        """Destroys every sandbox except those with the ids in `keep`, and returns the ids of those destroyed.
 
-        All that was arranged since the start (`files`, `env`, `stub`, default ones too, `fault`, `egress`, ...) is
-        forgotten, and so is the journal. What the constructor was given holds.
+        Removes everything that was arranged since the start (`files`, `env`, stubs, faults, `egress`, `reachable`,
+        ...) and empties the journal. The settings of the constructor stay.
         """
         self.files.clear()
         self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True
+        self._reachable = ()
+        self._webhook_url = ...
         self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))
         return destroyed

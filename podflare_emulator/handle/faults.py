@@ -22,6 +22,8 @@ Call = Literal[
     "merge_into",
     "destroy",
     "replay",
+    "resume",
+    "destroy_space",
     "healthz",
     "pty",
     "pty_list",
@@ -35,7 +37,7 @@ Call = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault or latency, to ask how often it has happened."""
+    """A fault or a latency, with the number of calls that it has affected."""
 
     described: str
     _number: int
@@ -43,12 +45,12 @@ class Fault:
 
     @property
     def used(self) -> int:
-        """How many calls have met it. Raises EmulatorError once a reset has forgotten it."""
+        """The number of calls that it has affected. Raises EmulatorError after a reset."""
         return entry_of(self._number, self._counts(), self.described)
 
 
 class Faults(Record):
-    """A base of `Emulator`. All of it holds until the next reset, or as long as a with block."""
+    """A base of `Emulator`. Faults are removed at the next reset, or at the end of a with block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,36 +74,36 @@ class Faults(Record):
         times: int | EllipsisType | None = ...,
         probability: float | None = None,
     ) -> Fault:
-        """Lets a call fail.
+        """Injects a failure into calls of the API.
 
             emulator.fault("exec", status=429, retry_after=1)           # the next exec is refused
-            emulator.fault("create", status=500, times=3)               # the next three creates are
+            emulator.fault("create", status=500, times=3)               # the next three creates are refused
             emulator.fault("exec", cut_after=2, code="train(")          # the stream breaks off after two events
-            emulator.fault("any", connection="reset", probability=0.1)  # each call, one time in ten
+            emulator.fault("any", connection="reset", probability=0.1)  # one call in ten, at random
 
-        The newest that a call meets happens. One kind of failure at a time:
+        The newest fault that matches a call applies. Give one kind of failure:
 
         Args:
-            call: Which call of the API fails; "any": whichever comes.
-            status: It is not made, and answered with this: 400 to 599. With `error`, the message (by default what the
-                service says with it); `retry_after`, in seconds, and other `headers`.
-            connection: Its connection is reset instead of an answer: "reset", before anything is done; "reset_after",
-                when all is done, so that only the answer is lost.
-            cut_after: An exec's stream breaks off after that many events, if it has more. The code is interrupted, as
-                when a client goes away.
-            ends_after: As `cut_after`, but the answer ends properly, as if that were all: there is no exit event.
-            dies_after: The sandbox's interpreter is killed (SIGKILL) when the exec has printed that many lines, if it
-                does; 0: before it runs anything. The exec ends with exit code 137, later ones are 500.
+            call: The call that fails; "any" for every call.
+            status: The call does not run and is answered with this status, 400 to 599. `error` is the message (by
+                default the service's), `retry_after` (seconds) and `headers` are added.
+            connection: The connection is reset: with "reset" before the call runs, with "reset_after" after it has run,
+                so that only the answer is lost.
+            cut_after: An exec's stream breaks off after this number of events, if it has more. The code is interrupted,
+                as when a client disconnects.
+            ends_after: As `cut_after`, but the answer ends regularly and only lacks the exit event.
+            dies_after: The sandbox's interpreter is killed (SIGKILL) when the exec has printed this number of lines; 0:
+                before the code runs. The exec ends with exit code 137, later calls fail with 500.
 
-            sandbox: Only calls on this one; of a merge, on this parent.
-            code: Only execs with this in their code, or with a match for this regular expression.
+            sandbox: Only calls on this sandbox; for a merge, on this parent.
+            code: Only execs whose code contains this text, or matches this regular expression.
             language: Only execs in this language.
 
-            times: How many calls it meets; None: all. By default one, or with a `probability` all.
-            probability: Of meeting a call, drawn under the emulator's seed.
+            times: The number of calls that it affects; None: all. The default is one, or all if `probability` is given.
+            probability: The chance to affect each call, drawn with the emulator's seed.
 
         Raises:
-            EmulatorError: In one line, for what cannot be meant.
+            EmulatorError: The arguments do not fit together; one line says why.
         """
         options = {
             "status": status,
@@ -131,18 +133,18 @@ class Faults(Record):
         language: Literal["python", "bash"] | None = None,
         times: int | None = None,
     ) -> Fault:
-        """Lets a call be slow: it has no answer before so many seconds, or a number of them between (low, high).
+        """Delays answers by a number of seconds, or a random number in a range (low, high).
 
             emulator.latency("exec", 2.5)
-            emulator.latency("any", (0.02, 0.2))  # drawn for each call, under the emulator's seed
+            emulator.latency("any", (0.02, 0.2))  # drawn for each call with the emulator's seed
 
-        What the call itself takes counts. It is made at once; its answer, of an exec the first event, is what is late.
-        Of several that a call meets, the newest counts. Faults are as late as answers.
+        The call itself runs at once, and its time counts; the answer is delayed (for an exec, its first event). The
+        newest latency that matches a call applies. Answers of faults are delayed too.
 
         Args:
-            times: How many calls it meets; by default all.
+            times: The number of calls that it affects; by default all.
 
-        The others are as those of `fault`.
+        The other arguments are those of `fault`.
         """
         options = {"sandbox": sandbox, "code": code, "language": language, "times": times}
         number = self._call("add_latency", **latency_order(call, seconds, options))
@@ -155,14 +157,14 @@ class Faults(Record):
         return self.latency("create", COLD_BOOT if seconds is None else seconds, times=times)
 
     def use_profile(self, profile: Literal["local", "hosted"]) -> None:
-        """How long calls take: as long as they do here, or at least as long as the vendor publishes."""
+        """Sets how long calls take: as long as they do here, or at least as long as the vendor publishes."""
         self._call("use_profile", profile=profile)
 
     @contextmanager
     def refusing_connections(self, seconds: float | None = None) -> Iterator[None]:
-        """Inside, or for so long, who connects is refused, and open connections are reset; nobody else gets the port.
+        """A context manager: inside, or for a number of seconds, new connections are refused and open ones are reset.
 
-        What a test asks the emulator itself is answered all the same.
+        No other program can take the port meanwhile, and the methods of the emulator still work.
         """
         self._call("refuse_connections", seconds=seconds)
         try:
@@ -173,7 +175,7 @@ class Faults(Record):
 
     @contextmanager
     def without_faults(self) -> Iterator[None]:
-        """Inside, what was arranged meets no call, and none counts: for what a test sets up, or looks at."""
+        """A context manager: inside, no fault and no latency applies or counts. For what a test sets up or inspects."""
         if not self._faults:
             yield
             return
@@ -184,7 +186,7 @@ class Faults(Record):
             self._call("resume_faults")
 
     def assert_all_faults_used(self) -> None:
-        """Raises AssertionError, naming them, for faults and latencies that no call has met; shows what was asked."""
+        """Raises AssertionError if a fault or latency has affected no call; names it, and lists the calls."""
         unused = [fault.described for fault in self._faults if not fault.used]
         if unused:
             asked = "\n".join(f"  {one!r}" for one in self.requests()) or "  nothing"

@@ -17,7 +17,7 @@ _PIECE = 1 << 23  # bytes of a file in one call
 
 
 class Entry(NamedTuple):
-    """What is at a path. `size`: bytes of a file, else 0. `target`: where a link leads."""
+    """An entry of a folder. `size`: bytes of a file, else 0. `target`: where a symbolic link points."""
 
     type: Literal["file", "directory", "link", "other"]
     size: int
@@ -25,14 +25,14 @@ class Entry(NamedTuple):
 
 
 class Global(NamedTuple):
-    """A name of the REPL's: its object's type by name, and at most 80 characters of its repr on one line."""
+    """A global name of the REPL: the name of its object's type, and at most 80 characters of its repr, on one line."""
 
     type: str
     repr: str
 
 
 class FileTree(dict[str, Entry]):
-    """All that is below the folder `top`, by absolute path; `str` draws it."""
+    """Everything below the folder `top`, by absolute path; `str` draws it."""
 
     def __init__(self, top: str, entries: dict[str, Entry]) -> None:
         super().__init__(entries)
@@ -56,13 +56,13 @@ class FileTree(dict[str, Entry]):
 
 
 class Inspection:
-    """One sandbox, seen from outside. Nothing of it is in the journal, and no name is left in the REPL.
+    """One sandbox, seen from outside. It leaves no exec in the journal, and no name in the REPL.
 
-    Each call waits for an exec that runs, at most ten seconds.
+    Each call waits for a running exec, for at most ten seconds.
 
     Raises:
-        EmulatorError: Of each call: there is no such sandbox, it is busy, its interpreter has ended, or the path
-            cannot be had; says which.
+        EmulatorError: From each call: the sandbox does not exist or is busy, its interpreter has ended, or the path
+            cannot be read or written; the message says which.
     """
 
     def __init__(self, sandbox_id: str, call: Callable[..., Any]) -> None:
@@ -70,7 +70,7 @@ class Inspection:
         self._call = call
 
     def read(self, path: Path) -> bytes:
-        """A file's content."""
+        """The content of a file."""
         data = bytearray()
         while True:
             piece = self._call("read_file", sandbox=self.id, path=os.fspath(path), offset=len(data))
@@ -79,7 +79,7 @@ class Inspection:
                 return bytes(data)
 
     def write(self, path: Path, data: bytes | str) -> None:
-        """Writes a file, folders included. One that is there keeps its mode."""
+        """Writes a file and creates missing folders. An existing file keeps its mode."""
         if not isinstance(data, (bytes, str)):
             raise EmulatorError(
                 f"write({os.fspath(path)!r}): expected bytes or str, got {type(data).__name__}"
@@ -90,12 +90,12 @@ class Inspection:
             self._call("write_file", sandbox=self.id, path=os.fspath(path), base64=piece, append=bool(start))
 
     def tree(self, path: Path = "/root") -> FileTree:
-        """What is below a folder, but for what is the system's."""
+        """Everything below a folder, except the system's directories."""
         found = self._call("list_files", sandbox=self.id, path=os.fspath(path))
         entries = {entry.pop("path"): Entry(**entry) for entry in found["entries"]}
         return FileTree(found["top"], entries)
 
     def globals(self) -> dict[str, Global]:
-        """The names that code has given in the REPL, a template's included, in that order."""
+        """The global names that code has assigned in the REPL, in that order; a template's included."""
         found = self._call("read_globals", sandbox=self.id)
         return {name: Global(**described) for name, described in found.items()}

@@ -39,13 +39,13 @@ class Exec:
     """One exec.
 
     Attributes:
-        sandbox: Id of the sandbox; `parent`: of the one that it was forked from, if it was.
-        started, ended: ms since the epoch; `ended` is None while the code runs.
-        number: Its place among the requests, execs, forks and merges of the journal.
-        truncated: Whether `code` or `events` lack what comes after 65,536 characters.
-        stub: What answered it, as it was given to `Emulator.stub`; None if it was run.
-        commands: Those that it called and `Emulator.stub_command` answered, each with its arguments.
-        error: Of an exec that failed instead of being answered.
+        sandbox: Id of the sandbox; `parent`: id of the sandbox that it was forked from, if any.
+        started, ended: Milliseconds since the epoch; `ended` is None while the code runs.
+        number: Its position among the requests, execs, forks and merges of the journal.
+        truncated: Whether `code` or `events` were cut at 65,536 characters.
+        stub: The stub that answered it, as given to `Emulator.stub`; None if the code ran.
+        commands: The commands that it called and `Emulator.stub_command` answered, with their arguments.
+        error: The message, if the exec failed instead of being answered.
     """
 
     sandbox: str
@@ -96,17 +96,17 @@ class Request:
     """One HTTP request to the service.
 
     Attributes:
-        call: What it asks for: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, `healthz`, ...; None for
-            a path that is nothing.
-        sandbox: Id of the one that it is about; of a create's, once it is made.
-        body: The JSON in it, or the text if that is none; None for no body, or one of more than 4,096 bytes.
-        size: Bytes of the body, as far as it was read: a request may be refused before.
-        status: What the client was answered; None if nothing.
+        call: The call: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, `healthz`, ...; None for an unknown
+            path.
+        sandbox: Id of the sandbox that it is about; for a create, of the new one.
+        body: The JSON value of the body, or its text if it is no JSON; None without a body, or over 4,096 bytes.
+        size: Bytes of the body that were read; a request may be refused before all are.
+        status: The status that the client received; None if it received none.
         error: The message of a refusal.
-        broken: Whether the answer ended before it was whole: its connection was cut, by either side.
-        started, ended: ms since the epoch; `ended` is None while it is served.
-        traceparent: The W3C trace context that it carried.
-        number: As of an exec.
+        broken: Whether the answer was cut off by either side.
+        started, ended: Milliseconds since the epoch; `ended` is None while it is served.
+        traceparent: The W3C trace context of the request.
+        number: As for an exec.
     """
 
     method: str
@@ -163,6 +163,54 @@ class Merge:
     number: int
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """To deliver a webhook. `at`: ms since the epoch; `status` of the answer, or the `error` if there was none."""
+
+    at: int
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, repr=False)
+class Webhook:
+    """One event of the lifecycle, sent or, without a webhook URL, only kept.
+
+    Attributes:
+        body: As it is sent: `id`, `type`, `ts` (ms since the epoch), and what it is about.
+        attempts: To send it, oldest first; `delivered`: the last of them was answered with 2xx.
+    """
+
+    body: dict[str, Any]
+    attempts: tuple[Attempt, ...]
+    delivered: bool
+
+    @property
+    def type(self) -> str:
+        """Such as `sandbox.frozen`."""
+        return str(self.body["type"])
+
+    @property
+    def sandbox(self) -> str | None:
+        return self.body.get("sandbox_id")
+
+    @property
+    def space(self) -> str | None:
+        """Of `sandbox.frozen`: what to resume."""
+        return self.body.get("space_id")
+
+    def __repr__(self) -> str:
+        about = ", ".join(str(value) for name, value in self.body.items() if name not in ("id", "type", "ts"))
+        sent = (
+            f", {len(self.attempts)} attempt{'' if len(self.attempts) == 1 else 's'}" if self.attempts else ""
+        )
+        return f"<{self.type}: {about}{sent}>"
+
+
+def read_webhook(entry: dict[str, Any]) -> Webhook:
+    return Webhook(**{**entry, "attempts": tuple(Attempt(**attempt) for attempt in entry["attempts"])})
+
+
 def read_exec(entry: dict[str, Any]) -> Exec:
     events = tuple(JournalEvent(**event) for event in entry["events"])
     return Exec(**{**entry, "events": events, "commands": tuple(map(tuple, entry["commands"]))})
@@ -175,7 +223,7 @@ def read_fork(entry: dict[str, Any]) -> Fork:
 def report(
     execs: Sequence[Exec], forks: Sequence[Fork], merges: Sequence[Merge], requests: Sequence[Request]
 ) -> str:
-    """The journal as text, in order: what ran, forks and merges, and the requests that were refused or broken off."""
+    """The journal as text, in order: execs, forks, merges, and requests that were refused or broken off."""
     told = [
         (fork.number, f"fork of {_short(fork.parent)}: {', '.join(map(_short, fork.children))}")
         for fork in forks

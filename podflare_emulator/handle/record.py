@@ -13,9 +13,11 @@ from podflare_emulator.handle.journal import (
     HasId,
     Merge,
     Request,
+    Webhook,
     id_of,
     read_exec,
     read_fork,
+    read_webhook,
     report,
 )
 from podflare_emulator.vocabulary.errors import EmulatorError
@@ -38,12 +40,12 @@ class Record(ABC):
     ) -> list[Exec]:
         """Every exec since the last reset, in the order in which they started.
 
-        Uploads, downloads and diffs are execs too: that is how they travel.
+        Uploads, downloads and diffs are execs too.
 
         Args:
-            sandbox: Only in this one, given as it is or by its id.
+            sandbox: Only in this sandbox; the object or its id.
             language: Only in this language.
-            code: Only those whose code contains this, or a match for this regular expression.
+            code: Only execs whose code contains this text, or matches this regular expression.
         """
         if language not in (None, "python", "bash"):
             raise EmulatorError(f"language: expected python or bash, got {language!r}")
@@ -60,12 +62,12 @@ class Record(ABC):
     def requests(
         self, *, sandbox: str | HasId | None = None, call: str | None = None, status: int | None = None
     ) -> list[Request]:
-        """Every request to the service since the last reset, in the order in which they came; the refused ones too.
+        """Every request to the service since the last reset, in order of arrival, including refused ones.
 
         Args:
-            sandbox: Only those about this one, given as it is or by its id; its create is one of them.
-            call: Only these: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, ...
-            status: Only those that were answered with it.
+            sandbox: Only requests about this sandbox, including its create; the object or its id.
+            call: Only this call: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, ...
+            status: Only requests that were answered with this status.
         """
         if not (status is None or type(status) is int):
             raise EmulatorError(f"status: expected a number such as 404, got {status!r}")
@@ -86,7 +88,7 @@ class Record(ABC):
         language: Literal["python", "bash"] | None = None,
         code: str | re.Pattern[str] | None = None,
     ) -> Exec:
-        """The one exec that `execs` finds. Raises AssertionError, which shows what did run, for none or several."""
+        """The one exec that `execs` finds. Raises AssertionError, and lists what ran, if there is none or several."""
         found = self.execs(sandbox=sandbox, language=language, code=code)
         if len(found) == 1:
             return found[0]
@@ -108,25 +110,33 @@ class Record(ABC):
         """Every merge since the last reset."""
         return [Merge(**entry) for entry in self._call("merges")]
 
+    @property
+    def webhooks(self) -> list[Webhook]:
+        """Every event of the lifecycle since the last reset: created, merged, frozen, resumed, destroyed, ...
+
+        They are kept whether there is a webhook URL or not.
+        """
+        return [read_webhook(entry) for entry in self._call("webhooks")]
+
     def sandbox(self, sandbox: str | HasId) -> Inspection:
-        """What is in a sandbox, given as it is or by its id: files and names, without an exec in the journal.
+        """A sandbox's files and names, seen from outside; leaves no exec in the journal.
 
             assert emulator.sandbox(box).read("/root/report.csv").startswith(b"day,")
             assert "model" in emulator.sandbox(box).globals()
 
-        Code that runs is waited for; see `Inspection`.
+        Takes the object or its id. Waits for code that runs; see `Inspection`.
         """
         return Inspection(id_of(sandbox), self._call)
 
     def tree(self) -> Tree:
-        """The sandboxes since the last reset: who was forked from whom, and what became of each.
+        """The sandboxes since the last reset: which was forked from which, and what became of each.
 
-        `print(emulator.tree())` draws it in text; `emulator.tree().mermaid()` is for a Markdown page.
+        `print(emulator.tree())` draws it as text; `emulator.tree().mermaid()` is for a Markdown page.
         """
         return Tree.of(self._call("sandboxes"))
 
     def report(self) -> str:
-        """The journal as text, as it stands in the report of a test that has failed; empty if nothing has happened."""
+        """The journal as text, as in the report of a failing test; empty if nothing has happened."""
         forks = self.forks
         told = report(self.execs(), forks, self.merges, self.requests())
         return f"{self.tree()}\n\n{told}" if forks else told

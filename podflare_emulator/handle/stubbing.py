@@ -21,7 +21,7 @@ from podflare_emulator.vocabulary.errors import EmulatorError
 
 
 class Stubs(Record):
-    """A base of `Emulator`. All of it holds until the next reset."""
+    """A base of `Emulator`. Stubs are removed at the next reset."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,26 +41,26 @@ class Stubs(Record):
         times: int | None = None,
         default: bool = False,
     ) -> Stub:
-        """Until the next reset, answers execs without running them; what no stub matches runs for real.
+        """Answers matching execs without running them, until the next reset. Execs that no stub matches run for real.
 
             emulator.stub("pip install", stdout="Successfully installed requests-2.32.3")
             emulator.stub("train()", stdout=["epoch 1", 0.5, "epoch 2"], delay=1)
             emulator.stub("openai", answer=lambda call: call.run_real(call.code.replace("openai", "fake_openai")))
 
-        The newest stub that matches answers. What is stubbed is in the journal all the same.
+        The newest stub that matches answers. The journal lists stubbed execs too.
 
         Args:
-            match: A part of the code, a regular expression that is searched for in it, or a function of code and
-                language that tells whether it is meant.
+            match: A part of the code, a regular expression to search for in the code, or a function of code and
+                language that returns whether the stub answers.
             language: Only code in this language.
-            stdout, stderr: Text; or a list of texts with seconds to wait among them.
-            delay: Seconds before the answer.
-            answer: A function that gets a `StubCall` and returns text for stdout, an `Answer`, a result of the SDK's,
-                or `call.run_real()`. The exec fails with 500 and what it raises. It is called in a thread of this
-                process, and may use the emulator, the SDK, and this sandbox itself, which is free meanwhile.
+            stdout, stderr: A text, or a list of texts and numbers; a number is a pause in seconds.
+            delay: Seconds before the first output.
+            answer: A function that gets a `StubCall` and returns text for stdout, an `Answer`, a result of the SDK, or
+                `call.run_real()`. If it raises, the exec fails with 500. It runs in a thread of this process, and may
+                use the emulator, the SDK, and the same sandbox.
             raises: The exec fails with 500 and this text.
-            times: How many execs it answers; by default all.
-            default: It comes after all that are not, and need not be used.
+            times: The number of execs that it answers; by default all.
+            default: All other stubs come first, and `assert_all_stubs_used` ignores it.
         """
         number = self._call(
             "add_stub",
@@ -98,22 +98,24 @@ class Stubs(Record):
         default: bool = False,
         answer: None = None,
     ) -> CommandStub:
-        """Until the next reset, answers a command wherever in a sandbox it is called by its name.
+        """Answers calls of a command by its name, anywhere in a sandbox, until the next reset.
 
             pip = emulator.stub_command("pip", match="install", stdout="Successfully installed")
             sandbox.run_code("pip install prophet && python -c 'print(1)'", language="bash")
             assert pip.calls == [["install", "prophet"]]
 
-        That is, wherever it is found on the PATH: in bash scripts, by other programs, by `subprocess` in Python code.
-        The rest of the script runs for real, and so do calls that no stub matches. The newest that matches answers.
+        It answers wherever the command is found on the PATH: in bash scripts, from other programs, from `subprocess`
+        in Python. The rest of the script runs for real, and so do calls that no stub matches. The newest stub that
+        matches answers.
 
         Args:
-            match: A part of its arguments, joined by spaces.
-            times: How many calls it answers; by default all. Sandboxes that run at the same time do not know of each
-                other's calls before their execs have ended.
-            answer: Refused: a function cannot be asked from inside a sandbox. Stub the code that calls the command.
+            match: A part of the arguments, joined by spaces.
+            times: The number of calls that it answers; by default all. Between sandboxes that run at the same time,
+                calls are counted when an exec ends.
+            answer: Refused: a sandbox cannot call a function of this process. Stub the code that calls the command
+                instead.
 
-        The others are as those of `stub`.
+        The other arguments are those of `stub`.
         """
         if answer is not None:
             raise EmulatorError(
@@ -141,7 +143,7 @@ class Stubs(Record):
 
     @contextmanager
     def only_default_stubs(self) -> Iterator[None]:
-        """Inside, the others answer nothing: what is prepared there is to outlive the test that has them."""
+        """A context manager: inside, only default stubs answer. For preparations that outlive the test."""
         if not self._arranged_stubs:
             yield
             return
@@ -152,7 +154,7 @@ class Stubs(Record):
             self._call("leave_only_default_stubs", only=False)
 
     def assert_all_stubs_used(self) -> None:
-        """Raises AssertionError, naming them, for stubs that have answered nothing, and shows what did run."""
+        """Raises AssertionError if a stub has answered nothing; names it, and lists what ran."""
         unused = [stub.described for stub in self._arranged_stubs if not stub.used]
         if unused:
             ran = listed(self.execs())

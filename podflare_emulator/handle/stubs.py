@@ -18,7 +18,7 @@ from podflare_emulator.vocabulary.errors import EmulatorError
 
 @dataclass(frozen=True)
 class Stub:
-    """One stub of code, to ask how often it has answered."""
+    """A stub of code, with the number of its answers."""
 
     described: str
     _number: int
@@ -32,7 +32,7 @@ class Stub:
 
 @dataclass(frozen=True)
 class CommandStub:
-    """One stub of a command, to ask how it was called."""
+    """A stub of a command, with the calls that it has answered."""
 
     described: str
     _number: int
@@ -40,9 +40,9 @@ class CommandStub:
 
     @property
     def calls(self) -> list[list[str]]:
-        """The arguments of each call that it has answered, once the exec has ended in which it was made.
+        """The arguments of each call that it has answered; complete when the exec that made the calls has ended.
 
-        Raises EmulatorError once a reset has forgotten it.
+        Raises EmulatorError after a reset.
         """
         return entry_of(self._number, self._calls(), f"the stub {self.described}")
 

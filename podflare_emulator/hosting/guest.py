@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from podflare_emulator.guest.protocol import Message
+from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.init import Init
-from podflare_emulator.hosting.jails import Jail
+from podflare_emulator.hosting.jails import Branch, Jail
 from podflare_emulator.hosting.output import Output, Sink
 from podflare_emulator.hosting.terminal import Terminal
 
@@ -110,10 +111,14 @@ class Guest:
         self._closing = False
         self._doomed = False
         self._mark = ""
+        self._let_in: tuple[Address, ...] = ()
         self._commands = NO_COMMANDS.version  # of the table that it has
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
         self.jail = jail
+        self.take_jails: Callable[
+            [int], Awaitable[list[Jail]]
+        ]  # that its forks may have, from who has made it
         self.ended: Ended | None = None
         self.gone = asyncio.Event()  # with `ended`
         self.sink: Sink = lambda stream, data: None
@@ -125,6 +130,14 @@ class Guest:
     async def arrive(self) -> None:
         """Waits until the process is ready; raises HostingError, with its reason, when it cannot be."""
         message = await asyncio.shield(self._ready)
+        if "copy" in message:
+            self._ready = self._loop.create_future()
+            try:
+                copied = await self.jail.copy(message["copy"])
+            except HostingError as error:
+                copied = {"failed": str(error)}
+            self._channel.send({"op": "copied", **copied})
+            message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
         self.pid, self._mark = message["ready"], message["mark"]
@@ -166,8 +179,11 @@ class Guest:
         self._doomed = True
         return self._init.signal(self.pid, signal.SIGKILL)
 
-    async def fork(self, jails: list[Jail]) -> Forked:
-        """Children in these jails, which are theirs from now on. All or none: raises HostingError."""
+    async def fork(self, jails: list[Jail], files: str = "auto") -> Forked:
+        """Children in these jails, which are theirs from now on. All or none: raises HostingError.
+
+        `files`: how they come by the parent's; see guest/fork/ways.py.
+        """
         unused = [*jails]
         children: list[Guest] = []
         descriptors: list[int] = []
@@ -175,6 +191,7 @@ class Guest:
             for jail in jails:
                 ends = Ends()
                 child = Guest(ends, unused.pop(0), self._init)
+                child.take_jails = self.take_jails
                 child._commands = self._commands
                 child._interrupts = self._interrupts  # its process remembers what the parent's has seen
                 children.append(child)
@@ -185,14 +202,33 @@ class Guest:
             await _end_all(children, unused)
             raise HostingError(f"no child can be made: {error}") from error
         try:
-            tickets = [jail.ticket for jail in jails]
-            asking = asyncio.ensure_future(self._ask({"op": "fork", "children": tickets}, descriptors))
-            await _all([asking, *(child.arrive() for child in children)])
+            asking = asyncio.ensure_future(self._fork(jails, descriptors, files))
+            # Begun, it must come to its end: the guest waits in the middle of it.
+            await _all([asyncio.shield(asking), *(child.arrive() for child in children)])
+            if self._let_in:
+                await _all(child.let_in(self._let_in) for child in children)
         except BaseException:
             await _end_all(children, unused)
             raise
-        answer, _ = asking.result()
+        answer = asking.result()
         return Forked(children, answer["threads"], answer["processes"])
+
+    async def _fork(self, jails: Sequence[Jail], descriptors: Sequence[int], files: str) -> Message:
+        """The guest may ask for trees that share layers, before it forks."""
+        tickets = [jail.ticket for jail in jails]
+        answer, _ = await self._ask({"op": "fork", "children": tickets, "files": files}, descriptors)
+        if "branch" not in answer:
+            return answer
+        freeze = answer["branch"] == "freeze"
+        try:
+            branch = await self.jail.branch(jails, freeze=freeze)
+        except HostingError:
+            branch = Branch(0, [])  # then files are copied
+        answer, _ = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
+        if "stayed" in answer:
+            self.jail.stay()
+            raise HostingError(answer["stayed"])
+        return answer
 
     async def follow(self, other: Guest) -> int:
         """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError.
@@ -203,6 +239,15 @@ class Guest:
         answer, _ = await self._ask({**shown, "op": "follow"}, tree)
         self._commands = other._commands
         return int(answer["processes"])
+
+    async def pack(self, archive: int) -> Message:
+        """Writes the sandbox's tree into a file; what it answers is for `unpack`. Raises HostingError."""
+        answer, _ = await self._ask({"op": "pack"}, [os.dup(archive)])
+        return answer
+
+    async def unpack(self, packed: Message, archive: int) -> None:
+        """Makes the sandbox's tree, and `random`, what they were in the one that was packed; raises HostingError."""
+        await self._ask({"op": "unpack", "packed": packed}, [os.dup(archive)])
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Sends what is no exec, and waits for its answer. Guests answer in order."""
@@ -241,6 +286,15 @@ class Guest:
         """Of the environment, for all that the sandbox runs from now on; raises HostingError. Not while code runs."""
         await self._ask({"op": "environment", "variables": dict(variables)})
 
+    async def let_in(self, addresses: Iterable[Address]) -> None:
+        """Servers of this machine's that the sandbox, and its forks, find at the same address; raises HostingError.
+
+        One that has this machine's network finds them anyway.
+        """
+        self._let_in = tuple(addresses)
+        if self.jail.network:
+            await self.jail.network.let_in(self._let_in)
+
     async def echo_last_expressions(self) -> None:
         """Of the Python code that it runs from now on; raises HostingError. Not while code runs."""
         await self._ask({"op": "echo"})
@@ -250,6 +304,14 @@ class Guest:
         answer, _ = await self._ask({"op": "inspect", **question})
         self.output.drain()  # handlers of the user's may have printed: that belongs to no exec
         return answer
+
+    async def stop(self) -> None:
+        """The sandbox and all it has started take no processor time, until `go_on`; raises HostingError."""
+        await self._init.stop(self.pid, self._mark)
+
+    async def go_on(self) -> None:
+        """It is where it was when it was stopped; raises HostingError."""
+        await self._init.go_on(self._mark)
 
     async def end(self) -> None:
         """Kills the sandbox and all it has started; returns when nothing of it runs."""

@@ -40,6 +40,14 @@ class Init:
         """Returns when the signal has been sent; a process that has ended is no error."""
         await self.channel.request({"op": "signal", "pid": pid, "signal": number})
 
+    async def stop(self, pid: int, mark: str) -> None:
+        """Stops a sandbox's guest and all it has started; returns when nothing of it runs."""
+        await self.channel.request({"op": "stop", "pid": pid, "mark": mark})
+
+    async def go_on(self, mark: str) -> None:
+        """What `stop` has stopped goes on."""
+        await self.channel.request({"op": "continue", "mark": mark})
+
     async def end(self, pid: int, mark: str) -> None:
         """Kills a sandbox's guest (`pid`; 0 when it has ended) and all it has started; returns when none is left."""
         await self.channel.request({"op": "end", "pid": pid, "mark": mark})

@@ -9,27 +9,14 @@ from typing import Any
 from podflare_emulator.guest.jail import preload
 from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.guest.system import landlock
-from podflare_emulator.hosting.disposable import disposable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.machine.disposable import disposable
+from podflare_emulator.hosting.refusal import Refusal
 
 BACKENDS = ("namespace", "preload", "portable")  # best first
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A backend that was tried, and the kernel's own words; or that was left out though it might work, and why."""
-
-    backend: str
-    reason: str
-    left_out: bool = False
-
-    def __str__(self) -> str:
-        if self.left_out:
-            return f"{self.backend} isolation is not taken unasked: {self.reason}"
-        return f"{self.backend} isolation cannot be had here: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +38,8 @@ async def launch(
     egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    network: str = "auto",
+    layers_needed: bool = False,
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
 
@@ -59,12 +48,16 @@ async def launch(
         egress_denied: what one without it meets: "refuse" or "drop".
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
+        network: "host", "private" or "auto".
+        layers_needed: whether a backend must let forks share layers of files.
     """
     wishes: dict[str, Any] = {
         "egress": egress,
         "egress_denied": egress_denied,
         "egress_unenforced": egress_unenforced,
         "files_on_disk": files_on_disk,
+        "network": network,
+        "layers_needed": layers_needed,
     }
     refusals: list[Refusal] = []
     for backend in BACKENDS if isolation == "auto" else (isolation,):
@@ -104,6 +97,8 @@ async def attempt(
     egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    network: str = "auto",
+    layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
     if backend in ("namespace", "preload") and sys.platform != "linux":
@@ -117,14 +112,19 @@ async def attempt(
         backend,
         python,
         seeds,
+        egress=egress,
         egress_denied=egress_denied,
         egress_unenforced=egress_unenforced,
         files_on_disk=files_on_disk,
+        network=network,
     )
     try:
         await launcher.start()
     except (HostingError, OSError) as error:
         return Refusal(backend, str(error))
+    if layers_needed and launcher.no_layers:
+        await launcher.stop()
+        return Refusal(backend, f"its forks share no layers of files: {launcher.no_layers}")
     try:
         return launcher, await launcher.guest("default", {}, Limits(egress=egress))
     except HostingError as error:

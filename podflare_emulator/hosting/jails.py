@@ -7,18 +7,44 @@ import contextlib
 import contextvars
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.network import Network
 
 _AFTER = 0.020  # seconds: whoever took jails goes on before the next ones are made
+
+
+class Keeper(Protocol):
+    """What a jail asks of whoever made it."""
+
+    async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch: ...
+
+    def stay(self, parent: str) -> None: ...
+
+    async def copy(self, name: str, order: Message) -> Message: ...
+
+    def remove(self, name: str, left: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Branch:
+    """New trees for a fork; see guest/jail/namespace/layers.py.
+
+    `depth`: how many layers they share. `descriptors`: two for each jail that has a new one, the parent first.
+    """
+
+    depth: int
+    descriptors: list[int]
 
 
 class Jail:
     """One jail. Whoever has it must give its entrance away, and let go of it in the end.
 
-    `hidden`: where it lies on the host, if processes in it can see that.
+    `hidden`: where it lies on the host, if processes in it can see that; `network`: its own, None for the machine's.
     """
 
     def __init__(
@@ -27,28 +53,50 @@ class Jail:
         ticket: Message,
         entrance: Sequence[int],
         hidden: bytes,
-        remove: Callable[[str, bool], None],
+        keeper: Keeper,
         *,
         settles_in: float,
+        network: Network | None = None,
     ) -> None:
         self.name = name
+        self.network = network
         self.ticket = ticket
         self.hidden = hidden
         # When a change in it can be told from what was there before.
         self.settled_at = asyncio.get_running_loop().time() + settles_in
         self._entrance = tuple(entrance)
-        self._remove = remove
+        self._keeper = keeper
 
     def give_entrance(self) -> tuple[int, ...]:
         """The descriptors to send to the process that enters, if the backend has any."""
         entrance, self._entrance = self._entrance, ()
-        return entrance
+        return (*entrance, *(self.network.give_entrance() if self.network else ()))
 
     def let_go(self, *, left: bool = False) -> None:
         """Nobody needs it any more. `left`: all that was in it has ended, so that its directory may serve again."""
         for number in self.give_entrance():
             os.close(number)
-        self._remove(self.name, left)
+        self._keeper.remove(self.name, left)
+        if self.network:
+            self.network.release(left=left)
+
+    async def branch(self, children: Iterable[Jail], *, freeze: bool) -> Branch:
+        """Trees for children that share what this jail's is made of; raises HostingError where that cannot be.
+
+        `freeze`: this one must move to a new tree as well, or be told to `stay`.
+        """
+        return await self._keeper.branch(self.name, [child.name for child in children], freeze=freeze)
+
+    async def copy(self, order: Message) -> Message:
+        """Has the keeper copy another's tree into this one's; returns its `problems`. Raises HostingError.
+
+        `order`: what the guest in it has said of that; see guest/fork/fork.py.
+        """
+        return await self._keeper.copy(self.name, order)
+
+    def stay(self) -> None:
+        """Nothing has come of the new tree."""
+        self._keeper.stay(self.name)
 
 
 class Jails:

@@ -21,11 +21,12 @@ class Step(NamedTuple):
 
 @dataclass
 class Answer:
-    """What an exec, or a command, says and ends with, as if it had run.
+    """The output and exit code of an exec or a command, as if it had run.
 
     Attributes:
-        stdout, stderr: Text; or a list of texts, with numbers among them: `["Collecting", 0.5, "Done"]` says the
-            second half a second after the first. A text is one line or more, with or without the last newline.
+        stdout, stderr: A text, or a list of texts and numbers; a number is a pause in seconds: `["Collecting", 0.5,
+            "Done"]` prints the second line half a second after the first. A text may have several lines; its last
+            newline is optional.
         exit_code: 0 to 255.
     """
 

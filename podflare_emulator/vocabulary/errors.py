@@ -2,7 +2,7 @@
 
 
 class EmulatorError(RuntimeError):
-    """It could not start, or cannot do what it was asked; the message is for its user."""
+    """The emulator could not start, or cannot do what it was asked to; the message says why."""
 
 
 class SettingsError(EmulatorError, ValueError):

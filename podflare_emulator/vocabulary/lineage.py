@@ -19,7 +19,9 @@ class Life:
         parent: Id of the one that it was forked from, if it was.
         created, ended: ms since the epoch; `ended` is None while it is open.
         state: "died" if its interpreter has ended by itself, and `reason` tells how; "merged" if it has won a merge,
-            and `into` is the id that it goes by.
+            and `into` is the id that it goes by; "expired" if its time was over, "frozen" if it went into a Space
+            then, and `reason` tells why.
+        space: The Space that it was frozen into; `resumed`: the one that it was resumed from.
         execs: How many there were in it since the last reset.
     """
 
@@ -28,10 +30,12 @@ class Life:
     template: str
     created: int
     ended: int | None
-    state: Literal["open", "closed", "died", "merged"]
+    state: Literal["open", "closed", "died", "merged", "expired", "frozen"]
     reason: str | None
     into: str | None
     execs: int
+    space: str | None = None
+    resumed: str | None = None
 
     def __str__(self) -> str:
         template = "" if self.template == "default" else f"{self.template}, "
@@ -42,7 +46,7 @@ class Life:
     def _became(self) -> str:
         if self.into:
             return f"merged into {self.into[:_SHORT]}"
-        return f"died ({self.reason})" if self.reason else self.state
+        return f"{self.state} ({self.reason})" if self.reason else self.state
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,13 @@ class TerminalNotFound(SandboxError):
         super().__init__(message)
 
 
+class SpaceNotFound(SandboxError):
+    """No such Space is there: it never was, it was resumed, deleted, or lies in another region."""
+
+    def __init__(self, message: str = "space not found") -> None:
+        super().__init__(message)
+
+
 class InvalidRequest(SandboxError):
     """The request makes no sense; the message names the field."""
 

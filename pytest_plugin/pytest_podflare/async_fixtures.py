@@ -32,5 +32,4 @@ def podflare_async_sandbox(
     from podflare import AsyncSandbox
 
     yield AsyncSandbox.connect(sandbox.id, client=podflare_async_client)
-    with _podflare_api.without_faults():
-        sandbox.close()
+    _podflare_api.close(sandbox)

@@ -4,6 +4,7 @@ Every test run loads this, with Podflare or without, so it imports nothing that 
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -47,12 +48,23 @@ SETTINGS = (
         "how sandboxes are kept apart (default auto)",
     ),
     Setting("fork", "live|replay", "how a sandbox is forked (default live)", ("live", "replay")),
+    Setting(
+        "fork_files",
+        "auto|layers|copy",
+        "how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+        ("auto", "layers", "copy"),
+    ),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
     Setting(
         "egress",
         "yes|no",
         "whether sandboxes reach the network, where no marker says so (default yes)",
         ("yes", "no"),
+    ),
+    Setting(
+        "network",
+        "auto|private|host",
+        "whose network sandboxes have: each its own, or all the machine's (default auto)",
     ),
     Setting(
         "egress_denied",
@@ -72,6 +84,7 @@ SETTINGS = (
         "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
         ("local", "hosted"),
     ),
+    Setting("templates", "FILE", "templates of your own, in TOML (default none)"),
     Setting("seed", "N", "draw ids, and whatever else the emulator leaves to chance, from this number"),
     Setting(
         "log",
@@ -103,7 +116,7 @@ SETTINGS = (
 
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as pytest's own settings are written
 
-_OF_THE_EMULATOR = {"isolation", "python", "seed"}  # it knows best what they may be
+_OF_THE_EMULATOR = {"isolation", "network", "python", "seed"}  # it knows best what they may be
 
 
 class Options(NamedTuple):
@@ -112,11 +125,14 @@ class Options(NamedTuple):
     server: Literal["process", "thread"]
     isolation: str
     fork: Literal["live", "replay"]
+    fork_files: Literal["auto", "layers", "copy"]
     python: str | None
     egress: bool
+    network: str
     egress_denied: Literal["refuse", "drop"]
     echo_last_expression: bool
     profile: Literal["local", "hosted"]
+    templates: Mapping[str, Any]
     seed: int | None
     log: Literal["off", "error", "warning", "info"]
     leaks: Literal["ignore", "warn", "error"]
@@ -152,11 +168,14 @@ def read(config: pytest.Config) -> Options:
         server=cast(Any, given.get("server", "process")),
         isolation=given.get("isolation", "auto"),
         fork=cast(Any, given.get("fork", "live")),
+        fork_files=cast(Any, given.get("fork_files", "auto")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
+        network=given.get("network", "auto"),
         egress_denied=cast(Any, given.get("egress_denied", "refuse")),
         echo_last_expression=given.get("echo_last_expression") == "yes",
         profile=cast(Any, given.get("profile", "local")),
+        templates=_templates(config, *values["templates"]),
         seed=numbers.get("seed"),
         log=cast(Any, given.get("log", "off")),
         leaks=cast(Any, given.get("leaks", "warn")),
@@ -221,6 +240,19 @@ def _check_emulators(name: str, value: str | int, source: str) -> None:
 
     try:
         Settings(**cast(Any, {name: value}))
+    except SettingsError as error:
+        raise pytest.UsageError(f"{source}: {error}") from None
+
+
+def _templates(config: pytest.Config, path: str | None, source: str) -> Mapping[str, Any]:
+    """A path is relative to the folder of the ini file, as pytest's own are."""
+    if not path:
+        return {}
+    from podflare_emulator.vocabulary.settings import SettingsError
+    from podflare_emulator.vocabulary.templates import read_file
+
+    try:
+        return read_file(config.rootpath / path)
     except SettingsError as error:
         raise pytest.UsageError(f"{source}: {error}") from None
 

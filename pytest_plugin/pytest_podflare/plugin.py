@@ -6,6 +6,7 @@ Nothing of the emulator is imported before a fixture or an option asks for it.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
@@ -70,16 +71,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Starts the server, if a test needs it, while no test and no fixture has patched anything.
+    """Launches the server, if a test needs it, while no test and no fixture has patched anything.
 
-    Under xdist only workers get here. What goes wrong is told by the tests, each of which tries again.
+    It starts while tests run that do not need it; one in a thread has started before. Under xdist only workers get
+    here. What goes wrong is told by the tests, each of which tries again.
     """
     config = session.config
     if config.option.collectonly:
         return
     if any(_TARGETS_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
         with suppress(Exception, pytest.fail.Exception):
-            _targets(session).start()
+            targets = _targets(session)
+            targets.launch()
+            if config.stash[_OPTIONS].server == "thread":  # which what tests patch would reach
+                targets.start()
     elif "podflare" in sys.modules:
         _setups(config)
 
@@ -88,6 +93,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if targets := session.config.stash.get(_TARGETS, None):
         targets.stop()
+        if targets.taken and session.config.stash[_OPTIONS].isolation == "auto":
+            from pytest_podflare.targets import taken
+
+            taken.note(session.config, targets.taken)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -96,8 +105,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_teardown() -> Generator[None, None, None]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
+    """A test that pytest-forked runs in a process of its own finds the server started, and not one for it alone."""
+    forked = item.get_closest_marker("forked") or getattr(item.config.option, "forked", False)
+    if forked and _TARGETS_FIXTURE in getattr(item, "fixturenames", ()) and _TARGETS in item.config.stash:
+        with suppress(Exception, pytest.fail.Exception):  # its set-up tries again, and tells
+            item.config.stash[_TARGETS].start()
     yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    yield
+    if (targets := item.config.stash.get(_TARGETS, None)) and (loss := targets.tell_loss()):
+        path, line, _ = item.location
+        warnings.warn_explicit(pytest.PytestWarning(loss), None, path, (line or 0) + 1)
     if redirect := sys.modules.get("podflare_emulator.handle.clients.redirect"):
         redirect.settle_environment()
 
@@ -112,6 +134,19 @@ def pytest_report_header(config: pytest.Config) -> str:
         f"podflare: emulator {version('podflare-emulator')}{where}, "
         f"isolation: {chosen.isolation}, fork: {chosen.fork}, Python: {python}"
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    from pytest_podflare.targets import taken
+
+    taken.note_of_worker(node)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if taken := sys.modules.get("pytest_podflare.targets.taken"):
+        for line in taken.lines(config):
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -268,8 +303,7 @@ def podflare_sandbox(_podflare_api: Target) -> Iterator[Sandbox]:
     with _podflare_api.without_faults():
         sandbox: Any = _podflare_api.create_sandbox()
     yield sandbox
-    with _podflare_api.without_faults():
-        sandbox.close()
+    _podflare_api.close(sandbox)
 
 
 @pytest.fixture
@@ -292,9 +326,7 @@ def podflare_sandboxes(_podflare_api: Target, podflare_client: Client) -> Iterat
             if not settings.keys() & {"client", "host", "api_key", "traceparent"}:
                 settings["client"] = podflare_client
             sandbox = _podflare_api.create_sandbox(**settings)
-            made.callback(sandbox.close)
+            made.callback(_podflare_api.close, sandbox)
             return sandbox
 
         yield make
-        with _podflare_api.without_faults():
-            made.close()

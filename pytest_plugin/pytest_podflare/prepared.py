@@ -59,8 +59,7 @@ def _fixture(prepare: Prepare, scope: Scope, check: bool) -> Any:
         with _podflare_api.without_faults():
             (child,) = shelf.get(_podflare_api, prepare, check).fork(1)
         yield child
-        with _podflare_api.without_faults():
-            child.close()
+        _podflare_api.close(child)
 
     fork.__doc__ = prepare.__doc__
     return pytest.fixture(fork, name=prepare.__name__)

@@ -35,7 +35,7 @@ class Shelf:
         kind = (prepare, target, target.egress, target.echo)
         if kind in self._failures:
             raise self._failures[kind]
-        if kind not in self._sandboxes:
+        if kind not in self._sandboxes or self._sandboxes[kind].id not in target.kept:  # lost with its server
             try:
                 self._sandboxes[kind] = self._prepare(target, prepare, check)
             except (Exception, pytest.fail.Exception) as error:
@@ -45,8 +45,9 @@ class Shelf:
 
     def close(self) -> None:
         for (_, target, *_), sandbox in self._sandboxes.items():
-            target.kept.discard(sandbox.id)
-            sandbox.close()
+            if not target.is_lost:
+                target.kept.discard(sandbox.id)
+                sandbox.close()
 
     def _prepare(self, target: Target, prepare: Prepare, check: bool) -> Any:
         _, *fixtures = inspect.signature(prepare).parameters

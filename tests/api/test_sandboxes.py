@@ -57,7 +57,7 @@ def test_create_takes_null_for_absent_and_ignores_unknown_fields(registry: FakeR
             "egress",
         )
     )
-    assert ask(registry, "POST", "/v1/sandboxes", json={**nothing, "region": "eu"}).status_code == 200
+    assert ask(registry, "POST", "/v1/sandboxes", json={**nothing, "colour": "red"}).status_code == 200
     assert registry.orders == [SandboxOrder()]
 
 

@@ -53,6 +53,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--port", "70000"], "70000"),
         (["--isolation", "vm"], "namespace, preload or portable, got 'vm'"),
         (["--fork", "magic"], "expected live or replay, got 'magic'"),
+        (["--fork-files", "links"], "fork files: expected auto, layers or copy, got 'links'"),
         (["--python", "/no/such/python"], "'/no/such/python'"),
         (["--mount", "/no/such/folder:/data"], "'/no/such/folder'"),
         (["--mount", "data"], "HOST_PATH:SANDBOX_PATH"),
@@ -97,6 +98,7 @@ def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert "PODFLARE_API_URL" in shown
     for option in (
         *("--host", "--port", "--isolation", "--fork", "--python", "--mount", "--api-key", "--allow-host"),
+        "--fork-files",
         *("--seed", "--log-format", "--version", "doctor", "exec"),
     ):
         assert option in shown

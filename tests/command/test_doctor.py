@@ -13,7 +13,7 @@ import pytest
 
 from podflare_emulator.command.remedies import Surroundings, remedy
 from podflare_emulator.guest.processes import probe
-from podflare_emulator.hosting.disposable import disposable
+from podflare_emulator.hosting.machine.disposable import disposable
 
 REFUSING = str(Path(__file__).with_name("refusing.py"))
 DOCTOR = [sys.executable, "-m", "podflare_emulator", "doctor"]

@@ -13,8 +13,9 @@ import pytest
 
 from podflare import NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
-from podflare_emulator.domain import registry
+from podflare_emulator.domain import stock
 from podflare_emulator.vocabulary.settings import SettingsError
+from podflare_emulator.vocabulary.templates import Template
 
 from ..matrix import servers
 
@@ -99,7 +100,8 @@ def test_a_call_of_an_emulator_that_is_not_running_says_so() -> None:
 def test_a_template_whose_modules_are_not_installed_says_which_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(registry.TEMPLATES, "python-datasci", {"pd": "no_pandas", "np": "no_numpy"})  # type: ignore[index]
+    missing = Template({"pd": "no_pandas", "np": "no_numpy"})
+    monkeypatch.setitem(stock.BUILT_IN, "python-datasci", missing)  # type: ignore[arg-type]
     with Emulator(isolation="portable", server="thread") as emulator, emulator.redirect_clients():
         needs = "No module named 'no_pandas'; python-datasci needs no_pandas, no_numpy in the Python of the sandboxes"
         with pytest.raises(ServerError, match=needs):

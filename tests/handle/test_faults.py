@@ -327,7 +327,7 @@ def test_other_languages_arrange_faults_by_http(emulator: Emulator, sandbox: San
     ("call", "options", "message"),
     [
         ("exce", {"status": 500}, "call: expected any, create, exec, fork, merge_into, destroy, replay, "
-            "pty, pty_list, pty_input, pty_resize, pty_kill, pty_attach, pty_read or healthz, "
+            "resume, destroy_space, pty, pty_list, pty_input, pty_resize, pty_kill, pty_attach, pty_read or healthz, "
             "got 'exce'; did you mean exec?"),
         ("exec", {}, "what happens? Give one of status=, connection=, cut_after=, ends_after=, dies_after="),
         ("exec", {"status": 500, "cut_after": 1}, "status and cut_after cannot both happen to one call"),

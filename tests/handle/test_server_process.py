@@ -56,6 +56,15 @@ def test_a_forked_child_uses_it_and_does_not_end_it(started: Emulator) -> None:
     assert len(started.execs()) == 1
 
 
+def test_a_child_forked_while_it_starts_has_its_own() -> None:
+    emulator = Emulator(isolation="portable")
+    emulator.launch()
+    assert in_a_child(emulator, "emulator.start()\nSandbox(host=emulator.url).run_code('1')") == 0
+    emulator.start()
+    assert emulator.execs() == []
+    emulator.stop()
+
+
 def test_a_child_forked_while_a_call_waits(started: Emulator) -> None:
     asked = threading.Event()
     goes_on = threading.Event()

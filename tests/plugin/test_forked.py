@@ -90,3 +90,22 @@ def test_a_child_of_multiprocessings(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest_subprocess("-p", "no:randomly", timeout=60).assert_outcomes(passed=1)
+
+
+@pytest.mark.beside("pytest_forked")
+@pytest.mark.usefixtures("pytest_forked")
+def test_a_child_that_asks_while_the_parents_server_starts(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.forked
+        def test_forked(request):
+            sandbox = request.getfixturevalue("podflare_sandbox")
+            assert sandbox.run_code("print(1)").stdout == "1"
+
+        def test_after(podflare_sandbox):
+            assert podflare_sandbox.run_code("print(1)").stdout == "1"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)

@@ -29,6 +29,32 @@ def test_the_header_tells_what_was_chosen(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["podflare: emulator * in a thread, isolation: portable,*"])
 
 
+@pytest.mark.beside("xdist")
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["here", "xdist"])
+def test_the_isolation_that_auto_has_taken_is_told_at_the_end(
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
+    pytester.makeconftest(
+        """
+        from podflare_emulator.hosting.refusal import Refusal
+        from pytest_podflare.targets.emulator import SessionEmulator
+
+        def start(self, start=SessionEmulator.start):
+            start(self)
+            self.isolation, self.refusals = "portable", (Refusal("namespace", "no user namespaces"),)
+
+        SessionEmulator.start = start
+        """
+    )
+    pytester.makepyfile("def test(podflare_emulator): ...")
+    result = pytester.runpytest_subprocess(*arguments)
+    result.stdout.fnmatch_lines(
+        ["podflare: isolation: portable (better ones cannot be had: namespace: no user namespaces)"]
+    )
+    result = pytester.runpytest_subprocess("--podflare-isolation=portable", *arguments)
+    result.stdout.no_fnmatch_line("podflare: isolation:*")
+
+
 def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -139,6 +165,7 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
         (["--podflare-python="], "*--podflare-python: expected PATH, got ''*"),
         (["--podflare-fork=copy"], "*--podflare-fork: expected live or replay, got 'copy'*"),
         (["--podflare-egress=never"], "*--podflare-egress: expected yes or no, got 'never'*"),
+        (["--podflare-network=none"], "*--podflare-network: *expected auto, private or host, got 'none'*"),
         (["--podflare-profile=cloud"], "*--podflare-profile: expected local or hosted, got 'cloud'*"),
         (["--podflare-seed=one"], "*--podflare-seed: *expected a whole number from 0, such as 7, got 'one'*"),
         (["--podflare-seed=-1"], "*--podflare-seed: *expected a whole number from 0, such as 7, got '-1'*"),

@@ -59,12 +59,12 @@ _STARTS = """
 import pytest
 from pytest_podflare.targets import emulator
 
-def _told(self, start=emulator.SessionEmulator.start):
+def _told(self, launch=emulator.SessionEmulator.launch):
     with open("starts", "a") as file:
         file.write("1")
-    start(self)
+    launch(self)
 
-emulator.SessionEmulator.start = _told
+emulator.SessionEmulator.launch = _told
 """
 
 
@@ -95,6 +95,22 @@ def test_dynamic(request):
     assert pytester.runpytest_subprocess(*arguments).ret == 0
     told = pytester.path / "starts"
     assert (len(told.read_text(encoding="utf-8")) if told.exists() else 0) == starts
+
+
+def test_who_does_not_need_it_does_not_wait_for_it(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(_STARTS.replace(".launch", ".start").replace("launch", "start"))
+    pytester.makepyfile(
+        """
+        from pathlib import Path
+
+        def test_plain():
+            assert not Path("starts").exists()
+
+        def test_sandbox(podflare_sandbox):
+            assert Path("starts").exists()
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
 def test_a_start_that_fails_is_tried_again_by_the_next_test(pytester: pytest.Pytester) -> None:

@@ -188,9 +188,14 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=backends())
+@pytest.fixture(params=[*backends(), "layers"])
 def client(request: pytest.FixtureRequest, engine: str) -> Iterator[Client]:
-    with serving(request.param, fork=engine) as emulator, Client(host=emulator.url) as client:
+    """`layers`: namespace isolation, where forks share whatever there is."""
+    if request.param == "layers" and engine == "replay":
+        pytest.skip("a fork by replay shares no layers")
+    layers = request.param == "layers"
+    isolation, files = ("namespace", "layers") if layers else (request.param, "auto")
+    with serving(isolation, fork=engine, fork_files=files) as emulator, Client(host=emulator.url) as client:
         yield client
 
 

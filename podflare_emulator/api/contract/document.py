@@ -13,7 +13,7 @@ from starlette.routing import Route
 from podflare_emulator.api.contract import answers, service
 from podflare_emulator.api.contract import control as of_control
 from podflare_emulator.api.contract.control import ControlCall
-from podflare_emulator.api.regions import ALIASES, REGIONS
+from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 
 _Schema = dict[str, Any]
 

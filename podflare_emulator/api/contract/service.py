@@ -9,6 +9,7 @@ import msgspec
 
 from podflare_emulator.api import bodies, ndjson
 from podflare_emulator.api.contract import answers
+from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 
 _TEXT, _JSON = "text/plain", "application/json"
 
@@ -70,7 +71,7 @@ CALLS = {
     ),
     ("POST", "/v1/spaces/{space_id}/resume"): Call(
         "Make a sandbox of a frozen one",
-        bodies.__dict__.get("ResumeBody"),
+        bodies.ResumeBody,
         answers.Made,
         refusals={**_NO_SPACE, **_NO_GUEST},
         tag="spaces",
@@ -116,13 +117,18 @@ CALLS = {
 
 _SECONDS = {"minimum": 1}
 _SIZE = {"minimum": 1, "maximum": 65535}
+_REGION = {"enum": [*REGIONS, *ALIASES]}
 
 # What the shapes check beside their types.
 LIMITS: dict[str, dict[str, dict[str, Any]]] = {
-    "CreateBody": dict.fromkeys(
-        ("timeout_seconds", "idle_timeout_seconds", "ram_mib", "rootfs_gb"), _SECONDS
-    ),
-    "ResumeBody": dict.fromkeys(("timeout_seconds", "idle_timeout_seconds"), _SECONDS),
+    "CreateBody": {
+        **dict.fromkeys(("timeout_seconds", "idle_timeout_seconds", "ram_mib", "rootfs_gb"), _SECONDS),
+        "region": _REGION,
+    },
+    "ResumeBody": {
+        **dict.fromkeys(("timeout_seconds", "idle_timeout_seconds"), _SECONDS),
+        "region": _REGION,
+    },
     "ForkBody": {"n": {"minimum": 1, "maximum": 32}},
     "TerminalBody": {"cols": _SIZE, "rows": _SIZE},
     "SizeBody": {"cols": _SIZE, "rows": _SIZE},

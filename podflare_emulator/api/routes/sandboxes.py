@@ -8,11 +8,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from podflare_emulator.api import ndjson, requests
-from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, read
+from podflare_emulator.api import ndjson
+from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, given, read
+from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.faults import Disturb, last_words
 from podflare_emulator.api.routes.endpoint import Calls
+from podflare_emulator.api.routes.made import Made
 from podflare_emulator.domain.registry import SandboxOrder
+from podflare_emulator.vocabulary.settings import Settings
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.registry import SandboxRegistry
@@ -31,8 +34,11 @@ _fork_body = msgspec.json.Decoder(ForkBody)
 class SandboxRoutes:
     """`disturb` puts what a test may arrange for a call, of that name, in front of it."""
 
-    def __init__(self, registry: "SandboxRegistry", disturb: "Disturb | None" = None) -> None:
+    def __init__(
+        self, registry: "SandboxRegistry", settings: Settings, disturb: "Disturb | None" = None
+    ) -> None:
         self._registry = registry
+        self._made = Made(settings)
         self._call = Calls(disturb)
 
     def routes(self) -> list[Route]:
@@ -49,10 +55,9 @@ class SandboxRoutes:
 
     async def create(self, request: Request) -> Response:
         body = await read(request, _create_body)
-        given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
-        sandbox = await self._registry.create(SandboxOrder(**given))
-        requests.of(request.scope).made = sandbox.id
-        return JSONResponse({"id": sandbox.id, "state": "ready"})
+        body.region = asked_for(request.scope, body.region)
+        sandbox = await self._registry.create(SandboxOrder(**given(body)))
+        return self._made.answer(request, sandbox.id, body.region)
 
     async def exec(self, request: Request) -> ASGIApp:
         body = await read(request, _exec_body)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import InputBody, ReadBody, SizeBody, TerminalBody, read
 from podflare_emulator.api.routes.endpoint import Calls
+from podflare_emulator.domain.sandbox import SEVERED
 from podflare_emulator.domain.terminals import Session, TerminalOrder
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
@@ -67,6 +68,7 @@ class TerminalRoutes:
         except ValueError as error:  # of binascii, or not ASCII
             raise InvalidRequest(f"data_b64: not base64: {error}") from None
         self._session(request).terminal.write(data)
+        self._registry.get(request.path_params["sandbox_id"]).use()
         return Response(status_code=204)
 
     async def pty_resize(self, request: Request) -> Response:
@@ -103,7 +105,8 @@ def _stream(session: Session, *first: dict[str, Any]) -> Response:
             yield _line(message)
         async for data in session.watch():
             yield _line({"type": "pty_data", "data_b64": _encoded(data)})
-        yield _line({"type": "pty_exit", "data": session.exit_code})
+        code = SEVERED if session.exit_code is None else session.exit_code
+        yield _line({"type": "pty_exit", "data": code})
 
     return StreamingResponse(lines(), media_type=ndjson.MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 

@@ -11,9 +11,10 @@ from typing import Any
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 _TERMINALS = ("pty", "pty_list", "pty_input", "pty_resize", "pty_kill", "pty_attach", "pty_read")
-CALLS = ("create", "exec", "fork", "merge_into", "destroy", "replay", *_TERMINALS, "healthz")
+_SPACES = ("resume", "destroy_space")
+CALLS = ("create", "exec", "fork", "merge_into", "destroy", "replay", *_SPACES, *_TERMINALS, "healthz")
 ANY = "any"
-_WITHOUT_SANDBOX = ("create", "healthz")
+_WITHOUT_SANDBOX = ("create", *_SPACES, "healthz")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,19 @@ import resource
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from ..files import archive as archiving
 from ..files import tree
-from ..jail.interface import Jail
+from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
+from . import ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_MOST_COPIED = 100  # files: from here on having them copied is quicker
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -58,12 +61,14 @@ class Guest(Protocol):
         """Tells the host that it is there."""
 
 
-def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
+def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: str) -> None:
     """Makes one child a ticket; in a child it returns too, and the child is a guest of its own by then.
 
     The parent answers when all are forked, and pauses until every child has its own copy of the tree. `descriptors`
     holds, for each child, its control socket, its two pipes and, where the backend has them, the entrance of its jail.
     A child that cannot become one says why on its control socket; one that cannot be forked, the answer.
+
+    `files`: see ways.py.
     """
     guest.flush()
     opened = [*descriptors]
@@ -73,20 +78,25 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
         # The kernel delivers as many as the limit allows.
         if not descriptors or len(descriptors) % len(tickets):
             raise OSError(f"the sandbox has too many open files to be given those of {len(tickets)} children")
+        threads, processes = threads_left_behind(), _processes(guest)
+        branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
         source = posix.open(guest.jail.root, _DIRECTORY)
         opened.append(source)
         finished, finish = posix.pipe()
         opened.append(finish)
         moment = _Moment(guest, [*opened, finished])
-        answer = {"forked": len(tickets), "threads": threads_left_behind(), "processes": _processes(guest)}
+        answer = {"forked": len(tickets), "threads": threads, "processes": processes}
         width = len(descriptors) // len(tickets)
         number = fork_siblings(len(tickets))
         if number is not None:
             mine = descriptors[number * width : (number + 1) * width]
-            _close({*opened, finished} - {*mine, source, finish})
-            _become(guest, tickets[number], mine, source, moment)
+            layers = branch.layers[2 * number : 2 * number + 2]
+            _close({*opened, finished} - {*mine, *layers, source, finish})
+            _become(guest, tickets[number], mine, source, moment, branch._replace(layers=layers))
             posix.close(finish)
             return
+    except _Stayed as error:
+        answer = {"stayed": str(error)}
     except OSError as error:
         answer = {"forked": 0, "failed": str(error)}
     guest.connection.send(answer)
@@ -94,6 +104,51 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int]) -> None:
     if finished >= 0:
         posix.read(finished, 1)  # ends when the last child has closed its copy, or has died
         posix.close(finished)
+
+
+class _Branch(NamedTuple):
+    """Where the children's trees come from. `layers`: two descriptors a child, as `Jail.stand_on` takes them."""
+
+    way: ways.Way
+    layers: Sequence[int] = ()
+    depth: int = 0
+
+
+class _Stayed(OSError):
+    """This guest did not move to the tree that it was given."""
+
+
+def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone: bool) -> _Branch:
+    """Has the host make trees that share layers, if that can be; moves this guest to its own. Adds to `opened`."""
+    way = ways.choose(guest.jail, files, alone=alone)
+    resources: OpenResources | None = None
+    if way == "freeze":
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *opened})
+        if not resources.can_move:
+            way, resources = ways.without_freezing(guest.jail), None
+    if way == "copy" or guest.jail.stack is None:
+        return _Branch("copy")
+    guest.connection.send({"branch": way})
+    arrived = guest.connection.receive()
+    if arrived is None:
+        posix._exit(0)
+    message, layers = arrived
+    if not layers:  # they cannot be had
+        return _Branch("copy")
+    opened += layers
+    if len(layers) != 2 * (children + bool(resources)):
+        problem = f"the sandbox has too many open files to be given the trees of {children} children"
+        raise _Stayed(problem) if resources else OSError(problem)
+    if resources:
+        mine, layers = layers[:2], layers[2:]
+        for number in mine:
+            opened.remove(number)
+        try:
+            guest.jail.stack.stand_on(mine, message["depth"], resources.prepare)
+        except OSError as error:
+            raise _Stayed(str(error)) from error
+        resources.go_on()
+    return _Branch(way, layers, message["depth"])
 
 
 class _Moment:
@@ -120,7 +175,9 @@ class _Moment:
             self._random.setstate(self._sequence)
 
 
-def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, moment: _Moment) -> None:
+def _become(
+    guest: Guest, ticket: Message, descriptors: list[int], source: int, moment: _Moment, branch: _Branch
+) -> None:
     """In a child: a guest with its own pipes, its own tree and its own handles."""
     control, out, err, *entrance = descriptors
     try:
@@ -133,19 +190,33 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
+        written = guest.jail.written_over()
+        stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
+        if guest.jail.stack and branch.layers:
+            guest.jail.stack.stand_on(branch.layers, branch.depth)
         target = posix.open(guest.jail.root, _DIRECTORY)
-        problems = tree.synchronize(
-            source,
-            target,
-            skip=guest.jail.mounts,
-            untouched_since=guest.baseline,
-            changes=changes,
-            resolve=guest.jail.resolve,
-        )
+        problems = []
+        if branch.way != "freeze":
+            try:
+                problems = tree.synchronize(
+                    source,
+                    target,
+                    skip=guest.jail.mounts,
+                    untouched_since=guest.baseline,
+                    changes=changes if branch.layers or not stood else None,
+                    resolve=guest.jail.resolve,
+                    most=None if guest.jail.left is None else _MOST_COPIED,
+                )
+            except tree.TooMuch:
+                problems = _have_copied(guest)
+        for over in written:
+            problems += _write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
-        problems += moment.resources.renew(guest.jail.root, resolve=guest.jail.resolve, forked=True)
+        problems += moment.resources.renew(
+            guest.jail.root, resolve=guest.jail.resolve, forked=True, own=bool(branch.layers)
+        )
         moment.restore()
         _close([control, out, err, target, source, *([] if changes is None else [changes])])
         _complain(guest, problems)
@@ -153,6 +224,31 @@ def _become(guest: Guest, ticket: Message, descriptors: list[int], source: int, 
     except Exception as error:
         posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
         posix._exit(1)
+
+
+def _have_copied(guest: Guest) -> list[str]:
+    """By the keeper, for which the host is asked."""
+    order = {"source": guest.jail.left, "skip": [*guest.jail.mounts], "since": guest.baseline}
+    guest.connection.send({"copy": order})
+    arrived = guest.connection.receive()
+    if arrived is None:
+        posix._exit(0)
+    answer, _ = arrived
+    if "failed" in answer:
+        raise OSError(answer["failed"])
+    problems: list[str] = answer["problems"]
+    return problems
+
+
+def _write_over(written: Written, untouched_since: int | None) -> list[str]:
+    """Makes a directory of the system what it is in another sandbox; closes the descriptors."""
+    target = posix.open(written.path, _DIRECTORY)
+    try:
+        return tree.synchronize(
+            written.tree, target, untouched_since=untouched_since, changes=written.changes
+        )
+    finally:
+        _close([target, written.tree, written.changes])
 
 
 def show(guest: Guest) -> None:
@@ -194,11 +290,49 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
         guest.commands.forget(guest.jail.root)
     except OSError as error:
         return {"followed": False, "failed": str(error)}
+    _draw_on(shown)
+    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
+
+
+def pack(guest: Guest, archive: int) -> Message:
+    """Writes this guest's tree into the descriptor `archive`; the answer is what `unpack` needs besides."""
+    guest.flush()
+    try:
+        archiving.pack(guest.jail.root, guest.jail.mounts, archive)
+    except OSError as error:
+        return {"failed": str(error)}
+    finally:
+        posix.close(archive)
+    random = _random()
+    return {"mark": guest.jail.mark(), "random": random and random.getstate()}
+
+
+def unpack(guest: Guest, packed: Message, archive: int) -> Message:
+    """As `follow`, of a guest that is no more: `packed` is the answer that it gave."""
+    try:
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, archive})
+        archiving.unpack(
+            guest.jail.root,
+            guest.jail.mounts,
+            archive,
+            lambda path: guest.jail.resolve(path, packed["mark"]),
+        )
+        _complain(guest, resources.renew(guest.jail.root))
+        guest.commands.forget(guest.jail.root)
+    except OSError as error:
+        return {"failed": str(error)}
+    finally:
+        posix.close(archive)
+    _draw_on(packed)
+    return {"unpacked": True}
+
+
+def _draw_on(shown: Message) -> None:
+    """The next random numbers are those that the other guest's would have been."""
     random = _random()
     if random and shown["random"]:
         version, numbers, gauss = shown["random"]
         random.setstate((version, tuple(numbers), gauss))
-    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
 
 
 def _complain(guest: Guest, problems: list[str]) -> None:

@@ -21,16 +21,20 @@ from os import SEEK_CUR, SEEK_SET
 from typing import NamedTuple
 
 from ..files.contents import copy_contents, copy_metadata, printable
+from ..jail.layout import RUNTIME, SYSTEM
 
 # The kernel's own words, also where the portable backend has put its mapping over `posix` by the time of a fork.
 _readlink = posix.readlink
 
 # What belongs to the kernel, and looks the same from every sandbox.
 KERNEL_TREES = ("/dev", "/proc", "/sys")
+# The layers over these, where there are any, are no part of the root: they stay what they are when that changes.
+SYSTEM_TREES = tuple(f"/{name}/" for name in (*SYSTEM, RUNTIME[1:]))
 _SHARED_MEMORY = "/dev/shm"  # but this is the sandbox's own
 
 _MEMFD = "/memfd:"
 _DELETED = " (deleted)"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM)
 # Flags that say how to come by the file, not what the descriptor can do. O_TMPFILE includes O_DIRECTORY.
 _ONCE = posix.O_CREAT | posix.O_EXCL | posix.O_TRUNC | posix.O_DIRECTORY | getattr(posix, "O_TMPFILE", 0)
 _F_DUPFD_QUERY = 1027  # Linux 6.10: is this the same open file description?
@@ -53,6 +57,12 @@ class Handle(NamedTuple):
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.status.st_mode)
 
+    def put(self, replacement: int) -> None:
+        """In the place of its descriptors; closes it."""
+        for number, inheritable in self.numbers.items():
+            posix.dup2(replacement, number, inheritable)
+        posix.close(replacement)
+
 
 class Record(NamedTuple):
     """The open files of a process at one moment."""
@@ -62,11 +72,12 @@ class Record(NamedTuple):
     shared: list[tuple[int, str]]
     """Descriptors that a fork cannot split, and their kinds: "pipe", "socket", "epoll", "terminal" ..."""
 
-    def reopen(self, *, resolve: Callable[[str], str] = str) -> list[str]:
+    def reopen(self, *, resolve: Callable[[str], str] = str, own: bool = False) -> list[str]:
         """In the child: make every recorded descriptor one of the child's own file.
 
         Args:
             resolve: where the file that the parent knew as this path is for the child.
+            own: whether files may lie in a layer that is shared, and have to be this tree's own from now on.
 
         Returns:
             A message for each file that could not be opened again. Its descriptors are then useless (EBADF):
@@ -75,7 +86,7 @@ class Record(NamedTuple):
         messages = []
         for handle in self.handles:
             try:
-                replacement = self._open(handle, resolve)
+                replacement = self._open(handle, resolve, own)
             except OSError as error:
                 numbers = ", ".join(map(str, handle.numbers))
                 messages.append(
@@ -83,10 +94,24 @@ class Record(NamedTuple):
                     f"file descriptor {numbers} is of no use in this sandbox"
                 )
                 replacement = _useless()
-            for number, inheritable in handle.numbers.items():
-                posix.dup2(replacement, number, inheritable)
-            posix.close(replacement)
+            handle.put(replacement)
         return messages
+
+    def open_again(self, resolve: Callable[[str], str]) -> list[tuple[Handle, int]]:
+        """What has a name, in a tree that stands on layers; to be `put`. Raises OSError, having opened nothing.
+
+        A file without a name goes on by the descriptors that lead to it.
+        """
+        opened: list[tuple[Handle, int]] = []
+        try:
+            for handle in self.handles:
+                if not handle.detached:
+                    opened.append((handle, self._open(handle, resolve, own=True)))
+        except OSError:
+            for _, number in opened:
+                posix.close(number)
+            raise
+        return opened
 
     def find(self, path: str) -> int | None:
         """A descriptor of the file that the kernel calls `path`, such as one that was unlinked."""
@@ -95,10 +120,12 @@ class Record(NamedTuple):
                 return next(iter(handle.numbers))
         return None
 
-    def _open(self, handle: Handle, resolve: Callable[[str], str]) -> int:
+    def _open(self, handle: Handle, resolve: Callable[[str], str], own: bool) -> int:
         number = next(iter(handle.numbers))
         if not handle.detached:
             kind = posix.O_DIRECTORY if handle.is_directory else 0
+            if own and not handle.is_directory:
+                make_own(handle.path, resolve(handle.path))
             fd = _open_unhindered(resolve(handle.path), handle.flags & ~_ONCE | kind)
         elif handle.is_directory:
             fd = open_removed_directory(f"{resolve(self.root)}/.removed-{number}")
@@ -235,6 +262,20 @@ def _same_description(first: int, second: int, offset: int, status: posix.stat_r
     moved = posix.lseek(second, 0, SEEK_CUR) != offset
     posix.lseek(first, offset, SEEK_SET)
     return moved
+
+
+def make_own(path: str, place: str) -> None:
+    """A file that is open must not lie in a shared layer: who has it open would not see what others write.
+
+    `place`: where the file `path` of the tree can be reached.
+    """
+    if path.startswith(SYSTEM_TREES):
+        return
+    try:
+        posix.close(_open_unhindered(place, posix.O_WRONLY | posix.O_CLOEXEC))
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # else nobody can write to it: it is mounted from elsewhere, or runs
+            raise
 
 
 def _open_unhindered(path: str, flags: int) -> int:

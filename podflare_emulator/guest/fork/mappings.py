@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..files.contents import printable
-from ..jail.layout import SYSTEM
-from .handles import Record, in_kernel_tree
+from .handles import SYSTEM_TREES, Record, in_kernel_tree, make_own
 
 _PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
 _MAP_SHARED, _MAP_FIXED, _MAP_ANONYMOUS = 0x01, 0x10, 0x20
@@ -25,7 +24,6 @@ _CHUNK = 1 << 20
 _DELETED = " (deleted)"
 # What the kernel calls shared memory that has no file.
 _NAMELESS = ("/dev/zero (deleted)", "/SYSV")
-_SYSTEM = tuple(f"/{name}/" for name in SYSTEM)  # nobody writes there, where the root is the sandbox's
 # Of a line of /proc/self/maps: addresses, rights, offset, device, inode, path.
 _SHARED = re.compile(rb"^(\w+)-(\w+) (...s) (\w+) \S+ \d+ +(\S.*)$", re.MULTILINE)
 
@@ -39,34 +37,53 @@ class Mapping(NamedTuple):
     offset: int
     path: str
 
-    def renew(self, handles: Record, resolve: Callable[[str], str]) -> list[str]:
-        """Puts the file that is meant here in the place of the inherited one; memory without a file is copied."""
+    @property
+    def has_name(self) -> bool:
+        """Whether it is of a file that can be found."""
+        return not self.path.startswith((*_NAMELESS, "/memfd:")) and not self.path.endswith(_DELETED)
+
+    def renew(self, handles: Record, resolve: Callable[[str], str], *, own: bool = False) -> list[str]:
+        """Puts the file that is meant here in the place of the inherited one; memory without a file is copied.
+
+        `own`: as in `Record.reopen`.
+        """
         try:
-            number = self._open(handles, resolve)
+            number = self._open(handles, resolve, own)
             if number is None:
                 self._copy()
             else:
-                try:
-                    self._map(number)
-                finally:
-                    posix.close(number)
+                self.put(number)
         except OSError as error:
             reason = f"{printable(self.path)} could not be mapped again after the fork: {error.strerror}"
             return [f"{reason}; the sandbox it comes from shows through"]
         return []
 
-    def _open(self, handles: Record, resolve: Callable[[str], str]) -> int | None:
+    def open_again(self, resolve: Callable[[str], str]) -> int:
+        """Of a file that has a name, in a tree that stands on layers; to be `put`."""
+        make_own(self.path, resolve(self.path))
+        return posix.open(resolve(self.path), self._flags)
+
+    def put(self, number: int) -> None:
+        """The file of a descriptor in the place of what is mapped; closes it."""
+        try:
+            _mmap(self.start, self.length, self.protection, _MAP_SHARED | _MAP_FIXED, number, self.offset)
+        finally:
+            posix.close(number)
+
+    @property
+    def _flags(self) -> int:
+        return (posix.O_RDWR if self.protection & _PROT_WRITE else posix.O_RDONLY) | posix.O_CLOEXEC
+
+    def _open(self, handles: Record, resolve: Callable[[str], str], own: bool) -> int | None:
         """None for what has neither a name nor a descriptor."""
         if self.path.startswith(_NAMELESS):
             return None
-        flags = posix.O_RDWR if self.protection & _PROT_WRITE else posix.O_RDONLY
         if not self.path.endswith(_DELETED):
-            return posix.open(resolve(self.path), flags | posix.O_CLOEXEC)
+            if own:
+                make_own(self.path, resolve(self.path))
+            return posix.open(resolve(self.path), self._flags)
         number = handles.find(self.path)
-        return None if number is None else posix.open(f"/proc/self/fd/{number}", flags | posix.O_CLOEXEC)
-
-    def _map(self, number: int) -> None:
-        _mmap(self.start, self.length, self.protection, _MAP_SHARED | _MAP_FIXED, number, self.offset)
+        return None if number is None else posix.open(f"/proc/self/fd/{number}", self._flags)
 
     def _copy(self) -> None:
         """Built beside it, then moved over it, with no moment in between at which there is nothing."""
@@ -104,7 +121,7 @@ def record(root: str) -> list[Mapping]:
     found = []
     for start, end, letters, offset, name in lines:
         path = name.replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
-        system = inside == "/" and path.startswith(_SYSTEM)
+        system = inside == "/" and path.startswith(SYSTEM_TREES) and b"w" not in letters
         of_tree = path.startswith(inside) and not system and not in_kernel_tree(path, root)
         if of_tree or path.startswith((*_NAMELESS, "/memfd:")):
             first = int(start, 16)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import _socket
 import posix
 from collections.abc import Callable, Collection
+from functools import partial
 
-from . import databases, epolls, handles, mappings
+from . import databases, epolls, handles, locks, mappings
+
+# Kinds of descriptors that lead to nothing in the tree; and that may, by a name that others find it by.
+_PLACELESS = ("epoll", "eventfd", "pidfd", "signalfd", "terminal", "timerfd")
+_WITH_A_NAME = ("pipe", "socket")
 
 
 class OpenResources:
@@ -17,9 +23,10 @@ class OpenResources:
     def __init__(self, root: str, *, ignore: Collection[int]) -> None:
         self._handles = handles.record(root, ignore=ignore)
         self._mappings = mappings.record(root)
-        self._databases = databases.record(
-            number for handle in self._handles.handles for number in handle.numbers
-        )
+        files = [number for handle in self._handles.handles for number in handle.numbers]
+        self._databases = databases.record(files)
+        self._locks = locks.record(files)
+        self._ready: list[partial[None]] = []
         try:
             self._directory: str | None = posix.getcwd()
         except FileNotFoundError:
@@ -30,25 +37,67 @@ class OpenResources:
         """Descriptors of pipes."""
         return [number for number, kind in self._handles.shared if kind == "pipe"]
 
-    def renew(self, root: str, *, resolve: Callable[[str], str] = str, forked: bool = False) -> list[str]:
+    @property
+    def can_move(self) -> bool:
+        """Whether all that this process holds could go on in another tree: see `prepare`."""
+        being_listed = any(handle.is_directory and handle.offset for handle in self._handles.handles)
+        return not being_listed and all(
+            kind in _PLACELESS or (kind in _WITH_A_NAME and not _has_name(number, kind))
+            for number, kind in self._handles.shared
+        )
+
+    def prepare(self, prefix: str) -> None:
+        """Opens, below `prefix`, what is to be had in another tree with the same files.
+
+        For the process itself, while the tree is not its root yet: `go_on` follows when that is so. Raises OSError,
+        having changed nothing.
+        """
+        try:
+            for handle, number in self._handles.open_again(lambda path: prefix + path):
+                self._ready.append(partial(handle.put, number))
+            for mapping in self._mappings:
+                if mapping.has_name:
+                    number = mapping.open_again(lambda path: prefix + path)
+                    self._ready.append(partial(mapping.put, number))
+        except OSError:
+            for put in self._ready:
+                posix.close(put.args[0])
+            raise
+
+    def go_on(self) -> None:
+        """What was prepared takes the place of what was held before."""
+        for put in self._ready:
+            put()
+        for database in self._databases:
+            database.renew(str)
+        for lock in self._locks:
+            lock.take()
+        self._return("", str)
+
+    def renew(
+        self, root: str, *, resolve: Callable[[str], str] = str, forked: bool = False, own: bool = False
+    ) -> list[str]:
         """Makes all of it lead into the tree that is at `root` now.
 
         Args:
             resolve: where a file that was at this path is now.
             forked: whether this process is a child of the one that held it.
+            own: whether files may lie in a layer that is shared.
 
         Returns:
             A message for each thing that could not be had again.
         """
-        problems = self._handles.reopen(resolve=resolve)
+        problems = self._handles.reopen(resolve=resolve, own=own)
         for mapping in self._mappings:
-            problems += mapping.renew(self._handles, resolve)
+            problems += mapping.renew(self._handles, resolve, own=own)
         for database in self._databases:
             database.renew(resolve)
         if forked:
             for number, kind in self._handles.shared:
                 if kind == "epoll":
                     epolls.split(number)
+            for lock in self._locks:
+                lock.take()
         self._return(root, resolve)
         return problems
 
@@ -63,3 +112,18 @@ class OpenResources:
         number = handles.open_removed_directory(f"{root}/.removed")
         posix.fchdir(number)
         posix.close(number)
+
+
+def _has_name(number: int, kind: str) -> bool:
+    """Whether a pipe or a socket may be found by a name in the tree."""
+    if kind == "pipe":
+        return posix.readlink(f"/proc/self/fd/{number}").startswith("/")
+    try:
+        sock = _socket.socket(fileno=posix.dup(number))
+        try:
+            name = sock.getsockname() if sock.family == _socket.AF_UNIX else ""
+        finally:
+            sock.close()
+    except OSError:
+        return True
+    return isinstance(name, str) and bool(name)

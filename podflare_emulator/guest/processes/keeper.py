@@ -15,7 +15,7 @@ from .reaper import Reaper
 
 
 class Keeper:
-    """Serves the host: `zygote`, `jail` and `remove`, beside what every init answers."""
+    """Serves the host: `zygote`, `jail`, `branch`, `stay`, `copy` and `remove`, beside what every init answers."""
 
     def __init__(self, connection: Connection, keep: Keep | plain.Keep) -> None:
         self._connection = connection
@@ -23,7 +23,16 @@ class Keeper:
 
     def serve(self) -> None:
         reaper = Reaper(self._connection, self._keep.belongs)
-        self._connection.send({"kept": True, "state": self._keep.state, "shared": self._keep.shared})
+        keep = self._keep
+        self._connection.send(
+            {
+                "kept": True,
+                "state": keep.state,
+                "shared": keep.shared,
+                "places": keep.places,
+                "no_layers": keep.no_layers,
+            }
+        )
         reaper.serve(self._answer)
 
     def _answer(self, message: Message, descriptors: list[int]) -> None:
@@ -35,6 +44,12 @@ class Keeper:
                     self._make_jail(message["id"], message["disk_gb"])
                 except OSError as error:
                     self._connection.send({"id": message["id"], "error": str(error)})
+            case "branch":
+                self._branch(message)
+            case "stay" if isinstance(self._keep, Keep):
+                self._keep.stay(message["jail"])
+            case "copy":
+                self._copy(message, descriptors[0])
             case "remove":
                 self._remove(message["jail"], left=message["left"])
             case unknown:
@@ -71,19 +86,50 @@ class Keeper:
         for number in entrance:
             os.close(number)
 
+    def _branch(self, message: Message) -> None:
+        """For a fork: trees that share what their parent stands on."""
+        try:
+            if not isinstance(self._keep, Keep):
+                raise OSError("there are no layers here")
+            opened, depth = self._keep.branch(message["jail"], message["children"], freeze=message["freeze"])
+        except OSError as error:
+            self._connection.send({"id": message["id"], "error": str(error)})
+            return
+        self._connection.send({"id": message["id"], "depth": depth}, opened)
+        for number in opened:
+            os.close(number)
+
+    def _copy(self, message: Message, answers: int) -> None:
+        """In a process of its own, which answers by the socket that came with the message."""
+        if os.fork():
+            os.close(answers)
+            return
+        answer: Message = {"failed": "the copying process ended"}
+        try:
+            assert not isinstance(self._keep, Keep)
+            source, target = message["source"], message["jail"]
+            problems = self._keep.copy(source, target, skip=message["skip"], since=message["since"])
+            answer = {"problems": problems}
+        except OSError as error:
+            answer = {"failed": str(error)}
+        finally:
+            Connection(socket.socket(fileno=answers)).send(answer)
+            os._exit(0)
+
     def _remove(self, name: str, *, left: bool) -> None:
         """In a process of its own, unless there is little: a large tree must not keep the next jail waiting.
 
         `left`: whether all that was in it is known to have ended.
         """
+        names = [name]
         with contextlib.suppress(OSError):  # what cannot be removed goes with the state directory
-            if self._keep.take_back(name, left=left):
-                return
-        if os.fork():
+            names = self._keep.take_back(name, left=left)
+        if not names or os.fork():
             return
         for number in self._keep.held.values():
             os.close(number)
         try:
-            removal.remove(self._keep.jails, name)
+            for name in names:
+                removal.remove(self._keep.jails, name)
         finally:
             os._exit(0)

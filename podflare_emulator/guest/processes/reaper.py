@@ -9,9 +9,10 @@ import signal
 from collections.abc import Callable
 
 from ..protocol import Connection, Message
-from ..system.process_table import processes, runs_since, session
+from ..system.process_table import is_stopped, processes, runs_since, session
 
 _LOOK_AGAIN = 0.005  # seconds: for those that are others' children
+_MOST_LOOKS = 200  # one that waits for a disk stops only after that
 
 Belongs = Callable[[int, Message], bool]
 
@@ -25,6 +26,9 @@ class Reaper:
     def __init__(self, connection: Connection, belongs: Belongs) -> None:
         self._connection = connection
         self._belongs = belongs
+        self._stopped: dict[
+            str, list[int]
+        ] = {}  # by the sandbox's mark, in the order in which they were stopped
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake, False)
@@ -32,7 +36,7 @@ class Reaper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self, other: Callable[[Message, list[int]], None] | None = None) -> None:
-        """Answers `signal` and `end`; hands everything else to `other`. Returns when the host is gone."""
+        """Answers `signal`, `stop`, `continue`, `end`; hands others to `other`. Returns when the host is gone."""
         with contextlib.suppress(ConnectionError):
             self._serve(other)
 
@@ -69,6 +73,12 @@ class Reaper:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(message["pid"], message["signal"])
                 self._connection.send({"id": message["id"]})
+            case "stop":
+                self._stop(message)
+                self._connection.send({"id": message["id"]})
+            case "continue":
+                self._continue(message)
+                self._connection.send({"id": message["id"]})
             case "end":
                 self._end(message)
                 self._connection.send({"id": message["id"]})
@@ -77,11 +87,34 @@ class Reaper:
             case unknown:
                 raise ValueError(f"unknown message {unknown!r}")
 
+    def _stop(self, message: Message) -> None:
+        """Stops what belongs until a look finds nothing that runs: a process may fork while it is being looked for.
+
+        The guest comes first: nobody is to see its own children stop. What is stopped already is left to who did that.
+        """
+        stopped = self._stopped[message["mark"]] = []
+        while pids := [pid for pid in self._found(message) if pid not in stopped and not is_stopped(pid)]:
+            for pid in sorted(pids, key=lambda pid: pid != message["pid"]):
+                stopped.append(pid)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGSTOP)
+        for _ in range(_MOST_LOOKS):  # on a busy machine one that is told to stop goes on for a moment
+            if all(is_stopped(pid) or runs_since(pid) < 0 for pid in stopped):
+                break
+            select.select([self._wake], [], [], _LOOK_AGAIN)
+            self._drain_wake()
+
+    def _continue(self, message: Message) -> None:
+        for pid in reversed(self._stopped.pop(message["mark"], [])):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGCONT)
+
     def _end(self, message: Message) -> None:
         """Kills what belongs until a look finds nothing: a process may fork while it is being looked for.
 
         One that is dying has lost what it is known by before it has ended.
         """
+        self._stopped.pop(message["mark"], None)
         if message["pid"]:  # what /proc would find anyway, for machines without one
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(message["pid"], signal.SIGKILL)

@@ -34,7 +34,7 @@ def main(descriptor: int) -> None:
         connection.send({"failed": str(error)})
         return
     repl = _repl()
-    repl.globals.update(names)
+    repl.globals.update({name: module for name, module in names.items() if name.isidentifier()})
     os.environ.clear()
     os.environ.update(environment.of_sandbox(""))
     sys.argv = [""]
@@ -53,7 +53,7 @@ def _starter(template: Message) -> Starter:
     if template["isolation"] == "namespace":
         from .family import Families
 
-        return Families()
+        return Families(template["places"])
     from .keeper_guests import KeeperGuests
 
     return KeeperGuests(template)

@@ -44,6 +44,12 @@ def runs_since(pid: int) -> int:
     return int(status[19]) if status and status[0] not in (b"Z", b"X") else -1
 
 
+def is_stopped(pid: int) -> bool:
+    """By a signal, or by who traces it."""
+    status = _status(pid)
+    return bool(status) and status[0] in (b"T", b"t")
+
+
 def _status(pid: int) -> list[bytes]:
     """What /proc says of it from its state on; empty where it has ended and was waited for."""
     try:

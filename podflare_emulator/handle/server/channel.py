@@ -62,7 +62,7 @@ class Channel:
             self._owner, self._idle = getpid(), []
         while self._idle:
             connection = self._idle.pop()
-            if _is_open(connection):
+            if is_open(connection):
                 return connection
             connection.close()
         connection = (green_socket() or socket)(self._family, SOCK_STREAM)
@@ -76,7 +76,8 @@ class Channel:
         return connection
 
 
-def _is_open(connection: socket) -> bool:
+def is_open(connection: socket) -> bool:
+    """Whether its other end is open, and nothing has come that nobody has read."""
     connection.settimeout(0)
     try:
         connection.recv(1, MSG_PEEK)

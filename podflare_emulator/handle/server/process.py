@@ -6,14 +6,14 @@ The child's standard input, a socket, is its lease on life: a byte, or the end o
 from __future__ import annotations
 
 import contextlib
-import pickle
 import sys
 from _socket import socket, socketpair
 from os import getpid
+from pickle import dumps, loads
 from subprocess import Popen
 from typing import Any
 
-from podflare_emulator.handle.server.channel import Channel, piece
+from podflare_emulator.handle.server.channel import Channel, is_open, piece
 from podflare_emulator.handle.server.started import CALL, START, STOP, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
@@ -32,7 +32,7 @@ class ServerProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._owner = getpid()
+        self.owner = getpid()
         self._process: Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._given_up = ""  # why
@@ -55,7 +55,7 @@ class ServerProcess:
         self._lifeline = ours
         ours.settimeout(START)
         with contextlib.suppress(OSError):  # it has ended: `start` tells
-            ours.sendall(pickle.dumps(sys.path) + pickle.dumps(self._settings))
+            ours.sendall(dumps(sys.path) + dumps(self._settings))
 
     def start(self) -> Started:
         """Returns when it serves; raises EmulatorError when it cannot."""
@@ -72,7 +72,7 @@ class ServerProcess:
             if self._given_up:
                 raise EmulatorError(f"the server's process was ended: {self._given_up}") from None
             if isinstance(error, OSError):
-                raise EmulatorError(f"the server's process ended {self._exit()} before it served") from error
+                raise EmulatorError(f"the server's process ended{self._exit()} before it served") from error
             raise
         assert answer.side_port
         keys = self._settings.api_keys
@@ -80,6 +80,13 @@ class ServerProcess:
             reachable_host(self._settings.host), answer.side_port, keys[0] if keys else None
         )
         return answer
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended by itself, or was given up."""
+        if self.owner != getpid():
+            return False
+        return bool(self._given_up) or not is_open(self._lifeline)
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Makes a call of the control API, and waits for its result."""
@@ -97,7 +104,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Ends every sandbox and the process; returns when nothing of theirs is left."""
-        if self._process is None or self._owner != getpid():
+        if self._process is None or self.owner != getpid():
             return
         ended = False
         # Closing is not enough: a child that the parent has forked may hold a copy of this end.
@@ -115,19 +122,19 @@ class ServerProcess:
             self._channel.close()
 
     def _why(self, error: OSError) -> str:
-        if self._owner == getpid() and self._process:
+        if self.owner == getpid() and self._process:
             self._lifeline.settimeout(1)  # it may be about to end
             with contextlib.suppress(TimeoutError):
                 if _has_ended(self._lifeline):
                     self._process.wait()
-                    return (
-                        f"has ended {self._exit()}; if it was killed, spare the child processes of this one"
-                    )
+                    return f"has ended{self._exit()}; if it was killed, spare the child processes of this one"
         return f"does not answer: {error}"
 
     def _exit(self) -> str:
         code = self._process.returncode if self._process else None
-        return f"by signal {-code}" if code and code < 0 else f"with code {code}"
+        if not code:  # somebody else has waited for it, and knows
+            return ""
+        return f" by signal {-code}" if code < 0 else f" with code {code}"
 
 
 def _answer(lifeline: socket) -> Started | EmulatorError:
@@ -137,7 +144,7 @@ def _answer(lifeline: socket) -> Started | EmulatorError:
     length, _, answer = received.partition(b"\n")
     while len(answer) < int(length):
         answer += piece(lifeline)
-    read: Started | EmulatorError = pickle.loads(answer)
+    read: Started | EmulatorError = loads(answer)
     return read
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from podflare_emulator.guest.order import Python
-
-if TYPE_CHECKING:
-    from podflare_emulator.hosting.isolation import Refusal
+from podflare_emulator.hosting.refusal import Refusal
 
 # Seconds after which a server is given up. They are counted by the kernel: a test may have stopped every other clock.
 START = 60
 CALL = 30
 STOP = 30
 
-UNBOUNDED = frozenset({"next_question", "run_real"})  # calls that last as long as what they wait for
+UNBOUNDED = frozenset(
+    {"next_question", "run_real", "advance_clock"}
+)  # calls that last as long as what they wait for
 
 
 @dataclass(frozen=True)
@@ -27,3 +26,4 @@ class Started:
     refusals: tuple[Refusal, ...]
     python: Python
     side_port: int | None
+    private_network: bool

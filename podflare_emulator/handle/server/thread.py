@@ -23,6 +23,7 @@ from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
+    from podflare_emulator.domain.registry import SandboxRegistry
 
 _KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
 _GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
@@ -41,7 +42,7 @@ class ServerThread:
         self._takes_calls = True
         self._given_up = ""  # why
         self._thread: threading.Thread | None = None
-        self._owner = getpid()
+        self.owner = getpid()
 
     def launch(self) -> None:
         """Begins to start: `start` waits for it."""
@@ -76,6 +77,13 @@ class ServerThread:
             raise
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it has ended by itself, or was given up."""
+        if self.owner != getpid():
+            return False
+        return bool(self._given_up) or not (self._thread and self._thread.is_alive())
+
+    @property
     def is_here(self) -> bool:
         """Whether whoever asks does so in the server's own thread."""
         return self._thread is threading.current_thread()
@@ -84,7 +92,7 @@ class ServerThread:
         """Makes a call of `Control` on the server's loop, and waits for its result."""
         from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
-        if self._owner != getpid():
+        if self.owner != getpid():
             raise EmulatorError(
                 "the server is a thread of the process from which this one was forked, and not here: run it in a "
                 "process of its own, which is the default, or start another in this one"
@@ -111,9 +119,13 @@ class ServerThread:
             self._given_up = f"it did not answer {name!r} within {CALL} seconds"
             raise EmulatorError(f"the server's thread is given up: {self._given_up}") from None
 
+    def beside(self, work: Callable[[SandboxRegistry], Coroutine[Any, Any, None]]) -> None:
+        """Does something with the sandboxes on the server's loop, and waits for its end."""
+        asyncio.run_coroutine_threadsafe(work(self._registry), self._loop).result()
+
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left, or it is given up."""
-        if self._thread is None or self._owner != getpid():
+        if self._thread is None or self.owner != getpid():
             return
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
@@ -139,8 +151,8 @@ class ServerThread:
 
     async def _serve(self, listener: socket.socket, started: Future[Started]) -> None:
         from podflare_emulator.hosting.errors import HostingError
-        from podflare_emulator.hosting.interpreter import find
         from podflare_emulator.hosting.isolation import launch
+        from podflare_emulator.hosting.machine.interpreter import find
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
@@ -154,6 +166,8 @@ class ServerThread:
                 egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
+                network=self._settings.network,
+                layers_needed=self._settings.fork_files == "layers",
             )
         except HostingError as error:
             raise EmulatorError(str(error)) from error
@@ -170,22 +184,32 @@ class ServerThread:
         from podflare_emulator.control.control import Control
         from podflare_emulator.domain.registry import SandboxRegistry
         from podflare_emulator.domain.testing.faults import Faults
+        from podflare_emulator.vocabulary.clock import Clock
 
+        clock = Clock(self._settings.clock)
         registry = SandboxRegistry(
             launched.launcher,
             self._settings.pool_size,
             egress=self._settings.egress,
             fork=self._settings.fork,
+            fork_files=self._settings.fork_files,
             seed=self._settings.seed,
             env=self._settings.env,
+            reachable=self._settings.reachable,
+            clock=clock,
+            tier=self._settings.tier,
+            webhook_url=self._settings.webhook_url,
+            state_dir=self._settings.state_dir,
             echo=self._settings.echo_last_expression,
+            templates=self._settings.templates,
         )
+        self._registry = registry
         registry.warm(launched.guest)
-        record = Requests()
+        record = Requests(clock.now)
         faults = Faults(self._settings.seed, self._settings.profile)
-        connections = Connections(listener)
-        self._control: Control = Control(registry, record, faults, connections)
-        disturb = partial(Disturbed, faults, connections)
+        connections = Connections(listener, clock)
+        self._control: Control = Control(registry, record, faults, connections, self._settings)
+        disturb = partial(Disturbed, faults, connections, clock)
         config = uvicorn.Config(
             build_app(registry, self._settings, self._control, record, disturb),
             log_config=None,
@@ -204,7 +228,8 @@ class ServerThread:
                 await asyncio.sleep(0.001)
             port = listener.getsockname()[1]
             side_port = self._side.getsockname()[1] if self._side else None
-            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
+            private = launched.launcher.private_network
+            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port, private))
             await self._stop.wait()
         finally:
             try:
@@ -212,6 +237,7 @@ class ServerThread:
                 self._control.close()
                 server.end()
                 connections.end()
+                await clock.close()
             finally:
                 await asyncio.gather(serving, launched.launcher.stop())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -42,15 +43,37 @@ class SessionEmulator(Emulator):
             self.arrange_again()
         return destroyed
 
+    def forget_lost(self) -> None:
+        """What was arranged with a server that somebody has killed. The next is to have its port: clients know that."""
+        self.kept.clear()
+        self._setups.scopes.clear()
+        with suppress(EmulatorError):
+            super().reset()
+        self.settings = replace(self.settings, port=self._started.port if self._started else 0)
+
+    def _before_time_moves(self) -> None:
+        lasting = {*self.kept, *self._setups.scopes}
+        if lasting:
+            self._call("exempt_from_lifetimes", sandboxes=[*lasting])
+
     def made(self) -> list[str]:
         """Ids of what clients of this process have made."""
         return self._origins.made
+
+
+AFTER_A_LOSS = (
+    "The next test that needs one gets a new server; sandboxes of fixtures of wider scopes are gone."
+)
 
 
 class EmulatorTarget:
     def __init__(self, options: Options, setups: Setups) -> None:
         self._setups = setups
         self._quiet = Quiet()
+        self._state: Literal["stopped", "launched", "serves"] = "stopped"
+        self._has_forgotten = False  # what was arranged with a server that was killed, and is to be again
+        self._has_told = False  # of a server that was killed
+        self.taken = ""
         self.last = ("", "")
         self._between_tests: Callable[[], None] | None = None
         self._standing: tuple[Any, ...] = ()
@@ -64,11 +87,14 @@ class EmulatorTarget:
             server=options.server,
             isolation=options.isolation,
             fork=options.fork,
+            fork_files=options.fork_files,
             python=options.python,
+            templates=options.templates,
             egress_denied=options.egress_denied,
             echo_last_expression=options.echo_last_expression,
             profile=options.profile,
             seed=options.seed,
+            network=options.network,
         )
         self.kept = self._emulator.kept
 
@@ -76,27 +102,56 @@ class EmulatorTarget:
     def emulator(self) -> Emulator:
         return self._emulator
 
-    def start(self) -> None:
+    @property
+    def is_lost(self) -> bool:
+        return self.emulator.is_lost
+
+    def launch(self) -> None:
         self._quiet.begin()
-        try:
+        with self._undone_if_it_fails():
             self.emulator.launch()
+            self._state = "launched"
             import_sdk()  # while it starts, and before a test's patches; see redirect
+
+    def start(self) -> None:
+        if self.is_lost:
+            self._emulator.forget_lost()
+            self.stop()
+            self._has_forgotten = True
+        if self._state == "serves":
+            return
+        if self._state == "stopped":
+            self.launch()
+        with self._undone_if_it_fails():
             self.emulator.start()
+        self._state = "serves"
+        self.taken = self.emulator.describe_isolation()
+        self.emulator.exempt_from_patchers()
+        self._setups.made = self._emulator.made
+        pass_mocks(self.emulator.url)
+        if self._has_forgotten and self._between_tests:
+            self._between_tests()
+        self._has_forgotten = self._has_told = False
+
+    @contextmanager
+    def _undone_if_it_fails(self) -> Iterator[None]:
+        """So that the next test begins anew."""
+        try:
+            yield
         except BaseException as error:
-            self.emulator.stop()  # launched, perhaps: the next test begins anew
-            self._quiet.end()
+            self.stop()
+            self._emulator.settings = replace(self._emulator.settings, port=0)  # the one it had may be taken
             if isinstance(error, EmulatorError):
                 raise _failure(
                     f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more"
                 ) from None
             raise
-        self.emulator.exempt_from_patchers()
-        self._setups.made = self._emulator.made
-        pass_mocks(self.emulator.url)
 
     def stop(self) -> None:
-        forget(self.emulator.url)
+        if self._state == "serves":
+            forget(self.emulator.url)
         self.emulator.stop()
+        self._state = "stopped"
         self._quiet.end()
 
     @contextmanager
@@ -117,7 +172,7 @@ class EmulatorTarget:
             self.egress, self.echo = self._default_egress, self._default_echo
             self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
             self._close_tools()
-            left_open = self.emulator.reset()
+            left_open = self._reset()
         self._report(left_open, wishes.leaks or self._leaks)
 
     @contextmanager
@@ -141,8 +196,24 @@ class EmulatorTarget:
             self._emulator.arrange_again = self._between_tests
             self._setups.end(scope)
             self._close_tools()
-            left_open = self.emulator.reset()
+            left_open = [] if self._has_told else self._reset()
         self._report(left_open, self._leaks)
+
+    def _reset(self) -> list[str]:
+        """Ids of what was left open. A test that has killed the server fails."""
+        try:
+            return self.emulator.reset()
+        except EmulatorError as error:
+            if not self.is_lost:
+                raise
+            self._has_told = True
+            raise _failure(f"{error}\n{AFTER_A_LOSS}") from None
+
+    def tell_loss(self) -> str:
+        if self._has_told or not self.is_lost:
+            return ""
+        self._has_told = True
+        return f"the Podflare emulator's server has ended during this test; spare it.\n{AFTER_A_LOSS}"
 
     def _close_tools(self) -> None:
         made = set(self._emulator.made()) - self.kept - self._setups.scopes.keys()
@@ -173,6 +244,10 @@ class EmulatorTarget:
                 self.emulator.files.update(wishes.files)
             if wishes.env:
                 self.emulator.env.update(wishes.env)
+            if wishes.reachable:
+                self.emulator.reachable = wishes.reachable
+            if wishes.clock:
+                self.emulator.clock.use(wishes.clock)
             if wishes.faults or wishes.latency:
                 from pytest_podflare.faults import arrange
 
@@ -205,9 +280,21 @@ class EmulatorTarget:
                 "namespace isolation lacks here"
             ) from None
 
+    def close(self, sandbox: Any) -> None:
+        if not self.is_lost:
+            with self.without_faults():
+                sandbox.close()
+
     def create_lasting_sandbox(self) -> Any:
-        with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
-            return self.create_sandbox()
+        reachable = self.emulator.reachable
+        if reachable:
+            self.emulator.reachable = ()
+        try:
+            with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
+                return self.create_sandbox()
+        finally:
+            if reachable:
+                self.emulator.reachable = reachable
 
     def without_faults(self) -> AbstractContextManager[None]:
         return self.emulator.without_faults()

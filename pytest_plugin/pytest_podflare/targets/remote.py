@@ -30,6 +30,8 @@ class RemoteTarget:
         assert options.url is not None
         self.kept = set[str]()
         self.last = ("", "")
+        self.taken = ""
+        self.is_lost = False
         self.egress = True
         self.echo = False  # nobody knows whether it does
         self._default_egress = options.egress
@@ -41,8 +43,14 @@ class RemoteTarget:
     def emulator(self) -> Emulator:
         pytest.skip(f"only the emulator can do this, and the tests run against {self._url}")
 
+    def launch(self) -> None:
+        import_sdk()
+
     def start(self) -> None:
         import_sdk()
+
+    def tell_loss(self) -> str:
+        return ""
 
     def stop(self) -> None:
         pass
@@ -59,6 +67,12 @@ class RemoteTarget:
             pytest.skip(
                 f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
             )
+        if wishes.reachable:
+            pytest.skip(
+                f"only the emulator's sandboxes reach this machine, and the tests run against {self._url}"
+            )
+        if wishes.clock not in (None, "real"):
+            pytest.skip(f"only the emulator's clock can be moved, and the tests run against {self._url}")
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
         origins, sandboxes = Origins(), sandbox_classes(import_sdk())
         with ExitStack() as inside:
@@ -93,6 +107,9 @@ class RemoteTarget:
                 stacklevel=1,
             )
         return True
+
+    def close(self, sandbox: Any) -> None:
+        sandbox.close()
 
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()

@@ -26,9 +26,29 @@ class Target(Protocol):
         """Skips the test where there is none."""
         ...
 
-    def start(self) -> None: ...
+    taken: str
+    """The isolation that is in use, and what better ones lack; empty where nobody knows, or it has not started."""
 
-    def stop(self) -> None: ...
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody has killed it since it started."""
+        ...
+
+    def launch(self) -> None:
+        """Begins to start."""
+        ...
+
+    def start(self) -> None:
+        """Returns when it serves, anew where it was lost."""
+        ...
+
+    def stop(self) -> None:
+        """Whatever state it is in."""
+        ...
+
+    def tell_loss(self) -> str:
+        """What to say of a server that was killed, once; empty where it was not."""
+        ...
 
     def serving_one_test(
         self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
@@ -43,6 +63,10 @@ class Target(Protocol):
         self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> AbstractContextManager[None]:
         """As `serving_one_test`, for fixtures of a wider scope: what they make is gone afterwards."""
+        ...
+
+    def close(self, sandbox: Any) -> None:
+        """Closes a fixture's sandbox, whatever the running test lets go wrong."""
         ...
 
     def create_lasting_sandbox(self) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +21,6 @@ class Targets:
     """The servers of a session: the emulator, a real API, or, with a test that is to run on both, the two."""
 
     def __init__(self, options: Options, setups: Setups, *, both: bool) -> None:
-        self._started: list[Target] = []
         self.of_a_scope: Target | None = None
         self._url = options.url
         self._targets: dict[str, Target] = {}
@@ -30,16 +29,31 @@ class Targets:
         if both or not options.url:
             self._targets["emulator"] = EmulatorTarget(options, setups)
 
-    def start(self) -> None:
-        """Those that are not running, because what made their start fail may be over."""
+    def launch(self) -> None:
+        """Begins to start them."""
         for target in self._targets.values():
-            if target not in self._started:
-                target.start()
-                self._started.append(target)
+            target.launch()
+
+    def start(self) -> None:
+        """Those that do not serve: what made their start fail may be over, or a test has killed them."""
+        for target in self._targets.values():
+            target.start()
 
     def stop(self) -> None:
-        while self._started:
-            self._started.pop().stop()
+        for target in self._targets.values():
+            if target.is_lost:
+                with suppress(Exception, pytest.fail.Exception):
+                    target.start()  # another one removes what was left of it
+            target.stop()
+
+    def tell_loss(self) -> str:
+        return "\n".join(filter(None, (target.tell_loss() for target in self._targets.values())))
+
+    @property
+    def taken(self) -> str:
+        """The emulator's isolation, as of `Target`."""
+        emulator = self._targets.get("emulator")
+        return emulator.taken if emulator else ""
 
     @contextmanager
     def serving_scope(

@@ -16,6 +16,7 @@ class SandboxSettings(TypedDict, total=False):
     api_key: str | None
     client: Client | None
     traceparent: str | None
+    region: str | None
     timeout_seconds: int | None
     idle_timeout_seconds: int | None
     ram_mib: int | None
@@ -24,7 +25,7 @@ class SandboxSettings(TypedDict, total=False):
     egress: bool | None
 
 
-CONNECTION = frozenset({"host", "api_key", "client", "traceparent"})
+CONNECTION = frozenset({"region", "host", "api_key", "client", "traceparent"})
 """Those that say how a sandbox is reached, which one that exists needs as well."""
 
 

@@ -1,0 +1,131 @@
+"""Webhooks: what happens to sandboxes, told to a server of the user's, and kept for the author of a test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from podflare_emulator.domain.ids import Ids
+from podflare_emulator.vocabulary.clock import Clock
+
+RETRIES = (1, 10, 60, 600)
+"""Seconds by the emulator's clock that are waited before each, since the attempt before."""
+_PATIENCE = 10  # seconds of the machine's, for one attempt
+_KEPT = 2_000
+
+
+@dataclass
+class Webhook:
+    """One event. `attempts`: of each, `at` in ms since the epoch, and the `status` or the `error`."""
+
+    body: dict[str, Any]
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def delivered(self) -> bool:
+        return bool(self.attempts) and 200 <= (self.attempts[-1]["status"] or 0) < 300
+
+
+class Webhooks:
+    """Sends them to `url`, one after the other, and again after a while where that was no success.
+
+    Without a URL they are kept all the same.
+    """
+
+    def __init__(self, clock: Clock, ids: Ids, url: str | None) -> None:
+        self._clock = clock
+        self._ids = ids
+        self._url_at_start = self.url = url
+        self._told: deque[Webhook] = deque(maxlen=_KEPT)
+        self._sending = asyncio.Lock()
+        self._era = 0  # which `clear` ends
+
+    def tell(self, kind: str, **about: Any) -> None:
+        webhook = Webhook({"id": self._ids.event(), "type": kind, "ts": self._clock.now(), **about})
+        self._told.append(webhook)
+        if self.url:
+            self._clock.attend(self._send(webhook, self.url, self._era))
+
+    def described(self) -> list[dict[str, Any]]:
+        """The newest, oldest first."""
+        return [
+            {"body": one.body, "attempts": [*one.attempts], "delivered": one.delivered} for one in self._told
+        ]
+
+    def hush(self) -> None:
+        """From now on none is sent, nor sent again: what happens is no event of the service's."""
+        self._era += 1
+        self.url = None
+
+    def clear(self) -> None:
+        """They are forgotten, and things are as they were at the start."""
+        self.hush()
+        self._told.clear()
+        self.url = self._url_at_start
+
+    async def _send(self, webhook: Webhook, url: str, era: int) -> None:
+        async with self._sending:
+            if era != self._era:
+                return
+            attempt: dict[str, Any] = {"at": self._clock.now(), "status": None, "error": None}
+            try:
+                attempt["status"] = await asyncio.wait_for(_post(url, webhook.body), _PATIENCE)
+            except asyncio.TimeoutError:
+                attempt["error"] = f"no answer within {_PATIENCE} s"
+            except OSError as error:
+                attempt["error"] = str(error) or type(error).__name__
+            webhook.attempts.append(attempt)
+        failures = len(webhook.attempts)
+        if not webhook.delivered and failures <= len(RETRIES) and era == self._era:
+            again = partial(self._send_again, webhook, url, era)
+            self._clock.call_at(self._clock.time() + RETRIES[failures - 1], again)
+
+    def _send_again(self, webhook: Webhook, url: str, era: int) -> Awaitable[None] | None:
+        return self._send(webhook, url, era) if era == self._era else None
+
+
+async def _post(url: str, body: dict[str, Any]) -> int:
+    """The status of the answer; raises OSError where there is none."""
+    import ssl  # late, all of it: few ask for webhooks
+
+    import h11
+
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    assert parts.hostname
+    sent = json.dumps(body).encode("ascii")
+    connection = h11.Connection(h11.CLIENT)
+    request = h11.Request(
+        method="POST",
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        headers=[
+            ("Host", parts.netloc.rpartition("@")[2]),
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(sent))),
+            ("User-Agent", "podflare-emulator"),
+            ("Connection", "close"),
+        ],
+    )
+    reader, writer = await asyncio.open_connection(
+        parts.hostname,
+        parts.port or (443 if secure else 80),
+        ssl=ssl.create_default_context() if secure else None,
+    )
+    try:
+        for event in (request, h11.Data(data=sent), h11.EndOfMessage()):
+            writer.write(connection.send(event) or b"")
+        await writer.drain()
+        while not isinstance(answer := connection.next_event(), h11.Response):
+            if answer is h11.NEED_DATA:
+                connection.receive_data(await reader.read(1 << 16))
+        return answer.status_code
+    except h11.RemoteProtocolError as error:
+        raise OSError(f"the answer is not HTTP: {error}") from None
+    finally:
+        writer.close()

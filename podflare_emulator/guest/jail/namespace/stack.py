@@ -1,0 +1,37 @@
+"""The layers that a guest's tree is made of: the keeper makes them (layers.py), a guest puts them in place."""
+
+from __future__ import annotations
+
+import posix
+from collections.abc import Callable, Sequence
+
+from ...files import base
+from ...system import kernel, mounts
+from ...system.descriptors import hide
+from . import renames
+
+
+class Stack:
+    """`layer`: a descriptor of the one that is written to."""
+
+    def __init__(self, layer: int) -> None:
+        self.layer = hide(layer)
+        self.depth = 0
+
+    def stand_on(
+        self, layers: Sequence[int], depth: int, ready: Callable[[str], None] = lambda prefix: None
+    ) -> None:
+        """The jail's other mounts come along; what is in shared memory is in the tree."""
+        overlay, layer = layers
+        try:
+            with kernel.able_to_move():
+                mounts.make_root(overlay, {"/dev/shm": base.SHARED_MEMORY}, ready)
+        except OSError:
+            posix.close(layer)
+            raise
+        finally:
+            posix.close(overlay)
+        posix.close(self.layer)
+        self.layer = hide(layer)
+        self.depth = depth
+        renames.install()
