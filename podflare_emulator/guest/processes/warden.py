@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Callable
 
-from ..files import removal
 from ..jail import plain, preload
 from ..jail.namespace import start
 from ..jail.namespace.keep import Keep
@@ -52,7 +51,7 @@ def main(descriptor: int) -> None:
     place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(place, name)
     _outlive()
-    removal.remove(place, name)
+    start.remove(place, name)
 
 
 def _sweep(place: int, mine: str) -> None:
@@ -67,11 +66,11 @@ def _sweep(place: int, mine: str) -> None:
                 lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
             except FileNotFoundError:
                 if age > _MAKING:  # its maker was killed before it could lock
-                    removal.remove(place, name)
+                    start.remove(place, name)
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                removal.remove(place, name)
+                start.remove(place, name)
             finally:
                 os.close(lock)
 
