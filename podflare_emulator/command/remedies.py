@@ -23,6 +23,7 @@ _COSTS = {
     probe.PID_NAMESPACE: "no namespace isolation",
     probe.FRESH_PROC: "no namespace isolation",
     probe.NETWORK_NAMESPACE: "no sandbox can be kept off the network: egress=False is refused",
+    probe.WAY_OUT: "sandboxes share this machine's network: two cannot serve on one port, and they reach its loopback",
     probe.OVERLAY: "new sandboxes and forks start as copies, which take longer than layers over the same files",
     probe.PIDFD: "nothing: processes are ended by their number",
     probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
@@ -72,6 +73,8 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
     """How to get an ability that `answers` (as of guest/processes/probe.py) says is missing."""
     if ability in _NAMESPACES:
         return _remedy_of_namespaces(ability, answers, around)
+    if ability == probe.WAY_OUT:
+        return _remedy_of_the_way_out(answers)
     if ability == probe.LANDLOCK:
         how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
         return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
@@ -90,6 +93,14 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
             return "an image of Debian's or Ubuntu's"
         return "apt-get update && apt-get install -y fakechroot"
     return "Linux 5.3 or later"
+
+
+def _remedy_of_the_way_out(answers: Mapping[str, str]) -> str:
+    if answers[probe.NETWORK_NAMESPACE]:
+        return f"as for the {probe.NETWORK_NAMESPACE}"
+    if "installed" in answers[probe.WAY_OUT]:
+        return "apt-get update && apt-get install -y slirp4netns"
+    return "a /dev/net/tun that you may open (in Docker: --device /dev/net/tun; else chmod 666 /dev/net/tun)"
 
 
 def _remedy_of_namespaces(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:

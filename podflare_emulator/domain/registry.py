@@ -64,6 +64,7 @@ class SandboxRegistry:
         fork_files: str = "auto",
         seed: int | None = None,
         env: Mapping[str, str] = {},
+        reachable: Iterable[Address] = (),
         clock: Clock | None = None,
         tier: TierName = "scale",
         webhook_url: str | None = None,
@@ -77,6 +78,8 @@ class SandboxRegistry:
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
+        self._reachable = frozenset(reachable)
+        self._arranged_reachable: frozenset[Address] = frozenset()  # as with the variables
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
         self._echo = echo  # whether last expressions are printed
         self._arranged_echo: bool | None = (
@@ -133,8 +136,9 @@ class SandboxRegistry:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
+        reachable = self._reachable | self._arranged_reachable
         echo = self._echo if self._arranged_echo is None else self._arranged_echo
-        await self._furnish(guest, env, files, echo)
+        await self._furnish(guest, env, files, reachable, echo)
         history = History() if self._records else None
         if self._repeats:
             # What is run again must find what it found, though the test's files may be others by then.
@@ -142,7 +146,7 @@ class SandboxRegistry:
 
         async def another() -> Guest:
             guest = await self._stock.take(order.template, Limits(limits.egress))
-            await self._furnish(guest, env, files, echo)
+            await self._furnish(guest, env, files, reachable, echo)
             return guest
 
         if self._repeats:
@@ -151,8 +155,17 @@ class SandboxRegistry:
             guest, another, order, history=history, forkable=not limits.custom, egress=limits.egress
         )
 
-    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File], echo: bool) -> None:
+    async def _furnish(
+        self,
+        guest: Guest,
+        env: Mapping[str, str],
+        files: list[File],
+        reachable: Collection[Address],
+        echo: bool,
+    ) -> None:
         try:
+            if reachable:
+                await guest.let_in(reachable)
             if echo:
                 await guest.echo_last_expressions()
             if env:
@@ -162,7 +175,7 @@ class SandboxRegistry:
         except BaseException as error:
             await guest.end()
             if isinstance(error, HostingError):
-                reason = f"the test's variables and files could not be put into the sandbox: {error}"
+                reason = f"what the test has arranged could not be put into the sandbox: {error}"
                 raise GuestFailed(reason) from error
             raise
 
@@ -175,6 +188,10 @@ class SandboxRegistry:
     def arrange_env(self, env: Mapping[str, str]) -> None:
         """What sandboxes created from now on have in their environment, beside what all have."""
         self._arranged_env = env
+
+    def arrange_reachable(self, addresses: Iterable[Address]) -> None:
+        """What sandboxes created from now on reach of this machine's loopback, beside what all do."""
+        self._arranged_reachable = frozenset(addresses)
 
     def arrange_echo(self, echo: bool | None) -> None:
         """Whether sandboxes created from now on print last expressions; None: as the settings have it."""

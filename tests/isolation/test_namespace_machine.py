@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from podflare import Sandbox
+from podflare_emulator import Emulator
 
 Make = Callable[..., Sandbox]
 
@@ -77,13 +78,17 @@ def test_its_accounts_are_the_systems_and_no_persons(namespace_sandbox: Make) ->
     assert sandbox.run_code("cat /etc/shadow", language="bash").exit_code == 1
 
 
-def test_its_resolver_and_certificates_are_the_hosts(namespace_sandbox: Make) -> None:
-    sandbox = namespace_sandbox()
+def test_its_resolver_is_the_networks(namespace_emulator: Emulator, namespace_sandbox: Make) -> None:
+    shown = bash(namespace_sandbox(), "cat /etc/resolv.conf")
     resolver = Path("/etc/resolv.conf")
-    if resolver.exists():
-        assert sandbox.run_code(
-            "print(open('/etc/resolv.conf').read(), end='')"
-        ).stdout == resolver.read_text().rstrip("\n")
+    if namespace_emulator.network == "private":
+        assert shown == "nameserver 10.0.2.3"
+    elif resolver.exists():
+        assert shown == resolver.read_text().rstrip("\n")
+
+
+def test_its_certificates_are_the_hosts(namespace_sandbox: Make) -> None:
+    sandbox = namespace_sandbox()
     ask = "import ssl; print(ssl.create_default_context().cert_store_stats())"
     here = subprocess.run(["python3", "-c", ask], capture_output=True, text=True, env={"PATH": "/usr/bin"})
     if here.returncode == 0:

@@ -157,12 +157,18 @@ def test_a_unix_socket_of_the_hosts(sandbox: Sandbox) -> None:
 ABSTRACT = "refused(socket.socket(socket.AF_UNIX).connect, '\\0podflare-test-socket')"
 
 
-def test_an_abstract_unix_socket_of_the_hosts(sandbox: Sandbox) -> None:
+@pytest.mark.usefixtures("namespace_emulator")
+def test_an_abstract_unix_socket_of_the_hosts_in_its_network() -> None:
     from podflare_emulator.guest.system import landlock
 
-    with socket.socket(socket.AF_UNIX) as server:
+    with (
+        Emulator(isolation="namespace", network="host", pool_size=0) as emulator,
+        Sandbox(host=emulator.url) as sandbox,
+        socket.socket(socket.AF_UNIX) as server,
+    ):
         server.bind("\0podflare-test-socket")
         server.listen()
+        sandbox.run_code(PRELUDE)
         refused = landlock.abi() >= 6
         assert sandbox.run_code(ABSTRACT).stdout == ("PermissionError" if refused else "done")
 

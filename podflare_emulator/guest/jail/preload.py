@@ -85,7 +85,7 @@ def build_base(order: Order) -> None:
     _write(tree + base.PACKAGES.format(version=order.python.version) + "/podflare_preload.pth", _HIDE)
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> None:
+def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> tuple[int, None]:
     """Warden: forks the keeper."""
     python = f"{base.VENV}/bin/python3"
     tree = f"{order.state}/base"
@@ -95,7 +95,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
         _BASE: tree,
         "FAKECHROOT_EXCLUDE_PATH": ":".join(excluded),
     }
-    plain.start_keeper(
+    return plain.start_keeper(
         run,
         lambda: plain.Keep(
             order.state,
@@ -169,6 +169,10 @@ class PreloadJail:
         self._state = state
         self._place = plain.Whereabouts(_BASE)
         self.resolve = self._place.resolve
+
+    @property
+    def left(self) -> str:
+        return self._place.left
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         os.unsetenv(_BASE)

@@ -41,7 +41,7 @@ class Families:
             run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
 
         try:
-            inside.start_family(run_init, egress=ticket["egress"], drop=ticket["drop"])
+            inside.start_family(run_init)
         except OSError as error:
             os.write(control, encode({"failed": f"no process of its own can be started: {error}"}))
 

@@ -22,7 +22,6 @@ from .places import written
 from .stack import Stack
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_ADDRESS = "172.16.0.2"  # of a sandbox that thinks it has a network
 
 
 def belongs(pid: int, message: Message) -> bool:
@@ -32,20 +31,11 @@ def belongs(pid: int, message: Message) -> bool:
     return False
 
 
-def start_family(run_init: Callable[[], None], *, egress: bool, drop: bool = False) -> None:
-    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own.
-
-    Without `egress` in a network namespace too, whose one interface is loopback: what is started in it stays in it.
-    Packets to anywhere else are refused, or, with `drop`, lost.
-    """
-    namespaces = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET)
-    if fork_siblings(1, namespaces) is None:
+def start_family(run_init: Callable[[], None]) -> None:
+    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own."""
+    if fork_siblings(1, kernel.CLONE_NEWPID | kernel.CLONE_NEWNS) is None:
         return
     try:
-        if not egress:
-            kernel.raise_loopback()
-            if drop:
-                kernel.swallow_packets(_ADDRESS)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         run_init()
     except BaseException:
@@ -63,6 +53,7 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     stack: Stack | None = None
+    left = None
     belongs = staticmethod(belongs)
 
     def __init__(self, places: Sequence[str]) -> None:
@@ -97,9 +88,16 @@ class NamespaceJail:
             for place, layer in written(self._system, self._places)
         ]
 
-    def _move(self, namespace: int, layer: int | None = None, over_system: int | None = None) -> None:
-        kernel.setns(namespace, kernel.CLONE_NEWNS)
-        os.close(namespace)
+    def _move(self, *entrance: int) -> None:
+        """Into its namespaces: that of its mounts, and of its network if it has one; what is left are the layers."""
+        layers = []
+        for number in entrance:
+            if kernel.is_namespace(number):
+                kernel.setns(number, 0)
+                os.close(number)
+            else:
+                layers.append(number)
+        layer, over_system = (*layers, None, None)[:2]
         self.stack = None if layer is None else Stack(layer)
         if self._system is not None:
             os.close(self._system)

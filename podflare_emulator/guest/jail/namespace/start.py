@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ...files import base, removal
 from ...order import Order
-from ...system import kernel
+from ...system import kernel, network
 from .. import accounts, environment
 from ..layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
 from . import ids, system
@@ -42,8 +42,11 @@ def build_base(order: Order) -> None:
     os.makedirs(f"{tree}/etc/pam.d")
     for name, text in {**_OWN_ETC, "passwd": accounts.passwd(), "group": accounts.group()}.items():
         ids.write(f"{tree}/etc/{name}", text)
-    with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
-        shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
+    if order.network == "private":
+        ids.write(f"{tree}/etc/resolv.conf", f"nameserver {network.NAMESERVER}\n")
+    else:
+        with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
+            shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
     for name in HOST_ETC:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
@@ -66,8 +69,10 @@ def _copy_package_sources(source: str, target: str) -> None:
                         copy.write(data)
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> None:
+def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tuple[int, int]:
     """Warden: forks the keeper as init of new namespaces, where it calls `run` with what builds the root.
+
+    Returns its number, and a descriptor of its user namespace.
 
     Started as root, the sandbox's root is another, that owns nothing of the host; what only root can reach is bound
     into the state directory before the ids change.
@@ -107,10 +112,12 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
             kernel.stay_dumpable()
-            if os.fork() == 0:
+            keeper = os.fork()
+            if keeper == 0:
                 os.close(asked)
                 os.close(mapped)
                 run(lambda: Keep(order, layout, parts))
+            os.write(asked, str(keeper).encode())
         except BaseException as error:
             os.write(asked, str(error).encode()[:1000])
             os._exit(1)
@@ -120,15 +127,17 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
     try:
         answer = os.read(asks, 1000)
         if answer == b"1":
+            user_namespace = os.open(f"/proc/{starter}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
             inside.map(starter)
             os.write(maps, b"1")
             answer = os.read(asks, 1000)
-        if answer:
+        if not answer.isdigit():
             raise OSError(answer.decode())
     finally:
         os.close(asks)
         os.close(maps)
         os.waitpid(starter, 0)  # its child, the keeper, is the warden's own from here on
+    return int(answer), user_namespace
 
 
 def _gather(inside: Ids) -> list[system.Part]:
