@@ -6,6 +6,7 @@ from cases import execs as execs
 from cases import fork as fork
 from cases import files as files
 from cases import end as end
+from cases import stopping as stopping
 from cases import start as start
 from cases import suite as suite
 from cases import workers as workers

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{PROGRAM} {version(PROGRAM)}")
         return 0
     subcommand, program = arguments.pop("subcommand"), arguments.pop("program")
-    if subcommand == "exec":
+    if subcommand in ("exec", "mcp"):
         arguments.setdefault("port", 0)
     try:
         chosen = settings(arguments)
@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from podflare_emulator.command import doctor
 
         return doctor.run(chosen)
+    if subcommand == "mcp":
+        from podflare_emulator.command import mcp
+
+        return mcp.run(chosen)
     from podflare_emulator.command import serving
 
     return serving.execute(chosen, program) if program else serving.serve(chosen)

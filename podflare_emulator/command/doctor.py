@@ -18,8 +18,9 @@ from podflare_emulator.guest.processes import probe
 from podflare_emulator.guest.protocol import Connection
 from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.isolation import BACKENDS, attempt, decline
+from podflare_emulator.hosting.machine.interpreter import find
+from podflare_emulator.hosting.network import helper
 from podflare_emulator.hosting.refusal import Refusal
 from podflare_emulator.vocabulary.settings import Settings
 
@@ -99,6 +100,12 @@ def _detail(ability: str) -> str:
         abi = landlock.abi()
         signals = "" if abi >= _SIGNALS_SINCE else "; signals to strangers are not refused before ABI 6"
         return f"ABI {abi}{signals}"
+    if ability == probe.USERS:
+        return "under namespace isolation a sandbox has those from 0 to 65535"
+    if ability == probe.IDMAPPED_MOUNTS:
+        return "under namespace isolation the host's files belong to whom they belong on the host"
+    if ability == probe.WAY_OUT:
+        return f"{helper()} gives it a way out"
     if ability == probe.ROOT_EMULATION:
         return "a sandbox's root changes owners, groups and ids with success, and without effect"
     if ability == probe.FAKECHROOT:

@@ -53,7 +53,16 @@ def settings(arguments: dict[str, Any]) -> Settings:
         overrides["templates"] = read_file(overrides["templates"])
     if "env" in overrides:
         overrides["env"] = dict(map(_variable, overrides["env"]))
+    if "reachable" in overrides:
+        overrides["reachable"] = tuple(map(_address, overrides["reachable"]))
     return Settings.from_environment(os.environ, **overrides)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal():
+        raise SettingsError(f"reachable: expected HOST:PORT, such as 127.0.0.1:8080, got {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -109,6 +118,11 @@ def _parser() -> _Parser:
 
 
 _SUBCOMMANDS = (
+    (
+        "mcp",
+        "mcp [option ...]",
+        "be a server of the Model Context Protocol, by standard input and output: sandboxes as tools of a model",
+    ),
     ("doctor", "doctor [option ...]", "print which isolation works here, and why"),
     (
         "exec",
@@ -182,6 +196,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="print the repr of a last line that is an expression, as Jupyter does",
     )
     add(
+        "--network",
+        metavar="auto|private|host",
+        help="whose network sandboxes have: each its own, or all the machine's (default auto: their own where there "
+        "is a way out of it)",
+    )
+    add(
+        "--reachable",
+        action="append",
+        metavar="HOST:PORT",
+        help="let sandboxes with a network of their own reach this server of the machine's loopback, such as "
+        "127.0.0.1:8080; repeatable",
+    )
+    add(
         "--files-on-disk",
         action="store_true",
         help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
@@ -214,6 +241,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
     )
     add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
+    add("--state-dir", metavar="DIR", help="where Spaces are kept, so that a later emulator can resume them")
     add("--region", metavar="NAME", help="the region that answers name (default none)")
     add(
         "--endpoint",

@@ -23,10 +23,15 @@ _COSTS = {
     probe.PID_NAMESPACE: "no namespace isolation",
     probe.FRESH_PROC: "no namespace isolation",
     probe.NETWORK_NAMESPACE: "no sandbox can be kept off the network: egress=False is refused",
+    probe.WAY_OUT: "sandboxes share this machine's network: two cannot serve on one port, and they reach its loopback",
     probe.OVERLAY: "new sandboxes and forks start as copies, which take longer than layers over the same files",
     probe.PIDFD: "nothing: processes are ended by their number",
     probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
     "auto takes them in a container or CI only",
+    probe.USERS: "changes of owner, groups and ids succeed without effect (root emulation): a server that must not "
+    "be root does not run",
+    probe.IDMAPPED_MOUNTS: "in a namespace sandbox the host's files belong to nobody: they can be replaced or removed, "
+    "not changed in place, and deep directories of the system are read-only",
     probe.ROOT_EMULATION: "in a sandbox, changes of owner, groups and ids fail: tar and cp -a as root, chown, su",
     probe.FAKECHROOT: "no preload isolation",
 }
@@ -68,9 +73,19 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
     """How to get an ability that `answers` (as of guest/processes/probe.py) says is missing."""
     if ability in _NAMESPACES:
         return _remedy_of_namespaces(ability, answers, around)
+    if ability == probe.WAY_OUT:
+        return _remedy_of_the_way_out(answers)
     if ability == probe.LANDLOCK:
         how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
         return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
+    if ability == probe.USERS:
+        return (
+            "apt-get install -y uidmap, and a line for you in /etc/subuid and /etc/subgid, such as "
+            "you:100000:65536 (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 you); "
+            "or start the emulator as root"
+        )
+    if ability == probe.IDMAPPED_MOUNTS:
+        return "start the emulator as root, on Linux 5.19 or later, with /usr on ext4, xfs, btrfs or tmpfs"
     if ability == probe.ROOT_EMULATION:
         return "Linux 4.17 or later with seccomp filters (CONFIG_SECCOMP_FILTER), on x86-64 or ARM 64"
     if ability == probe.FAKECHROOT:
@@ -78,6 +93,14 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
             return "an image of Debian's or Ubuntu's"
         return "apt-get update && apt-get install -y fakechroot"
     return "Linux 5.3 or later"
+
+
+def _remedy_of_the_way_out(answers: Mapping[str, str]) -> str:
+    if answers[probe.NETWORK_NAMESPACE]:
+        return f"as for the {probe.NETWORK_NAMESPACE}"
+    if "installed" in answers[probe.WAY_OUT]:
+        return "apt-get update && apt-get install -y slirp4netns"
+    return "a /dev/net/tun that you may open (in Docker: --device /dev/net/tun; else chmod 666 /dev/net/tun)"
 
 
 def _remedy_of_namespaces(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:

@@ -19,6 +19,7 @@ from podflare_emulator.domain.registry import SandboxRegistry
 from podflare_emulator.domain.testing.faults import Faults
 from podflare_emulator.vocabulary.arguments import check_kind, check_texts
 from podflare_emulator.vocabulary.errors import SettingsError
+from podflare_emulator.vocabulary.kinds import addresses as checked_addresses
 from podflare_emulator.vocabulary.kinds import variables
 from podflare_emulator.vocabulary.lineage import Tree
 from podflare_emulator.vocabulary.mounts import sandbox_path
@@ -62,6 +63,7 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._registry.commands.clear()
         self._registry.arrange_egress(True)
         self._registry.arrange_env({})
+        self._registry.arrange_reachable(())
         self._registry.arrange_echo(None)
         self._faults.clear()
         await self._door.accept()
@@ -147,6 +149,16 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         """Every sandbox created from now on has these variables in its environment, beside those of the settings."""
         try:
             self._registry.arrange_env(variables("env", env))
+        except SettingsError as error:
+            raise InvalidRequest(str(error)) from None
+
+    async def set_reachable(self, addresses: list[tuple[str, int]]) -> None:
+        """Every sandbox created from now on finds these servers of this machine's loopback at the same address.
+
+        Each is a host and a port, such as `["127.0.0.1", 8080]`.
+        """
+        try:
+            self._registry.arrange_reachable(checked_addresses("reachable", addresses))
         except SettingsError as error:
             raise InvalidRequest(str(error)) from None
 

@@ -76,8 +76,7 @@ class ReplayFork:
     async def _copy(self, machine: Machine) -> _Copy:
         guest = await machine.another()
         try:
-            calls = enumerate(machine.history or (), 1)
-            differences = [number for number, call in calls if not await _repeats(guest, call)]
+            differences = await repeat(guest, machine.history or ())
             return _Copy(guest, await guest.follow(machine.guest), differences)
         except BaseException:
             await guest.end()
@@ -89,6 +88,11 @@ class _Copy:
     guest: Guest
     processes: int
     differences: list[int]
+
+
+async def repeat(guest: Guest, history: Iterable[Call]) -> list[int]:
+    """Runs it again; the numbers, from 1, of what ended otherwise, or could not be run. Raises HostingError."""
+    return [number for number, call in enumerate(history, 1) if not await _repeats(guest, call)]
 
 
 async def _repeats(guest: Guest, call: Call) -> bool:

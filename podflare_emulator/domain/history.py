@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from podflare_emulator.hosting.guest import CommandTable
+from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
 from podflare_emulator.hosting.output import Stream
 
 
@@ -45,6 +46,35 @@ class History:
 
     def add(self, call: Call) -> None:
         self._calls.append(call)
+
+    def described(self) -> list[dict[str, Any]]:
+        """As JSON can carry it; `read` makes it of that."""
+        return [
+            {
+                "code": call.code,
+                "commands": [*call.commands.entries],
+                "exit_code": call.exit_code,
+                "printed": call.printed.hex(),
+                "interrupted": call.interrupted,
+            }
+            for call in self._calls
+        ]
+
+    @classmethod
+    def read(cls, described: list[dict[str, Any]], versions: Iterator[int]) -> History:
+        """`versions`: numbers that no table of commands has had."""
+        return cls(
+            tuple(
+                Call(
+                    one["code"],
+                    CommandTable(next(versions), one["commands"]) if one["commands"] else NO_COMMANDS,
+                    one["exit_code"],
+                    bytes.fromhex(one["printed"]),
+                    one["interrupted"],
+                )
+                for one in described
+            )
+        )
 
     def copy(self) -> History:
         return History(tuple(self._calls))

@@ -32,7 +32,7 @@ class Ids:
 
     def space(self, taken: Container[str]) -> str:
         """The same, of a Space."""
-        while (drawn := f"space_{self._for_others.getrandbits(128):032x}") in taken:
+        while (drawn := f"spc_{self._for_others.getrandbits(128):032x}") in taken:
             pass
         return drawn
 

@@ -154,9 +154,6 @@ class Ledger:
         life.state, life.reason, life.ended = "frozen" if space else "expired", reason, self._now()
         life.space = space
 
-    def template(self, sandbox: str) -> str:
-        return self._life(sandbox).template
-
     def absence(self, sandbox: str) -> str:
         """Why nothing can be asked of it."""
         life = self._lives.get(sandbox)

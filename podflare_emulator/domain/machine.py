@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from podflare_emulator.domain.events import Journal, Lines
 from podflare_emulator.domain.history import History
@@ -12,6 +13,20 @@ from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.output import Stream
 
 _log = logging.getLogger("podflare_emulator")
+
+
+@dataclass(frozen=True)
+class SandboxOrder:
+    """What a create asks for. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
+
+    template: str = "default"
+    timeout_seconds: int | None = None
+    idle_timeout_seconds: int | None = None
+    ram_mib: int | None = None
+    rootfs_gb: int | None = None
+    persistent: bool = False
+    egress: bool = True
+    region: str | None = None
 
 
 class Machine:
@@ -25,18 +40,18 @@ class Machine:
         self,
         guest: Guest,
         another: Callable[[], Awaitable[Guest]],
+        order: SandboxOrder,
         *,
         history: History | None = None,
         forkable: bool = True,
         egress: bool = True,
-        region: str | None = None,
     ) -> None:
         self.guest = guest
         self.another = another
         self.history = history
         self.forkable = forkable
         self.egress = egress
-        self.region = region
+        self.order = order
         self.journal = Journal()
         self.terminals = Terminals()
         self._background = {"stdout": Lines(guest.jail.hidden), "stderr": Lines(guest.jail.hidden)}
@@ -45,7 +60,7 @@ class Machine:
     def child(self, guest: Guest) -> Machine:
         """The machine of a fork's child."""
         history = self.history and self.history.copy()
-        return Machine(guest, self.another, history=history, egress=self.egress, region=self.region)
+        return Machine(guest, self.another, self.order, history=history, egress=self.egress)
 
     def rest(self) -> None:
         """From now on, output belongs to no exec."""

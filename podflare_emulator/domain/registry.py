@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork
+from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork, repeat
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.ids import Ids
 from podflare_emulator.domain.ledger import Ledger
+from podflare_emulator.domain.lives.kept_spaces import Kept, KeptSpaces
 from podflare_emulator.domain.lives.lifetimes import Lifetimes, Over
 from podflare_emulator.domain.lives.spaces import Space, Spaces
 from podflare_emulator.domain.lives.webhooks import Webhooks
 from podflare_emulator.domain.machine import Machine
-from podflare_emulator.domain.sandbox import Sandbox
+from podflare_emulator.domain.machine import SandboxOrder as SandboxOrder
+from podflare_emulator.domain.sandbox import Frozen, Sandbox
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.domain.stock import Stock
 from podflare_emulator.domain.testing.commands import Commands
@@ -33,19 +37,7 @@ from podflare_emulator.vocabulary.settings import TierName
 from podflare_emulator.vocabulary.templates import Template
 from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 
-
-@dataclass(frozen=True)
-class SandboxOrder:
-    """What a create asks for. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
-
-    template: str = "default"
-    timeout_seconds: int | None = None
-    idle_timeout_seconds: int | None = None
-    ram_mib: int | None = None
-    rootfs_gb: int | None = None
-    persistent: bool = False
-    egress: bool = True
-    region: str | None = None
+_log = logging.getLogger("podflare_emulator")
 
 
 @dataclass(frozen=True)
@@ -72,9 +64,11 @@ class SandboxRegistry:
         fork_files: str = "auto",
         seed: int | None = None,
         env: Mapping[str, str] = {},
+        reachable: Iterable[Address] = (),
         clock: Clock | None = None,
         tier: TierName = "scale",
         webhook_url: str | None = None,
+        state_dir: str | None = None,
         echo: bool = False,
         templates: Mapping[str, Template] = {},
     ) -> None:
@@ -84,6 +78,8 @@ class SandboxRegistry:
         self._egress = egress  # False: no sandbox has it, whatever is asked for
         self._arranged_egress = True  # the same, for as long as a test wants it
         self._env = env
+        self._reachable = frozenset(reachable)
+        self._arranged_reachable: frozenset[Address] = frozenset()  # as with the variables
         self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
         self._echo = echo  # whether last expressions are printed
         self._arranged_echo: bool | None = (
@@ -91,6 +87,7 @@ class SandboxRegistry:
         )
         self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
         self._repeats = fork == "replay"
+        self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
         self.seeds = Seeds()
@@ -100,7 +97,8 @@ class SandboxRegistry:
         self.ids = Ids(seed)
         self._tier = TIERS[tier]
         self._lifetimes = Lifetimes(self.clock, self._expire)
-        self._spaces = Spaces()
+        self._spaces = Spaces(KeptSpaces(state_dir) if state_dir else None)
+        self._freezing = set[Machine]()
         self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
@@ -117,6 +115,14 @@ class SandboxRegistry:
         Raises InvalidRequest for an unknown template, and for no egress where the isolation cannot see to that: a test
         that relies on it must not pass by luck.
         """
+        machine = await self._make(order)
+        span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
+        sandbox = self._adopt(machine, span)
+        self.ledger.create(sandbox.id, order.template)
+        self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
+        return sandbox
+
+    async def _make(self, order: SandboxOrder) -> Machine:
         known = self._stock.templates
         if order.template not in known:
             raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(known)}")
@@ -131,37 +137,36 @@ class SandboxRegistry:
             raise GuestFailed(f"the pool is exhausted and a cold boot failed: {error}") from error
         files = self.seeds.files
         env = {**self._env, **self._arranged_env}
+        reachable = self._reachable | self._arranged_reachable
         echo = self._echo if self._arranged_echo is None else self._arranged_echo
-        await self._furnish(guest, env, files, echo)
-        history = None
+        await self._furnish(guest, env, files, reachable, echo)
+        history = History() if self._records else None
         if self._repeats:
-            history = History()
             # What is run again must find what it found, though the test's files may be others by then.
             files = [replace(file, content=os.dup(file.content)) for file in files]
 
         async def another() -> Guest:
             guest = await self._stock.take(order.template, Limits(limits.egress))
-            await self._furnish(guest, env, files, echo)
+            await self._furnish(guest, env, files, reachable, echo)
             return guest
 
         if self._repeats:
             weakref.finalize(another, _let_go, files)
-        machine = Machine(
-            guest,
-            another,
-            history=history,
-            forkable=not limits.custom,
-            egress=limits.egress,
-            region=order.region,
+        return Machine(
+            guest, another, order, history=history, forkable=not limits.custom, egress=limits.egress
         )
-        span = tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
-        sandbox = self._adopt(machine, span)
-        self.ledger.create(sandbox.id, order.template)
-        self.webhooks.tell("sandbox.created", sandbox_id=sandbox.id, template=order.template)
-        return sandbox
 
-    async def _furnish(self, guest: Guest, env: Mapping[str, str], files: list[File], echo: bool) -> None:
+    async def _furnish(
+        self,
+        guest: Guest,
+        env: Mapping[str, str],
+        files: list[File],
+        reachable: Collection[Address],
+        echo: bool,
+    ) -> None:
         try:
+            if reachable:
+                await guest.let_in(reachable)
             if echo:
                 await guest.echo_last_expressions()
             if env:
@@ -171,7 +176,7 @@ class SandboxRegistry:
         except BaseException as error:
             await guest.end()
             if isinstance(error, HostingError):
-                reason = f"the test's variables and files could not be put into the sandbox: {error}"
+                reason = f"what the test has arranged could not be put into the sandbox: {error}"
                 raise GuestFailed(reason) from error
             raise
 
@@ -184,6 +189,10 @@ class SandboxRegistry:
     def arrange_env(self, env: Mapping[str, str]) -> None:
         """What sandboxes created from now on have in their environment, beside what all have."""
         self._arranged_env = env
+
+    def arrange_reachable(self, addresses: Iterable[Address]) -> None:
+        """What sandboxes created from now on reach of this machine's loopback, beside what all do."""
+        self._arranged_reachable = frozenset(addresses)
 
     def arrange_echo(self, echo: bool | None) -> None:
         """Whether sandboxes created from now on print last expressions; None: as the settings have it."""
@@ -239,14 +248,19 @@ class SandboxRegistry:
         self._withdraw(sandbox)
         space_id = self.ids.space(self._spaces)
         self.ledger.expire(sandbox.id, reason, space_id)
+        self._freezing.add(machine)
         try:
-            frozen = await sandbox.freeze()
+            frozen = await sandbox.freeze(partial(self._spaces.keep, space_id, sandbox.id))
+            if machine not in self._freezing:
+                raise HostingError("the emulator was reset")
         except HostingError:  # it has ended meanwhile
+            self._spaces.forget(space_id)
             await machine.guest.end()
             self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=over)
             return
-        template = self.ledger.template(sandbox.id)
-        self._spaces.add(Space(space_id, frozen, sandbox.id, template, machine.region))
+        finally:
+            self._freezing.discard(machine)
+        self._spaces.add(Space(space_id, frozen))
         self.webhooks.tell("sandbox.frozen", sandbox_id=sandbox.id, space_id=space_id, reason=over)
 
     async def resume(self, space_id: str, order: ResumeOrder) -> Sandbox:
@@ -256,9 +270,11 @@ class SandboxRegistry:
         it had, since what is started keeps the network that it was started in.
         """
         space = self._spaces.take(space_id, order.region)
+        if isinstance(space, Kept):
+            space = await self._bring_back(space)
         machine = space.frozen.machine
         if order.egress not in (None, machine.egress) and self._egress:
-            self._spaces.add(space)
+            self._spaces.give_back(space)
             raise InvalidRequest(
                 f"egress: the Space was frozen {'with' if machine.egress else 'without'} egress, and stays so"
             )
@@ -269,15 +285,38 @@ class SandboxRegistry:
         except HostingError as error:
             await self._end(sandbox, "died")
             raise GuestFailed(f"the Space cannot be resumed: {error}") from error
-        self.ledger.create(sandbox.id, space.template, space_id)
+        self._spaces.forget(space_id)
+        self.ledger.create(sandbox.id, machine.order.template, space_id)
         self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
         return sandbox
+
+    async def _bring_back(self, kept: Kept) -> Space:
+        """A new machine runs its history again, and gets its files. Raises GuestFailed; then it is still kept."""
+        try:
+            machine = await self._make(kept.order)
+            try:
+                machine.history = History.read(kept.history, self.commands.versions)
+                differences = await repeat(machine.guest, machine.history)
+                with kept.archive() as archive:
+                    await machine.guest.unpack(kept.packed, archive)
+            except BaseException:
+                await machine.guest.end()
+                raise
+        except (HostingError, OSError, GuestFailed, InvalidRequest) as error:
+            self._spaces.give_back(kept)
+            raise GuestFailed(f"the Space cannot be brought back: {error}") from error
+        if differences:
+            told = ", ".join(map(str, differences))
+            _log.warning("%s: its execs %s ended otherwise when they were run again", kept.id, told)
+        return Space(kept.id, Frozen(machine, None))
 
     async def delete_space(self, space_id: str) -> None:
         """Ends what is in it; raises SpaceNotFound."""
         space = self._spaces.take(space_id)
+        self._spaces.forget(space_id)
         self.webhooks.tell("space.deleted", space_id=space_id)
-        await space.frozen.machine.guest.end()
+        if isinstance(space, Space):
+            await space.frozen.machine.guest.end()
 
     def exempt(self, sandbox_ids: Collection[str]) -> None:
         """These live however late it gets; silent for those that do not live."""
@@ -308,8 +347,14 @@ class SandboxRegistry:
         """Every sandbox but those to `keep`, and every Space; returns the ids of the destroyed, oldest first."""
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
-        await self._spaces.end_all()
+        await self._end_spaces()
+        self._spaces.forget_all()
         return ids
+
+    async def _end_spaces(self) -> None:
+        """Those that are being made, too."""
+        freezing, self._freezing = self._freezing, set()
+        await asyncio.gather(self._spaces.end_all(), *(machine.guest.end() for machine in freezing))
 
     def lives(self) -> list[dict[str, Any]]:
         """Of every sandbox that something has happened to since the last reset."""
@@ -324,7 +369,8 @@ class SandboxRegistry:
         """Ends every sandbox."""
         self.webhooks.hush()
         await self._stock.close()
-        await self.destroy_all()
+        await asyncio.gather(*map(self.destroy, [*self._living]))
+        await self._end_spaces()
         await self._stock.stop()
         self.stubs.clear()
         self.seeds.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -197,7 +197,7 @@ class Execution:
         self.finished = True
         if self._severed:
             self._remember(result)
-            self._done()
+            self.hand_over(lambda: None)  # an interrupt that is still on its way must not do it once more
             return
         self._resume()  # the next exec must not find it paused
         self._machine.rest()
@@ -229,11 +229,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class Frozen:
-    """A machine that stands still. `running`: what runs in it as soon as it goes on, `span`: of the one that it was."""
+    """A machine that stands still. `running`: what runs in it as soon as it goes on."""
 
     machine: Machine
     running: Execution | None
-    span: Lifespan
 
 
 class Sandbox:
@@ -390,8 +389,11 @@ class Sandbox:
                     raise SandboxNotFound from None
                 raise GuestFailed(str(error)) from error
 
-    async def freeze(self) -> Frozen:
-        """Takes its machine from it, and stops that; what waits or runs ends as on a delete. Raises HostingError."""
+    async def freeze(self, keep: Callable[[Machine], Awaitable[None]]) -> Frozen:
+        """Takes its machine from it, and stops that; what waits or runs ends as on a delete. Raises HostingError.
+
+        `keep` gets the machine before it is stopped, unless code runs in it.
+        """
         machine = self.working_machine()
         running = self._running
         self.machine = None
@@ -400,8 +402,12 @@ class Sandbox:
         if running:
             running.sever()
         async with self.turn:  # a fork that is under way comes to its end
+            if running is None or running.finished:
+                await keep(machine)
+            if machine.guest.ended:
+                raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
             await machine.guest.stop()
-        return Frozen(machine, running if running and not running.finished else None, self.span)
+        return Frozen(machine, running if running and not running.finished else None)
 
     async def go_on(self, frozen: Frozen) -> None:
         """What stood still in its machine goes on; an exec has its turn after it. Raises HostingError."""

@@ -32,7 +32,8 @@ class Order:
     """Everything the warden must know.
 
     `state` is the one directory that may be written; unless `on_disk`, what is written in sandboxes is kept in memory
-    where the backend can.
+    where the backend can. `network`: "host", "private", or "auto": private if `helper`, the program that makes a way
+    out of it, is there and this machine allows it. `drop`: whether packets out of one without are lost, not refused.
     """
 
     state: str
@@ -40,6 +41,9 @@ class Order:
     python: Python
     seeds: tuple[Seed, ...]
     on_disk: bool
+    network: str
+    helper: str
+    drop: bool
 
     def message(self) -> Message:
         return asdict(self)
@@ -53,4 +57,7 @@ class Order:
             python=Python(**{**python, "path": tuple(python["path"])}),
             seeds=tuple(Seed(**seed) for seed in message["seeds"]),
             on_disk=message["on_disk"],
+            network=message["network"],
+            helper=message["helper"],
+            drop=message["drop"],
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from inspect import iscoroutinefunction
 from os import getpid
 from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
-from podflare_emulator.handle.clients.watch import sandbox_classes
+from podflare_emulator.handle.clients.watch import blocking_classes, sandbox_classes
 from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
@@ -22,6 +21,7 @@ from podflare_emulator.handle.stubbing import Stubs
 from podflare_emulator.handle.variables import Variables
 from podflare_emulator.vocabulary.errors import NOT_RUNNING
 from podflare_emulator.vocabulary.errors import EmulatorError as EmulatorError
+from podflare_emulator.vocabulary.kinds import addresses
 from podflare_emulator.vocabulary.settings import (
     Changes,
     Settings,
@@ -69,10 +69,12 @@ class Emulator(Faults, Stubs):
             raise SettingsError(f"settings: expected Settings, or its fields by name, got {settings!r}")
         self.settings = replace(settings or Settings(port=0), **with_present_names(changes))
         self.isolation = ""  # the backend in use, once started
+        self.network = ""  # whose network sandboxes with egress have: each its "private" one, or the "host"'s
         self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
         self._kind = server
         self._origins = Origins()
         self._egress = True
+        self._reachable: tuple[tuple[str, int], ...] = ()
         self._webhook_url: str | EllipsisType | None = ...  # of the settings
         self._echo: bool | None = None
         self._files = Files(self._call)
@@ -109,6 +111,7 @@ class Emulator(Faults, Stubs):
         self._started = started = server.start()
         self._server = server
         self.isolation, self.refusals = started.isolation, started.refusals
+        self.network = "private" if started.private_network else "host"
 
     def stop(self) -> None:
         """Destroys every sandbox and stops the server; returns when no process and no file of it is left.
@@ -142,11 +145,15 @@ class Emulator(Faults, Stubs):
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def describe(self) -> str:
-        """One line with isolation, fork engine and Python."""
+        """One line with isolation, fork engine, Python, and the network if it is the sandboxes' own."""
         isolation = self.describe_isolation()
         assert self._started is not None
         python = self._started.python
-        return f"isolation: {isolation}, fork: {self.settings.fork}, Python: {python.version} ({python.executable})"
+        network = ", network: private" if self.network == "private" else ""
+        return (
+            f"isolation: {isolation}, fork: {self.settings.fork}{network}, "
+            f"Python: {python.version} ({python.executable})"
+        )
 
     def describe_isolation(self) -> str:
         """One line with the backend in use and, if `auto` could not take a better one, what is missing for it."""
@@ -160,28 +167,21 @@ class Emulator(Faults, Stubs):
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
         """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
+        from podflare_emulator.handle.clients.finalizers import waiting_for_nobody
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
-        classes = sandbox_classes(import_sdk())
+        sdk = import_sdk()
+        classes = sandbox_classes(sdk)
         with ExitStack() as entered:
             # First: it looks for the URLs in the client's functions, and the others wrap some of them.
             entered.enter_context(redirect_clients(self.url, keys[0] if keys else None))
-            for kind in classes:
-                if hasattr(kind, "close") and not iscoroutinefunction(
-                    kind.close
-                ):  # which no finalizer can await
-                    entered.enter_context(self._closing_elsewhere(kind))
+            entered.enter_context(waiting_for_nobody(blocking_classes(sdk), self._in_servers_thread))
             entered.enter_context(self._origins.recording(*classes))
             yield
 
-    def _closing_elsewhere(self, sandbox: type[Any]) -> AbstractContextManager[None]:
-        server = self._server
-        if isinstance(server, ServerProcess) or server is None:
-            return nullcontext()
-        from podflare_emulator.handle.clients.finalizers import closing_elsewhere
-
-        return closing_elsewhere(sandbox, lambda: server.is_here)
+    def _in_servers_thread(self) -> bool:
+        return not isinstance(self._server, (ServerProcess, NoneType)) and self._server.is_here
 
     def origin(self, sandbox_id: str) -> Origin | None:
         """The file and line that created a sandbox, if it was created in this process under `redirect_clients`."""
@@ -238,6 +238,22 @@ class Emulator(Faults, Stubs):
         self._webhook_url = url
 
     @property
+    def reachable(self) -> tuple[tuple[str, int], ...]:
+        """What every sandbox created from now on reaches of this machine's loopback, until the next reset.
+
+            emulator.reachable = [("127.0.0.1", 8080)]
+
+        Beside what the emulator was started with. A sandbox with the machine's network reaches all of it anyway.
+        """
+        return self._reachable
+
+    @reachable.setter
+    def reachable(self, given: Iterable[tuple[str, int]]) -> None:
+        checked = addresses("reachable", given)
+        self._call("set_reachable", addresses=checked)
+        self._reachable = checked
+
+    @property
     def echo_last_expression(self) -> bool:
         """Whether sandboxes that are created until the next reset print the `repr` of a last line that is an
         expression.
@@ -288,14 +304,15 @@ class Emulator(Faults, Stubs):
     def reset(self, keep: Collection[str] = ()) -> list[str]:
         """Destroys every sandbox except those with the ids in `keep`, and returns the ids of those destroyed.
 
-        Removes everything that was arranged since the start (`files`, `env`, stubs, faults, `egress`, ...) and empties
-        the journal. The settings of the constructor stay.
+        Removes everything that was arranged since the start (`files`, `env`, stubs, faults, `egress`, `reachable`,
+        ...) and empties the journal. The settings of the constructor stay.
         """
         self.files.clear()
         self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
         self._egress = True
+        self._reachable = ()
         self._webhook_url = ...
         self._echo = None
         destroyed: list[str] = self._call("reset", keep=list(keep))

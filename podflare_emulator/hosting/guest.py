@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podflare_emulator.guest.protocol import Message
+from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.init import Init
@@ -110,6 +111,7 @@ class Guest:
         self._closing = False
         self._doomed = False
         self._mark = ""
+        self._let_in: tuple[Address, ...] = ()
         self._commands = NO_COMMANDS.version  # of the table that it has
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self.pid = 0
@@ -128,6 +130,14 @@ class Guest:
     async def arrive(self) -> None:
         """Waits until the process is ready; raises HostingError, with its reason, when it cannot be."""
         message = await asyncio.shield(self._ready)
+        if "copy" in message:
+            self._ready = self._loop.create_future()
+            try:
+                copied = await self.jail.copy(message["copy"])
+            except HostingError as error:
+                copied = {"failed": str(error)}
+            self._channel.send({"op": "copied", **copied})
+            message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
         self.pid, self._mark = message["ready"], message["mark"]
@@ -195,6 +205,8 @@ class Guest:
             asking = asyncio.ensure_future(self._fork(jails, descriptors, files))
             # Begun, it must come to its end: the guest waits in the middle of it.
             await _all([asyncio.shield(asking), *(child.arrive() for child in children)])
+            if self._let_in:
+                await _all(child.let_in(self._let_in) for child in children)
         except BaseException:
             await _end_all(children, unused)
             raise
@@ -227,6 +239,15 @@ class Guest:
         answer, _ = await self._ask({**shown, "op": "follow"}, tree)
         self._commands = other._commands
         return int(answer["processes"])
+
+    async def pack(self, archive: int) -> Message:
+        """Writes the sandbox's tree into a file; what it answers is for `unpack`. Raises HostingError."""
+        answer, _ = await self._ask({"op": "pack"}, [os.dup(archive)])
+        return answer
+
+    async def unpack(self, packed: Message, archive: int) -> None:
+        """Makes the sandbox's tree, and `random`, what they were in the one that was packed; raises HostingError."""
+        await self._ask({"op": "unpack", "packed": packed}, [os.dup(archive)])
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Sends what is no exec, and waits for its answer. Guests answer in order."""
@@ -264,6 +285,15 @@ class Guest:
     async def set_variables(self, variables: Mapping[str, str]) -> None:
         """Of the environment, for all that the sandbox runs from now on; raises HostingError. Not while code runs."""
         await self._ask({"op": "environment", "variables": dict(variables)})
+
+    async def let_in(self, addresses: Iterable[Address]) -> None:
+        """Servers of this machine's that the sandbox, and its forks, find at the same address; raises HostingError.
+
+        One that has this machine's network finds them anyway.
+        """
+        self._let_in = tuple(addresses)
+        if self.jail.network:
+            await self.jail.network.let_in(self._let_in)
 
     async def echo_last_expressions(self) -> None:
         """Of the Python code that it runs from now on; raises HostingError. Not while code runs."""

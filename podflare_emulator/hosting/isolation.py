@@ -9,11 +9,11 @@ from typing import Any
 from podflare_emulator.guest.jail import preload
 from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.guest.system import landlock
-from podflare_emulator.hosting.disposable import disposable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.machine.disposable import disposable
 from podflare_emulator.hosting.refusal import Refusal
 
 BACKENDS = ("namespace", "preload", "portable")  # best first
@@ -38,6 +38,7 @@ async def launch(
     egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    network: str = "auto",
     layers_needed: bool = False,
 ) -> Launched:
     """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
@@ -47,6 +48,7 @@ async def launch(
         egress_denied: what one without it meets: "refuse" or "drop".
         egress_unenforced: whether a backend that cannot prevent that will do all the same.
         files_on_disk: whether sandboxes' files are kept out of memory.
+        network: "host", "private" or "auto".
         layers_needed: whether a backend must let forks share layers of files.
     """
     wishes: dict[str, Any] = {
@@ -54,6 +56,7 @@ async def launch(
         "egress_denied": egress_denied,
         "egress_unenforced": egress_unenforced,
         "files_on_disk": files_on_disk,
+        "network": network,
         "layers_needed": layers_needed,
     }
     refusals: list[Refusal] = []
@@ -94,6 +97,7 @@ async def attempt(
     egress_denied: str = "refuse",
     egress_unenforced: bool = False,
     files_on_disk: bool = False,
+    network: str = "auto",
     layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
@@ -108,9 +112,11 @@ async def attempt(
         backend,
         python,
         seeds,
+        egress=egress,
         egress_denied=egress_denied,
         egress_unenforced=egress_unenforced,
         files_on_disk=files_on_disk,
+        network=network,
     )
     try:
         await launcher.start()

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.network import Network
 
 _AFTER = 0.020  # seconds: whoever took jails goes on before the next ones are made
 
@@ -23,6 +24,8 @@ class Keeper(Protocol):
     async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch: ...
 
     def stay(self, parent: str) -> None: ...
+
+    async def copy(self, name: str, order: Message) -> Message: ...
 
     def remove(self, name: str, left: bool) -> None: ...
 
@@ -41,7 +44,7 @@ class Branch:
 class Jail:
     """One jail. Whoever has it must give its entrance away, and let go of it in the end.
 
-    `hidden`: where it lies on the host, if processes in it can see that.
+    `hidden`: where it lies on the host, if processes in it can see that; `network`: its own, None for the machine's.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class Jail:
         keeper: Keeper,
         *,
         settles_in: float,
+        network: Network | None = None,
     ) -> None:
         self.name = name
+        self.network = network
         self.ticket = ticket
         self.hidden = hidden
         # When a change in it can be told from what was there before.
@@ -65,13 +70,15 @@ class Jail:
     def give_entrance(self) -> tuple[int, ...]:
         """The descriptors to send to the process that enters, if the backend has any."""
         entrance, self._entrance = self._entrance, ()
-        return entrance
+        return (*entrance, *(self.network.give_entrance() if self.network else ()))
 
     def let_go(self, *, left: bool = False) -> None:
         """Nobody needs it any more. `left`: all that was in it has ended, so that its directory may serve again."""
         for number in self.give_entrance():
             os.close(number)
         self._keeper.remove(self.name, left)
+        if self.network:
+            self.network.release(left=left)
 
     async def branch(self, children: Iterable[Jail], *, freeze: bool) -> Branch:
         """Trees for children that share what this jail's is made of; raises HostingError where that cannot be.
@@ -79,6 +86,13 @@ class Jail:
         `freeze`: this one must move to a new tree as well, or be told to `stay`.
         """
         return await self._keeper.branch(self.name, [child.name for child in children], freeze=freeze)
+
+    async def copy(self, order: Message) -> Message:
+        """Has the keeper copy another's tree into this one's; returns its `problems`. Raises HostingError.
+
+        `order`: what the guest in it has said of that; see guest/fork/fork.py.
+        """
+        return await self._keeper.copy(self.name, order)
 
     def stay(self) -> None:
         """Nothing has come of the new tree."""

@@ -12,20 +12,23 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import podflare_emulator.guest
 from podflare_emulator.guest.order import Order, Python, Seed
+from podflare_emulator.guest.processes.way_out import PROGRAMS
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address, comes_from
-from podflare_emulator.hosting.bytecode import compile_directory
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
-from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
+from podflare_emulator.hosting.machine.bytecode import compile_directory
+from podflare_emulator.hosting.machine.interpreter import find
+from podflare_emulator.hosting.network import Router, helper
 
 _log = logging.getLogger("podflare_emulator")
 
@@ -44,10 +47,14 @@ class Launcher:
         python: Python,
         seeds: tuple[Seed, ...],
         *,
+        egress: bool = True,
         egress_denied: str = "refuse",
         egress_unenforced: bool = False,
         files_on_disk: bool = False,
+        network: str = "auto",
     ) -> None:
+        self._egress = egress
+        self._network = network
         self._isolation = isolation
         self._egress_denied = egress_denied
         self._egress_unenforced = egress_unenforced
@@ -55,6 +62,7 @@ class Launcher:
         self._python = python
         self._seeds = seeds
         self._zygotes: dict[str, Zygote] = {}
+        self._jails: dict[bool, Jails] = {}  # by whether they have egress
         self._complaints: list[str] = []
         self._stopping = False
         self.no_layers = ""  # why forks cannot share layers of files, if they cannot
@@ -62,9 +70,11 @@ class Launcher:
     async def start(self) -> None:
         """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
         self._loop = asyncio.get_running_loop()
+        network_order = self._network_order()
         compile_directory(_GUEST_CODE)
         self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
         ours, theirs = socket.socketpair()
+        router, routers = socket.socketpair()
         complaints, complain = os.pipe()
         lock = os.open(f"{self.state}/.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -93,14 +103,40 @@ class Launcher:
         self._kept: asyncio.Future[Message] = self._loop.create_future()
         self.keeper = Init(ours, self._received)
         self.keeper.gone.add_done_callback(self._lost)
-        order = Order(self.state, self._isolation, self._python, self._seeds, self._files_on_disk)
-        self.keeper.channel.send(order.message())
+        order = Order(
+            self.state,
+            self._isolation,
+            self._python,
+            self._seeds,
+            on_disk=self._files_on_disk,
+            drop=self._egress_denied == "drop",
+            **network_order,
+        )
+        self._router = Router(router)
+        self.keeper.channel.send(order.message(), [routers.detach()])
         answer = await self._kept
         if "failed" in answer:
             await self.stop()
             raise HostingError(answer["failed"])
-        self.jails = Jails(self._make_jail, _SPARE_JAILS)
-        self.jails.refill()
+        self.private_network = self._isolation == "namespace" and await self._router.private()
+        self._jails = {
+            egress: Jails(partial(self._make_jail, egress=egress), _SPARE_JAILS) for egress in (True, False)
+        }
+        self._jails[self._egress].refill()
+
+    def _network_order(self) -> dict[str, str]:
+        """What the warden is told; raises HostingError for what cannot be had."""
+        if self._isolation != "namespace":
+            if self._network == "private":
+                raise HostingError("sandboxes have the machine's network here: --network auto or host")
+            return {"network": "host", "helper": ""}
+        program = helper() if self._egress else ""
+        if self._network == "private" and self._egress and not program:
+            raise HostingError(
+                f"a private network's way out takes {' or '.join(PROGRAMS)}, and none is installed: "
+                "apt-get install -y slirp4netns, or do without (--no-egress)"
+            )
+        return {"network": self._network if program else "host", "helper": program}
 
     async def beside(self, executable: str) -> Launcher:
         """A running launcher of the same kind, for guests with another Python; raises HostingError."""
@@ -109,9 +145,11 @@ class Launcher:
             self._isolation,
             python,
             self._seeds,
+            egress=self._egress,
             egress_denied=self._egress_denied,
             egress_unenforced=self._egress_unenforced,
             files_on_disk=self._files_on_disk,
+            network=self._network,
         )
         await launcher.start()
         return launcher
@@ -133,9 +171,9 @@ class Launcher:
                 "--egress-unenforced makes them all the same"
             )
         if limits.rootfs_gb is not None and self._sizes_disks:
-            jail = await self._make_jail(limits.rootfs_gb)
+            jail = await self._make_jail(limits.rootfs_gb, egress=limits.egress)
         else:
-            (jail,) = await self.jails.take(1)
+            (jail,) = await self._jails[limits.egress].take(1)
         guest: Guest | None = None
         try:
             zygote = self._zygotes.get(template)
@@ -143,7 +181,7 @@ class Launcher:
                 zygote = self._zygotes[template] = self._start_zygote(preload)
             await asyncio.shield(zygote.ready)
             guest = zygote.spawn(jail, self._imposed(limits), self.keeper)
-            guest.take_jails = self.jails.take
+            guest.take_jails = self._jails[limits.egress].take
             await guest.arrive()
         except BaseException:
             if guest is not None:
@@ -156,10 +194,11 @@ class Launcher:
     async def stop(self) -> None:
         """Ends every process and waits until the warden has removed what they left."""
         self._stopping = True
-        if hasattr(self, "jails"):
-            self.jails.close()
+        for jails in self._jails.values():
+            jails.close()
         for zygote in self._zygotes.values():
             zygote.channel.close()
+        self._router.channel.close()
         self.keeper.channel.close()
         await self._end_of_the_warden()
         self._hear()
@@ -185,6 +224,7 @@ class Launcher:
             "state": self._inside_state,
             "version": self._python.version,
             "shared": self._shared,
+            "places": self._places,
             "preload": preload,
         }
         return Zygote(ours, start, namespaces=self._isolation == "namespace")
@@ -197,24 +237,55 @@ class Launcher:
     def _imposed(self, limits: Limits) -> Message:
         """What the zygote has to see to."""
         return {
-            "egress": limits.egress,
-            "drop": self._egress_denied == "drop",
             "ram_mib": limits.ram_mib,
             "file_gb": None if self._sizes_disks else limits.rootfs_gb,
         }
 
-    async def _make_jail(self, disk_gb: int | None = None) -> Jail:
-        answer, descriptors = await self.keeper.channel.request({"op": "jail", "disk_gb": disk_gb})
+    async def _make_jail(self, disk_gb: int | None = None, *, egress: bool) -> Jail:
+        network = None
+        if self._isolation == "namespace" and (self.private_network or not egress):
+            network = await self._router.network(way_out=egress)
+        try:
+            answer, descriptors = await self.keeper.channel.request({"op": "jail", "disk_gb": disk_gb})
+        except BaseException:
+            if network:
+                network.release(left=True)
+            raise
         name = answer["jail"]
         ticket = {"tree": f"{self._inside_state}/jails/{name}", "baseline": answer["baseline"]}
         hidden = b"" if self._isolation == "namespace" else os.fsencode(ticket["tree"])
-        return Jail(name, ticket, descriptors, hidden, self, settles_in=answer["settles_in"])
+        return Jail(
+            name,
+            ticket,
+            descriptors,
+            hidden,
+            self,
+            network=network,
+            settles_in=answer["settles_in"],
+        )
 
     async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch:
         """As `Keeper` in jails.py."""
         order = {"op": "branch", "jail": parent, "children": [*children], "freeze": freeze}
         answer, descriptors = await self.keeper.channel.request(order)
         return Branch(answer["depth"], descriptors)
+
+    async def copy(self, name: str, order: Message) -> Message:
+        """As `Keeper` in jails.py. A process of the keeper's does it, and answers by a socket of its own."""
+        ours, theirs = socket.socketpair()
+        answered: asyncio.Future[Message] = self._loop.create_future()
+
+        def end() -> None:
+            if not answered.done():
+                answered.set_exception(HostingError("the process that copies files has ended"))
+
+        channel = Channel(ours, lambda message, _: answered.set_result(message), end)
+        try:
+            self.keeper.channel.send({"op": "copy", "jail": name, **order}, [theirs.detach()])
+            return await answered
+        finally:
+            answered.cancel()
+            channel.close()
 
     def stay(self, parent: str) -> None:
         with contextlib.suppress(HostingError):
@@ -230,6 +301,7 @@ class Launcher:
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
+            self._places = message.get("places", [])
             self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 

@@ -1,5 +1,6 @@
 """What kind of value a setting takes; each refusal is a SettingsError that says what to write."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,6 +53,27 @@ def variables(setting: str, value: Any) -> dict[str, str]:
         if not isinstance(text, str) or "\0" in text:
             raise SettingsError(f"{setting}: {name}: expected text, got {type(text).__name__}")
     return dict(value)
+
+
+def addresses(setting: str, value: Any) -> tuple[tuple[str, int], ...]:
+    """Of this machine's loopback; "localhost" is its IPv4 one."""
+    example = "('127.0.0.1', 8080)"
+    return tuple(_address(setting, entry, example) for entry in several(setting, value, f"[{example}]"))
+
+
+def _address(setting: str, entry: Any, example: str) -> tuple[str, int]:
+    try:
+        host, port = entry
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{setting}: expected addresses such as {example}, got {entry!r}") from None
+    if not address.is_loopback:
+        raise SettingsError(
+            f"{setting}: expected a loopback address, such as {example}, got {entry!r}: other ones are reached without"
+        )
+    if type(port) is not int or not 0 < port < 65536:
+        raise SettingsError(f"{setting}: expected a port from 1 to 65535, got {entry!r}")
+    return str(address), port
 
 
 def _is_the_sandboxes(name: str) -> bool:

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
 from podflare_emulator.vocabulary.errors import SettingsError as SettingsError
-from podflare_emulator.vocabulary.kinds import flag, http_url, one_of, several, variables, whole_number
+from podflare_emulator.vocabulary.kinds import (
+    addresses,
+    flag,
+    http_url,
+    one_of,
+    several,
+    variables,
+    whole_number,
+)
 from podflare_emulator.vocabulary.mounts import Mount as Mount
 from podflare_emulator.vocabulary.regions import REGIONS
 from podflare_emulator.vocabulary.templates import Template, checked
@@ -18,6 +26,7 @@ Isolation = Literal["auto", "namespace", "preload", "portable"]
 ForkEngine = Literal["live", "replay"]
 ForkFiles = Literal["auto", "layers", "copy"]
 LogFormat = Literal["text", "json"]
+Network = Literal["auto", "private", "host"]
 Profile = Literal["local", "hosted"]
 ClockKind = Literal["real", "manual", "skipping"]
 TierName = Literal["free", "pro", "scale"]
@@ -58,12 +67,15 @@ class Changes(TypedDict, total=False):
     egress: bool
     egress_denied: EgressDenied
     egress_unenforced: bool
+    network: Network
+    reachable: Sequence[tuple[str, int]]
     echo_last_expression: bool
     files_on_disk: bool
     profile: Profile
     clock: ClockKind
     tier: TierName
     webhook_url: str | None
+    state_dir: "str | os.PathLike[str] | None"
     region: str | None
     endpoint: str | None
     seed: int | None
@@ -95,6 +107,10 @@ class Settings:
         egress_denied: What a connection out of a sandbox without egress meets: `refuse`, an error at once; `drop`,
             nothing, until it times out, as on the service.
         egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        network: Whose network sandboxes have: each its `private` one, or the `host`'s; `auto` takes private ones where
+            they can be had with a way out.
+        reachable: Servers of this machine's loopback, such as `("127.0.0.1", 8080)`, that sandboxes with a network of
+            their own find at the same address in it.
         echo_last_expression: Print the `repr` of a last line that is an expression, as Jupyter does.
         files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
             in memory (up to half of the machine's).
@@ -104,6 +120,7 @@ class Settings:
             still too, but moves on at once to the end of whatever a call waits for.
         tier: What a sandbox may have and how long it may live, as the service's billing tiers have it.
         webhook_url: Where events such as `sandbox.frozen` are sent; None: they are only kept.
+        state_dir: Directory in which Spaces outlive the emulator, made if it is not there; None: they end with it.
         region: The one that answers to a create name; None: they name none.
         endpoint: The URL that they name, to which published clients move and which they remember; None: none.
         env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
@@ -130,12 +147,15 @@ class Settings:
     egress: bool = True
     egress_denied: EgressDenied = "refuse"
     egress_unenforced: bool = False
+    network: Network = "auto"
+    reachable: tuple[tuple[str, int], ...] = ()
     echo_last_expression: bool = False
     files_on_disk: bool = False
     profile: Profile = "local"
     clock: ClockKind = "real"
     tier: TierName = "scale"
     webhook_url: str | None = None
+    state_dir: str | None = None
     region: str | None = None
     endpoint: str | None = None
     seed: int | None = None
@@ -151,6 +171,7 @@ class Settings:
             whole_number("seed", self.seed, "a whole number from 0, such as 7")
         one_of("isolation", self.isolation, get_args(Isolation))
         one_of("fork", self.fork, get_args(ForkEngine))
+        one_of("network", self.network, get_args(Network))
         one_of("fork files", self.fork_files, get_args(ForkFiles))
         self._check_layers()
         one_of("log format", self.log_format, get_args(LogFormat))
@@ -166,6 +187,8 @@ class Settings:
         for name in ("auth_disabled", "egress", "egress_unenforced", "echo_last_expression", "files_on_disk"):
             flag(name, getattr(self, name))
         object.__setattr__(self, "env", variables("env", self.env))
+        object.__setattr__(self, "reachable", addresses("reachable", self.reachable))
+        self._check_state_dir()
         object.__setattr__(self, "templates", checked(self.templates))
         self._check_python()
         self._check_mounts()
@@ -182,6 +205,20 @@ class Settings:
             raise SettingsError(
                 "fork files: a fork by replay shares no layers; give fork live, or leave it out"
             )
+
+    def _check_state_dir(self) -> None:
+        if self.state_dir is None:
+            return
+        if not isinstance(self.state_dir, (str, os.PathLike)):
+            raise SettingsError(f"state dir: expected a path such as ./spaces, got {self.state_dir!r}")
+        path = os.path.abspath(os.fspath(self.state_dir))
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"state dir: {path!r} cannot be made: {error.strerror}") from None
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise SettingsError(f"state dir: {path!r} cannot be written to")
+        object.__setattr__(self, "state_dir", path)
 
     def _check_python(self) -> None:
         if self.python is None:

@@ -1,6 +1,6 @@
 """The marker: what one test, class or module wishes of the emulator."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -11,7 +11,8 @@ NAME = "podflare"
 FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
 DESCRIPTION = (
     f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, clock=None, egress=None, "
-    "echo_last_expression=None, leaks=None, target=None, compare='results'): arrange the Podflare emulator for a test. "
+    "reachable=None, echo_last_expression=None, leaks=None, target=None, compare='results'): "
+    "arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "env: a dict of variables that every new sandbox has in its environment; "
     "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
@@ -23,6 +24,7 @@ DESCRIPTION = (
     "latency: a dict from calls to the seconds that they take, or to a pair of them; "
     "clock: real, manual or skipping, what lifetimes, delays and time stamps go by; "
     "egress: whether its sandboxes may reach the network; "
+    "reachable: a list of servers of this machine's, such as ('127.0.0.1', 8080), that they find at the same address; "
     "echo_last_expression: whether a last line that is an expression is printed; "
     f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
     "target: emulator, real, or, under --podflare-url, both, one after the other; "
@@ -50,6 +52,7 @@ class Wishes(NamedTuple):
     latency: Mapping[str, Any]
     clock: Literal["real", "manual", "skipping"] | None
     egress: bool | None
+    reachable: Sequence[tuple[str, int]]
     echo_last_expression: bool | None
     leaks: Literal["ignore", "warn", "error"] | None
     target: Literal["emulator", "real", "both"] | None
@@ -116,6 +119,7 @@ def read(node: pytest.Item) -> Wishes:
     commands: dict[str, Any] = {}
     faults: dict[str, Any] = {}
     latency: dict[str, Any] = {}
+    reachable: list[tuple[str, int]] = []
     for mark in reversed(list(node.iter_markers(NAME))):
         files |= mark.kwargs.get("files") or {}
         env |= mark.kwargs.get("env") or {}
@@ -123,6 +127,7 @@ def read(node: pytest.Item) -> Wishes:
         commands |= mark.kwargs.get("commands") or {}
         faults |= mark.kwargs.get("faults") or {}
         latency |= mark.kwargs.get("latency") or {}
+        reachable += mark.kwargs.get("reachable") or ()
     return Wishes(
         files,
         env,
@@ -132,6 +137,7 @@ def read(node: pytest.Item) -> Wishes:
         latency,
         _nearest(node, "clock"),
         _nearest(node, "egress"),
+        reachable,
         _nearest(node, "echo_last_expression"),
         _nearest(node, "leaks"),
         target(node),
@@ -174,6 +180,9 @@ def mistake(mark: pytest.Mark) -> str | None:
         value = mark.kwargs.get(name)
         if not (value is None or value in choices):
             return f"{name}: expected {', '.join(map(str, choices))}, got {value!r}"
+    reachable = mark.kwargs.get("reachable")
+    if not (reachable is None or isinstance(reachable, (list, tuple))):
+        return f"reachable: expected a list such as [('127.0.0.1', 8080)], got {reachable!r}"
     faults, latency = mark.kwargs.get("faults"), mark.kwargs.get("latency")
     if faults or latency:
         from pytest_podflare.faults import mistake as mistake_of_faults

@@ -62,6 +62,11 @@ SETTINGS = (
         ("yes", "no"),
     ),
     Setting(
+        "network",
+        "auto|private|host",
+        "whose network sandboxes have: each its own, or all the machine's (default auto)",
+    ),
+    Setting(
         "egress_denied",
         "refuse|drop",
         "what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
@@ -111,7 +116,7 @@ SETTINGS = (
 
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as pytest's own settings are written
 
-_OF_THE_EMULATOR = {"isolation", "python", "seed"}  # it knows best what they may be
+_OF_THE_EMULATOR = {"isolation", "network", "python", "seed"}  # it knows best what they may be
 
 
 class Options(NamedTuple):
@@ -123,6 +128,7 @@ class Options(NamedTuple):
     fork_files: Literal["auto", "layers", "copy"]
     python: str | None
     egress: bool
+    network: str
     egress_denied: Literal["refuse", "drop"]
     echo_last_expression: bool
     profile: Literal["local", "hosted"]
@@ -165,6 +171,7 @@ def read(config: pytest.Config) -> Options:
         fork_files=cast(Any, given.get("fork_files", "auto")),
         python=given.get("python"),
         egress=given.get("egress") != "no",
+        network=given.get("network", "auto"),
         egress_denied=cast(Any, given.get("egress_denied", "refuse")),
         echo_last_expression=given.get("echo_last_expression") == "yes",
         profile=cast(Any, given.get("profile", "local")),

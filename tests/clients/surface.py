@@ -21,11 +21,7 @@ import podflare
 from podflare import Event, ExecResult, Sandbox
 
 # What the emulator cannot do yet: the name, or the name and a parameter, and why.
-NOT_YET = {
-    "Client.resume_space": "Spaces",
-    "Client.delete_space": "Spaces",
-    "Sandbox.resume": "Spaces",
-}
+NOT_YET: dict[str, str] = {}
 
 # Beside `podflare` itself: what a program imports by name; the others of the kind want packages that are not here.
 MODULES = ("podflare.gemini", "podflare.integrations.anthropic")
@@ -160,12 +156,6 @@ def test_a_sandbox_of_its_own_size(podflare_emulator):
 
 
 @pytest.mark.skipif("region" not in PUBLIC["Sandbox"], reason="this version has no regions")
-@pytest.mark.xfail(
-    hasattr(podflare, "RegionInfo"),
-    raises=pytest.fail.Exception,
-    reason="the fixture does not keep clients here that know a region by its own host",
-    strict=False,
-)
 def test_a_region_is_here(podflare_emulator):
     for region in ("eu", "us"):
         with Sandbox(region=region) as sandbox:
@@ -240,6 +230,45 @@ def test_the_calls_of_the_client(podflare_emulator):
     client.merge_into(parent_id=info["id"], winner_id=children[0])
     client.destroy_sandbox(children[1])
     client.destroy_sandbox(info["id"])
+    client.close()
+
+
+def frozen(emulator, **more):
+    """The id of a Space that a sandbox with x = 1 was frozen into."""
+    Sandbox(persistent=True, idle_timeout_seconds=60, **more).run_code("x = 1")
+    emulator.clock.advance(61)
+    return emulator.webhooks[-1].space
+
+
+def limits(name):
+    every = {"timeout_seconds": 600, "idle_timeout_seconds": 300, "persistent": False, "egress": True}
+    return {limit: value for limit, value in every.items() if limit in PUBLIC[name]}
+
+
+@since("Sandbox.resume")
+@pytest.mark.podflare(clock="manual")
+def test_a_space_is_resumed(podflare_emulator):
+    where = {"host": podflare_emulator.url, "api_key": "pf_live_x", "traceparent": None, "client": None}
+    with Sandbox.resume(space_id=frozen(podflare_emulator), **where, **limits("Sandbox.resume")) as sandbox:
+        assert sandbox.run_code("print(x)").stdout == "1"
+        podflare_emulator.clock.advance(601)
+        with pytest.raises(httpx.HTTPStatusError):
+            sandbox.run_code("print(x)")
+    with Sandbox.resume(frozen(podflare_emulator, region="eu"), region="eu") as sandbox:
+        assert sandbox.run_code("print(x)").stdout == "1"
+
+
+@since("Client.resume_space")
+@pytest.mark.podflare(clock="manual")
+def test_spaces_by_the_client(podflare_emulator):
+    client = podflare.Client(host=podflare_emulator.url)
+    space = frozen(podflare_emulator)
+    resumed = client.resume_space(space_id=space, **limits("Client.resume_space"))
+    assert [event.data for event in client.exec_stream(resumed["id"], "print(x)")] == ["1", 0]
+    client.destroy_sandbox(resumed["id"])
+    with pytest.raises(httpx.HTTPStatusError):
+        client.resume_space(space)
+    client.delete_space(space_id=frozen(podflare_emulator))
     client.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from podflare_emulator.command.remedies import Surroundings, remedy
 from podflare_emulator.guest.processes import probe
-from podflare_emulator.hosting.disposable import disposable
+from podflare_emulator.hosting.machine.disposable import disposable
 
 REFUSING = str(Path(__file__).with_name("refusing.py"))
 DOCTOR = [sys.executable, "-m", "podflare_emulator", "doctor"]
@@ -69,7 +69,14 @@ def in_namespaces(first: str) -> list[str]:
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
-    others = ("overlay inside it", "pidfd", "Landlock", "root emulation")
+    others = (
+        "overlay inside it",
+        "pidfd",
+        "Landlock",
+        "users and groups",
+        "idmapped mounts",
+        "root emulation",
+    )
     others = (*others, "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
     assert [*report.there] == ["Python", *tried, *others, *backends]

@@ -11,8 +11,8 @@ import pytest
 from podflare_emulator.control.stub_calls import StubControl
 from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
-from podflare_emulator.hosting.interpreter import find
 from podflare_emulator.hosting.isolation import launch
+from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound
 
 

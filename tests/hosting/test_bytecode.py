@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.hosting.bytecode import compile_directory
+from podflare_emulator.hosting.machine.bytecode import compile_directory
 
 
 @pytest.fixture(autouse=True)

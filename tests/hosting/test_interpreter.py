@@ -17,7 +17,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.interpreter import find
+from podflare_emulator.hosting.machine.interpreter import find
 
 _ASK = "import sys, sysconfig; print(sys.base_prefix, sysconfig.get_config_var('Py_ENABLE_SHARED') or 0)"
 _LEFT_OUT = ("test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*", "site-packages")

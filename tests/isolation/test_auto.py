@@ -12,7 +12,7 @@ import pytest
 
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting import isolation
-from podflare_emulator.hosting.disposable import disposable
+from podflare_emulator.hosting.machine.disposable import disposable
 
 from ..serving import serving
 

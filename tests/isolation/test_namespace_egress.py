@@ -105,10 +105,24 @@ def test_the_hosts_loopback_is_not_there(namespace_sandbox: Callable[..., Sandbo
     assert "ConnectionRefusedError" in namespace_sandbox(egress=False).run_code(reach(host_port)).stderr
 
 
-def test_with_egress_the_hosts_loopback_is_shared(
-    namespace_sandbox: Callable[..., Sandbox], host_port: int
-) -> None:
-    assert namespace_sandbox(egress=True).run_code(reach(host_port)).stdout == "reached"
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Emulator]:
+    """An emulator whose sandboxes have the machine's network."""
+    with serving("namespace", network="host") as emulator:
+        yield emulator
+
+
+def test_with_egress_the_hosts_loopback_is_shared(shared: Emulator, host_port: int) -> None:
+    with Sandbox(host=shared.url, egress=True) as sandbox:
+        assert sandbox.run_code(reach(host_port)).stdout == "reached"
+
+
+def test_without_egress_a_fork_has_a_network_of_its_own(namespace_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = namespace_sandbox(egress=False)
+    (child,) = sandbox.fork(1)
+    serve = "import socket; server = socket.create_server(('127.0.0.1', 8000)); print('serves')"
+    with child:
+        assert [one.run_code(serve).stdout for one in (sandbox, child)] == ["serves", "serves"]
 
 
 def test_a_sandbox_of_its_own_size_is_cut_off_too(namespace_sandbox: Callable[..., Sandbox]) -> None:
@@ -152,17 +166,17 @@ def test_an_emulator_without_egress_does_not_start_where_that_cannot_be(
         portable_emulator(egress=False)
 
 
-def test_the_handle_cuts_off_what_is_created_from_then_on(
-    namespace_emulator: Emulator, namespace_sandbox: Callable[..., Sandbox], host_port: int
-) -> None:
-    before = namespace_sandbox()
-    namespace_emulator.egress = False
-    try:
-        assert "ConnectionRefusedError" in namespace_sandbox(egress=True).run_code(reach(host_port)).stderr
-        assert before.run_code(reach(host_port)).stdout == "reached"
-    finally:
-        namespace_emulator.egress = True
-    assert namespace_sandbox().run_code(reach(host_port)).stdout == "reached"
+def test_the_handle_cuts_off_what_is_created_from_then_on(shared: Emulator, host_port: int) -> None:
+    with Sandbox(host=shared.url) as before:
+        shared.egress = False
+        try:
+            with Sandbox(host=shared.url, egress=True) as after:
+                assert "ConnectionRefusedError" in after.run_code(reach(host_port)).stderr
+            assert before.run_code(reach(host_port)).stdout == "reached"
+        finally:
+            shared.egress = True
+    with Sandbox(host=shared.url) as sandbox:
+        assert sandbox.run_code(reach(host_port)).stdout == "reached"
 
 
 def test_the_handle_refuses_where_portable_cannot(portable_emulator: Callable[..., Emulator]) -> None:

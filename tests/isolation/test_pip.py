@@ -13,7 +13,7 @@ import pytest
 
 from podflare import Sandbox
 from podflare_emulator import Emulator
-from podflare_emulator.hosting.interpreter import find
+from podflare_emulator.hosting.machine.interpreter import find
 
 from . import wheel
 

@@ -6,12 +6,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from podflare import Sandbox
 from podflare_emulator import Emulator
+
+from ..serving import serving
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="it is Linux that tells whose a connection is"
@@ -28,6 +31,21 @@ def ask(name):
         print(error.code, error.read().decode())
 """
 REFUSAL = '403 {"error":"the control API is for the author of a test; this call comes from inside a sandbox"}'
+
+
+@pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
+def machine_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """Its sandboxes have the machine's network: with one of their own they do not come this far."""
+    with serving(request.param, network="host") as emulator:
+        yield emulator
+
+
+def test_from_a_network_of_its_own_the_port_is_not_there() -> None:
+    with serving("namespace", network="private") as emulator, Sandbox(host=emulator.url) as sandbox:
+        port = emulator.url.rpartition(":")[2]
+        for address in ("127.0.0.1", "10.0.2.2", "10.0.2.3"):
+            asked = sandbox.run_code(f"exec 3<> /dev/tcp/{address}/{port}", language="bash")
+            assert (asked.exit_code, asked.stdout) == (1, ""), address
 
 
 def test_a_reset_by_the_sandboxs_python(machine: Sandbox, machine_emulator: Emulator) -> None:

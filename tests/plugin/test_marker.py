@@ -120,7 +120,9 @@ def test_a_test_without_egress_has_no_sandbox_that_reaches_the_network(
     pytester: pytest.Pytester, namespace_works: None, marker: str, options: tuple[str, ...]
 ) -> None:
     pytester.makepyfile(_WITHOUT_EGRESS.replace("{marker}", marker))
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "--podflare-isolation=namespace", *options)
+    result = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "--podflare-isolation=namespace", "--podflare-network=host", *options
+    )
     result.assert_outcomes(passed=3)
 
 
@@ -486,3 +488,43 @@ def test_markers_of_modules_hooks_and_dynamic_tests_count(pytester: pytest.Pytes
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
+
+
+def test_a_server_is_let_into_the_tests_sandboxes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+
+        import pytest
+
+        server = socket.create_server(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        def teardown_module():
+            server.close()
+
+        TALK = f"import socket; socket.create_connection(('127.0.0.1', {port})).close(); print('reached')"
+
+        @pytest.mark.podflare(reachable=[("127.0.0.1", port)])
+        def test_it(podflare_sandbox, podflare_emulator):
+            assert podflare_emulator.reachable == (("127.0.0.1", port),)
+            assert podflare_sandbox.run_code(TALK).stdout == "reached"
+
+        def test_another(podflare_sandbox, podflare_emulator):
+            assert podflare_emulator.reachable == ()
+            if podflare_emulator.network == "private":
+                assert "refused" in podflare_sandbox.run_code(TALK).stderr
+
+        @pytest.mark.podflare(reachable=[("192.0.2.1", 80)])
+        def test_elsewhere(podflare_sandbox):
+            pass
+
+        @pytest.mark.podflare(reachable="127.0.0.1:80")
+        def test_no_list(podflare_sandbox):
+            pass
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines_random(
+        ["*reachable: expected a loopback address, *192.0.2.1*", "*reachable: expected a list such as *"]
+    )

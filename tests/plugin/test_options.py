@@ -165,6 +165,7 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
         (["--podflare-python="], "*--podflare-python: expected PATH, got ''*"),
         (["--podflare-fork=copy"], "*--podflare-fork: expected live or replay, got 'copy'*"),
         (["--podflare-egress=never"], "*--podflare-egress: expected yes or no, got 'never'*"),
+        (["--podflare-network=none"], "*--podflare-network: *expected auto, private or host, got 'none'*"),
         (["--podflare-profile=cloud"], "*--podflare-profile: expected local or hosted, got 'cloud'*"),
         (["--podflare-seed=one"], "*--podflare-seed: *expected a whole number from 0, such as 7, got 'one'*"),
         (["--podflare-seed=-1"], "*--podflare-seed: *expected a whole number from 0, such as 7, got '-1'*"),

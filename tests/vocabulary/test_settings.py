@@ -100,6 +100,13 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
         ),
         ({"fork_files": "layers", "fork": "replay"}, "fork files: a fork by replay shares no layers; give "),
         ({"log_format": "yaml"}, "log format: expected text or json, got 'yaml'"),
+        ({"network": "none"}, "network: expected auto, private or host, got 'none'"),
+        ({"reachable": "127.0.0.1:80"}, "reachable: expected a tuple such as [('127.0.0.1', 8080)], got "),
+        (
+            {"reachable": [("10.0.0.1", 80)]},
+            "reachable: expected a loopback address, such as ('127.0.0.1', 8080)",
+        ),
+        ({"reachable": [("127.0.0.1", 70000)]}, "reachable: expected a port from 1 to 65535, got "),
         ({"profile": "cloud"}, "profile: expected local or hosted, got 'cloud'"),
         ({"host": None}, "host: expected an address"),
         ({"port": "7070"}, "port: expected 0 to 65535, got '7070'"),

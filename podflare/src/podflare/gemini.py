@@ -8,7 +8,7 @@ for call in response.function_calls:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podflare.integrations.definition import DESCRIPTION, NAME, chosen, parameters
 from podflare.integrations.results import MAX_OUTPUT, fields_of
@@ -16,10 +16,18 @@ from podflare.integrations.running import CodeRunner
 from podflare.types import Language
 
 if TYPE_CHECKING:
-    from google.genai.types import FunctionCall
-
     from podflare.aio.sandbox import AsyncSandbox
     from podflare.sandbox import Sandbox
+
+
+class FunctionCall(Protocol):
+    """What a function call is, be it google-genai's or another's."""
+
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def args(self) -> dict[str, Any] | None: ...
 
 
 def podflare_function_declaration() -> dict[str, Any]:
@@ -73,9 +81,12 @@ async def async_run_function_call(
     return fields_of(await runner.run_async(*asked))
 
 
-def _asked(function_call: Any) -> tuple[str, Language]:
-    call = function_call if isinstance(function_call, Mapping) else vars(function_call)
-    if call.get("name", NAME) != NAME:
-        raise ValueError(f"there is no function {call['name']!r}; call {NAME}")
-    arguments = call.get("args") or {}
+def _asked(function_call: FunctionCall | Mapping[str, Any]) -> tuple[str, Language]:
+    if isinstance(function_call, Mapping):
+        name, arguments = function_call.get("name", NAME), function_call.get("args")
+    else:
+        name, arguments = function_call.name, function_call.args
+    if name != NAME:
+        raise ValueError(f"there is no function {name!r}; call {NAME}")
+    arguments = arguments or {}
     return chosen(arguments.get("code"), arguments.get("language"))

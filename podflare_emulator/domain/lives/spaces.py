@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
+from podflare_emulator.domain.lives.kept_spaces import Kept, KeptSpaces
+from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.sandbox import Frozen
+from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.vocabulary.sandbox_errors import SpaceNotFound
+
+_log = logging.getLogger("podflare_emulator")
 
 
 @dataclass(frozen=True)
 class Space:
-    """`sandbox`: the id that its machine had. `region`: the one that it can be resumed in; None: any."""
-
     id: str
     frozen: Frozen
-    sandbox: str
-    template: str
-    region: str | None
+
+    @property
+    def region(self) -> str | None:
+        """The one that it can be resumed in; None: any."""
+        return self.frozen.machine.order.region
 
 
 class Spaces:
-    """By their ids. Each is there once: whoever takes it has it."""
+    """By their ids. Each is there once: whoever takes it has it.
 
-    def __init__(self) -> None:
+    `kept`: those that outlive the emulator: copies of those that stand still here, and what an earlier one has left.
+    """
+
+    def __init__(self, kept: KeptSpaces | None) -> None:
         self._spaces: dict[str, Space] = {}
+        self._kept = kept
 
     def __contains__(self, space_id: object) -> bool:
         return space_id in self._spaces
@@ -32,13 +42,47 @@ class Spaces:
     def add(self, space: Space) -> None:
         self._spaces[space.id] = space
 
-    def take(self, space_id: str, region: str | None = None) -> Space:
+    async def keep(self, space_id: str, sandbox_id: str, machine: Machine) -> None:
+        """What is about to stand still may be needed when this emulator has ended."""
+        if self._kept is None:
+            return
+        try:
+            await self._kept.keep(space_id, sandbox_id, machine)
+        except (HostingError, OSError) as error:
+            _log.warning("%s ends with this emulator, since it cannot be kept: %s", space_id, error)
+
+    def take(self, space_id: str, region: str | None = None) -> Space | Kept:
         """Raises SpaceNotFound, also for one of another region: a snapshot lies where it was made."""
-        space = self._spaces.get(space_id)
+        space: Space | Kept | None = self._spaces.get(space_id)
+        if space is None and self._kept:
+            space = self._kept.find(space_id)
         if space is None or (region and space.region and region != space.region):
             raise SpaceNotFound
-        return self._spaces.pop(space_id)
+        if isinstance(space, Kept):
+            space.claim()
+        else:
+            del self._spaces[space_id]
+        return space
+
+    def give_back(self, space: Space | Kept) -> None:
+        """Whoever has taken it cannot use it."""
+        if isinstance(space, Kept):
+            space.release()
+        else:
+            self.add(space)
+            if self._kept:
+                self._kept.release(space.id)
+
+    def forget(self, space_id: str) -> None:
+        """It has been taken for good."""
+        if self._kept:
+            self._kept.remove(space_id)
+
+    def forget_all(self) -> None:
+        if self._kept:
+            self._kept.remove_all()
 
     async def end_all(self) -> None:
+        """Those that stand still here; copies stay."""
         spaces, self._spaces = self._spaces, {}
         await asyncio.gather(*(space.frozen.machine.guest.end() for space in spaces.values()))

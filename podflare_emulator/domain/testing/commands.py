@@ -42,7 +42,7 @@ class Commands:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()  # never given twice
-        self._versions = itertools.count(NO_COMMANDS.version + 1)
+        self.versions = itertools.count(NO_COMMANDS.version + 1)
         self._stubs: dict[int, CommandStub] = {}
         self._only_defaults = False
         self.table = NO_COMMANDS
@@ -97,4 +97,4 @@ class Commands:
             for number, stub in newest_first(self._stubs)
             if stub.default or not self._only_defaults
         ]
-        self.table = CommandTable(next(self._versions), entries) if entries else NO_COMMANDS
+        self.table = CommandTable(next(self.versions), entries) if entries else NO_COMMANDS

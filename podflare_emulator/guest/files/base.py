@@ -24,8 +24,8 @@ _DIRECTORIES = (
     "/mnt",
     "/media",
     "/run/lock",
-    "/var/cache",
-    "/var/lib",
+    "/var/cache/apt/archives/partial",
+    "/var/lib/apt/lists/partial",
     "/var/log",
 )
 _WORLD_WRITABLE = ("/tmp", "/var/tmp", SHARED_MEMORY)

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from ..files import archive as archiving
 from ..files import tree
-from ..jail.interface import Jail
+from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
@@ -18,6 +19,7 @@ from . import ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_MOST_COPIED = 100  # files: from here on having them copied is quicker
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -188,6 +190,7 @@ def _become(
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
+        written = guest.jail.written_over()
         stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
         if guest.jail.stack and branch.layers:
@@ -195,14 +198,20 @@ def _become(
         target = posix.open(guest.jail.root, _DIRECTORY)
         problems = []
         if branch.way != "freeze":
-            problems = tree.synchronize(
-                source,
-                target,
-                skip=guest.jail.mounts,
-                untouched_since=guest.baseline,
-                changes=changes if branch.layers or not stood else None,
-                resolve=guest.jail.resolve,
-            )
+            try:
+                problems = tree.synchronize(
+                    source,
+                    target,
+                    skip=guest.jail.mounts,
+                    untouched_since=guest.baseline,
+                    changes=changes if branch.layers or not stood else None,
+                    resolve=guest.jail.resolve,
+                    most=None if guest.jail.left is None else _MOST_COPIED,
+                )
+            except tree.TooMuch:
+                problems = _have_copied(guest)
+        for over in written:
+            problems += _write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
         guest.commands.forget(guest.jail.root)
         problems += moment.resources.renew(
@@ -215,6 +224,31 @@ def _become(
     except Exception as error:
         posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
         posix._exit(1)
+
+
+def _have_copied(guest: Guest) -> list[str]:
+    """By the keeper, for which the host is asked."""
+    order = {"source": guest.jail.left, "skip": [*guest.jail.mounts], "since": guest.baseline}
+    guest.connection.send({"copy": order})
+    arrived = guest.connection.receive()
+    if arrived is None:
+        posix._exit(0)
+    answer, _ = arrived
+    if "failed" in answer:
+        raise OSError(answer["failed"])
+    problems: list[str] = answer["problems"]
+    return problems
+
+
+def _write_over(written: Written, untouched_since: int | None) -> list[str]:
+    """Makes a directory of the system what it is in another sandbox; closes the descriptors."""
+    target = posix.open(written.path, _DIRECTORY)
+    try:
+        return tree.synchronize(
+            written.tree, target, untouched_since=untouched_since, changes=written.changes
+        )
+    finally:
+        _close([target, written.tree, written.changes])
 
 
 def show(guest: Guest) -> None:
@@ -256,11 +290,49 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
         guest.commands.forget(guest.jail.root)
     except OSError as error:
         return {"followed": False, "failed": str(error)}
+    _draw_on(shown)
+    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
+
+
+def pack(guest: Guest, archive: int) -> Message:
+    """Writes this guest's tree into the descriptor `archive`; the answer is what `unpack` needs besides."""
+    guest.flush()
+    try:
+        archiving.pack(guest.jail.root, guest.jail.mounts, archive)
+    except OSError as error:
+        return {"failed": str(error)}
+    finally:
+        posix.close(archive)
+    random = _random()
+    return {"mark": guest.jail.mark(), "random": random and random.getstate()}
+
+
+def unpack(guest: Guest, packed: Message, archive: int) -> Message:
+    """As `follow`, of a guest that is no more: `packed` is the answer that it gave."""
+    try:
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, archive})
+        archiving.unpack(
+            guest.jail.root,
+            guest.jail.mounts,
+            archive,
+            lambda path: guest.jail.resolve(path, packed["mark"]),
+        )
+        _complain(guest, resources.renew(guest.jail.root))
+        guest.commands.forget(guest.jail.root)
+    except OSError as error:
+        return {"failed": str(error)}
+    finally:
+        posix.close(archive)
+    _draw_on(packed)
+    return {"unpacked": True}
+
+
+def _draw_on(shown: Message) -> None:
+    """The next random numbers are those that the other guest's would have been."""
     random = _random()
     if random and shown["random"]:
         version, numbers, gauss = shown["random"]
         random.setstate((version, tuple(numbers), gauss))
-    return {"followed": True, "processes": max(0, shown["processes"] - _processes(guest))}
 
 
 def _complain(guest: Guest, problems: list[str]) -> None:

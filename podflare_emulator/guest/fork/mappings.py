@@ -121,7 +121,7 @@ def record(root: str) -> list[Mapping]:
     found = []
     for start, end, letters, offset, name in lines:
         path = name.replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
-        system = inside == "/" and path.startswith(SYSTEM_TREES)
+        system = inside == "/" and path.startswith(SYSTEM_TREES) and b"w" not in letters
         of_tree = path.startswith(inside) and not system and not in_kernel_tree(path, root)
         if of_tree or path.startswith((*_NAMELESS, "/memfd:")):
             first = int(start, 16)

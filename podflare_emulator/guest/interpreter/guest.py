@@ -67,8 +67,7 @@ class Guest:
     @property
     def hidden(self) -> tuple[int, ...]:
         """Descriptors that are not the user's."""
-        ours = (self.connection.fileno(), self.out, self.err)
-        return ours if self.jail.changes is None else (*ours, self.jail.changes)
+        return (self.connection.fileno(), self.out, self.err, *self.jail.descriptors)
 
     def take_descriptors(self) -> None:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -99,6 +98,10 @@ class Guest:
                     fork.show(self)
                 case "follow":
                     self.connection.send(fork.follow(self, message, descriptors[0]))
+                case "pack":
+                    self.connection.send(fork.pack(self, descriptors[0]))
+                case "unpack":
+                    self.connection.send(fork.unpack(self, message["packed"], descriptors[0]))
                 case "inspect":
                     self.connection.send(inspection.answer(self.jail, self.repl.globals, self.flush, message))
                 case "terminal":

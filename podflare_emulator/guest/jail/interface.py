@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..protocol import Message
+
+
+class Written(NamedTuple):
+    """A directory of the host's system that the sandbox has written over."""
+
+    path: str
+    tree: int  # a descriptor
+    changes: int  # as `Jail.changes`, of this tree
 
 
 class Stack(Protocol):
@@ -46,8 +54,19 @@ class Jail(Protocol):
         """Descriptor of a directory with an entry wherever the tree may differ from a new one; None if unknown."""
 
     @property
+    def descriptors(self) -> Sequence[int]:
+        """All that it holds, `changes` among them."""
+
+    def written_over(self) -> Sequence[Written]:
+        """The descriptors in it are the caller's."""
+
+    @property
     def stack(self) -> Stack | None:
         """What the tree is made of, if that are layers that forks can share."""
+
+    @property
+    def left(self) -> str | None:
+        """The name of the jail that this process was in before, if the keeper copies trees more quickly than it."""
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """`entrance`: the descriptors that came with the jail, which are the jail's from now on."""

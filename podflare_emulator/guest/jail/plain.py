@@ -32,11 +32,13 @@ def runtime(order: Order) -> list[str]:
     return [order.python.prefix, *order.python.path, guest_code()]
 
 
-def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], Keep]) -> None:
-    """Warden: forks the keeper, which adopts what guests leave behind."""
-    if os.fork() == 0:
+def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], Keep]) -> tuple[int, None]:
+    """Warden: forks the keeper, which adopts what guests leave behind; returns its number."""
+    keeper = os.fork()
+    if keeper == 0:
         kernel.adopt_orphans()
         run(build)
+    return keeper, None
 
 
 def confine(state: str) -> None:
@@ -47,12 +49,18 @@ def confine(state: str) -> None:
     landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
 
+def nothing_written_over() -> tuple[()]:
+    """The host's system is read-only."""
+    return ()
+
+
 class Keep:
     """The maker of directories.
 
     `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
     """
 
+    places: Sequence[str] = ()  # the host's system is not written
     no_layers = "its sandboxes' directories are copies"
     held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
 
@@ -78,6 +86,24 @@ class Keep:
             tree.copy(f"{self.state}/base", f"{self.state}/jails/{name}")
         self._baselines[name] = tree.now()
         return [], self._baselines[name]
+
+    def copy(self, source: str, target: str, *, skip: Sequence[str], since: int) -> list[str]:
+        """Makes a jail equal to another, in which nothing changes meanwhile, as `tree.synchronize` does.
+
+        Guests have every path of theirs mapped, which takes most of a copy's time; here nothing is.
+        """
+        before, after = (f"{self.state}/jails/{name}" for name in (source, target))
+        descriptors = [os.open(path, _DIRECTORY) for path in (before, after)]
+        try:
+            return tree.synchronize(
+                *descriptors,
+                skip=skip,
+                untouched_since=since,
+                resolve=lambda path: _moved(path, before, after),
+            )
+        finally:
+            for number in descriptors:
+                os.close(number)
 
     def take_back(self, name: str, *, left: bool) -> list[str]:
         """The names of what is to be removed: none where the jail is as good as new.
@@ -147,12 +173,20 @@ class Whereabouts:
     def mark(self) -> str:
         return f"{self._variable}={self.tree}"
 
+    @property
+    def left(self) -> str:
+        """The name of the one that it was in before."""
+        return self._before.rpartition("/")[2]
+
     def resolve(self, path: str, mark: str | None = None) -> str:
         """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
         before = self._before if mark is None else mark.partition("=")[2]
-        if path == before or path.startswith(f"{before}/"):
-            return self.tree + path[len(before) :]
-        return path
+        return _moved(path, before, self.tree)
+
+
+def _moved(path: str, before: str, after: str) -> str:
+    """Where it is in the directory `after`, if it was in `before`."""
+    return after + path[len(before) :] if path == before or path.startswith(f"{before}/") else path
 
 
 def _name(mark: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..files import base
-from . import environment, plain
+from . import accounts, environment, plain
 from .layout import HOST_ETC, SYSTEM
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def build_base(order: Order) -> None:
     _write(tree + base.PACKAGES.format(version=order.python.version) + "/podflare_preload.pth", _HIDE)
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> None:
+def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> tuple[int, None]:
     """Warden: forks the keeper."""
     python = f"{base.VENV}/bin/python3"
     tree = f"{order.state}/base"
@@ -95,7 +95,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
         _BASE: tree,
         "FAKECHROOT_EXCLUDE_PATH": ":".join(excluded),
     }
-    plain.start_keeper(
+    return plain.start_keeper(
         run,
         lambda: plain.Keep(
             order.state,
@@ -109,7 +109,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
 
 def _host_paths() -> list[str]:
     """What is not mapped: system directories, devices, and those files of /etc that are the host's."""
-    names = [f"/{name}" for name in (*SYSTEM, *_KERNEL)]
+    names = [f"/{name}" for name in (*SYSTEM, "var/lib/dpkg", *_KERNEL)]
     names += [f"/dev/{name}" for name in _DEVICES]
     names += [f"/etc/{name}" for name in (*HOST_ETC, "resolv.conf", "mtab")]
     return [name for name in names if os.path.lexists(name)]
@@ -141,9 +141,8 @@ def _own_etc() -> dict[str, str]:
     return {
         "hostname": f"{os.uname().nodename}\n",
         "hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-        "passwd": f"root:x:{os.getuid()}:{os.getgid()}:root:/root:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-        "group": f"root:x:{os.getgid()}:\nnogroup:x:65534:\n",
+        "passwd": accounts.passwd(os.getuid(), os.getgid()),
+        "group": accounts.group(os.getgid()),
         **environment.ACCOUNTS,
     }
 
@@ -160,6 +159,8 @@ class PreloadJail:
     root = "/"
     prefix = ""
     changes = None
+    descriptors = ()
+    written_over = staticmethod(plain.nothing_written_over)
     stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
@@ -168,6 +169,10 @@ class PreloadJail:
         self._state = state
         self._place = plain.Whereabouts(_BASE)
         self.resolve = self._place.resolve
+
+    @property
+    def left(self) -> str:
+        return self._place.left
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         os.unsetenv(_BASE)

@@ -18,10 +18,13 @@ from .reaper import Reaper
 class Families:
     """In a zygote: starts guests, each in a family of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Sequence[str]) -> None:
+        """`places`: see `inside.NamespaceJail`."""
+        self._places = places
         kernel.bound_capabilities()
-        with contextlib.suppress(OSError):  # then the kernel's refusals stand
-            root_emulation.begin()
+        if root_emulation.is_needed():
+            with contextlib.suppress(OSError):  # then the kernel's refusals stand
+                root_emulation.begin()
         self._scope = landlock.abstract_socket_scope()
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
@@ -29,7 +32,7 @@ class Families:
 
         def run_guest() -> None:
             os.close(channel)
-            guest.run(inside.NamespaceJail(), ticket, entrance, (control, out, err), repl)
+            guest.run(inside.NamespaceJail(self._places), ticket, entrance, (control, out, err), repl)
 
         def run_init() -> None:
             connection.close()
@@ -38,7 +41,7 @@ class Families:
             run(channel, (control, out, err, *entrance), run_guest, ram_mib=ticket["ram_mib"], complaints=err)
 
         try:
-            inside.start_family(run_init, egress=ticket["egress"], drop=ticket["drop"])
+            inside.start_family(run_init)
         except OSError as error:
             os.write(control, encode({"failed": f"no process of its own can be started: {error}"}))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,17 +18,22 @@ from functools import partial
 
 from ..files import removal
 from ..jail import preload
+from ..jail.namespace import ids
 from ..protocol import Connection
-from ..system import kernel, landlock, root_emulation
+from ..system import kernel, landlock, network, root_emulation
+from . import router, way_out
 
 USER_NAMESPACE = "user namespace"
 MOUNTS = "mounts inside it"
 PID_NAMESPACE = "PID namespace"
 FRESH_PROC = "fresh /proc"
 NETWORK_NAMESPACE = "network namespace"
+WAY_OUT = "private network"
 OVERLAY = "overlay inside it"
 PIDFD = "pidfd"
 LANDLOCK = "Landlock"
+USERS = "users and groups"
+IDMAPPED_MOUNTS = "idmapped mounts"
 ROOT_EMULATION = "root emulation"
 FAKECHROOT = "fakechroot"
 
@@ -107,7 +113,42 @@ def _mount_proc(directory: str) -> None:
 
 def _network() -> None:
     _enter_namespaces(kernel.CLONE_NEWNET)
-    kernel.raise_loopback()
+    network.raise_loopback()
+
+
+def _way_out() -> None:
+    """As the router does it, with a program that is on the PATH."""
+    programs = [found for name in way_out.PROGRAMS if (found := shutil.which(name))]
+    if not programs:
+        raise OSError(f"neither {' nor '.join(way_out.PROGRAMS)} is installed")
+    words = router.trial()
+    if words:
+        raise OSError(words)
+    ready, readied = os.pipe()
+    over, end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _enter_namespaces(kernel.CLONE_NEWNET)
+            os.close(network.make_way_out())
+            os.write(readied, b"1")
+            os.close(end)
+            os.read(over, 1)
+        finally:
+            os._exit(0)
+    os.close(readied)
+    os.close(over)
+    try:
+        os.read(ready, 1)
+        namespaces = [os.open(f"/proc/{child}/ns/{kind}", os.O_RDONLY) for kind in ("net", "user")]
+        helper = way_out.Helper(programs[0], *namespaces)
+        started = helper.has_started()
+        helper.end()
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)
+    if not started:
+        raise OSError(f"{programs[0]} has ended before it was of use")
 
 
 def _overlay(directory: str) -> None:
@@ -138,6 +179,24 @@ def _landlock(directory: str) -> None:
     raise OSError("it refused nothing")
 
 
+def _users() -> None:
+    chosen = ids.choose(lent=True)
+    if chosen.count < ids.COUNT and chosen.lent is None:
+        raise OSError("a sandbox has one user and one group")
+    reader, writer = os.pipe()
+    ids.run_as_root_of(chosen, lambda: os.write(writer, str(ids.present()).encode()))
+    os.close(writer)
+    with open(reader, encoding="ascii") as pipe:
+        found = int(pipe.read() or 0)
+    if found < ids.COUNT:
+        raise OSError(f"{found} of {ids.COUNT} could be mapped")
+
+
+def _idmapped_mounts() -> None:
+    with ids.namespace_of(ids.choose()) as namespace:
+        os.close(kernel.shifted("/usr", namespace))
+
+
 def _root_emulation() -> None:
     kernel.give_up_new_privileges()
     root_emulation.begin()
@@ -162,9 +221,12 @@ _TRIALS: dict[str, Callable[[str], object]] = {
     PID_NAMESPACE: lambda directory: _become_first_process(_be_first),
     FRESH_PROC: lambda directory: _become_first_process(lambda: _mount_proc(directory)),
     NETWORK_NAMESPACE: lambda directory: _network(),
+    WAY_OUT: lambda directory: _way_out(),
     OVERLAY: _overlay,
     PIDFD: lambda directory: _pidfd(),
     LANDLOCK: _landlock,
+    USERS: lambda directory: _users(),
+    IDMAPPED_MOUNTS: lambda directory: _idmapped_mounts(),
     ROOT_EMULATION: lambda directory: _root_emulation(),
     FAKECHROOT: _fakechroot,
 }

@@ -12,6 +12,7 @@ from ..protocol import Connection, Message
 from ..system.process_table import is_stopped, processes, runs_since, session
 
 _LOOK_AGAIN = 0.005  # seconds: for those that are others' children
+_MOST_LOOKS = 200  # one that waits for a disk stops only after that
 
 Belongs = Callable[[int, Message], bool]
 
@@ -97,6 +98,11 @@ class Reaper:
                 stopped.append(pid)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGSTOP)
+        for _ in range(_MOST_LOOKS):  # on a busy machine one that is told to stop goes on for a moment
+            if all(is_stopped(pid) or runs_since(pid) < 0 for pid in stopped):
+                break
+            select.select([self._wake], [], [], _LOOK_AGAIN)
+            self._drain_wake()
 
     def _continue(self, message: Message) -> None:
         for pid in reversed(self._stopped.pop(message["mark"], [])):

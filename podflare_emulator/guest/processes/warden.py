@@ -15,8 +15,8 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
-from ..files import removal
 from ..jail import plain, preload
 from ..jail.namespace import start
 from ..jail.namespace.keep import Keep
@@ -25,6 +25,7 @@ from ..order import Order
 from ..protocol import Connection
 from ..system import inheritance, kernel
 from ..system.process_table import parent_of, processes
+from . import router
 from .keeper import Keeper
 
 _MAKING = 60  # seconds, far more than it takes an emulator to make its directory and lock it
@@ -37,22 +38,34 @@ def main(descriptor: int) -> None:
     arrived = connection.receive()
     if arrived is None:
         return
-    order = Order.from_message(arrived[0])
+    message, (router_end,) = arrived
+    order = Order.from_message(message)
     backend = _BACKENDS[order.isolation]
     kernel.adopt_orphans()
+    keeper = 0
     try:
+        order = _settle_network(order)
         os.makedirs(f"{order.state}/jails")
         backend.build_base(order)
-        backend.start_keeper(order, lambda build: _keep(connection, build))
+
+        def keep(build: Callable[[], Keep | plain.Keep]) -> None:
+            os.close(router_end)
+            _keep(connection, build)
+
+        keeper, user_namespace = backend.start_keeper(order, keep)
+        if user_namespace is not None:
+            router.start(router_end, order, user_namespace)
+            os.close(user_namespace)
     except Exception as error:
         with contextlib.suppress(OSError):
             connection.send({"failed": str(error)})
+    os.close(router_end)
     connection.close()
     temporary, name = os.path.split(order.state)
     place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(place, name)
-    _outlive()
-    removal.remove(place, name)
+    _outlive(keeper)
+    start.remove(place, name)
 
 
 def _sweep(place: int, mine: str) -> None:
@@ -67,11 +80,11 @@ def _sweep(place: int, mine: str) -> None:
                 lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
             except FileNotFoundError:
                 if age > _MAKING:  # its maker was killed before it could lock
-                    removal.remove(place, name)
+                    start.remove(place, name)
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                removal.remove(place, name)
+                start.remove(place, name)
             finally:
                 os.close(lock)
 
@@ -91,10 +104,20 @@ def _keep(connection: Connection, build: Callable[[], Keep | plain.Keep]) -> Non
         os._exit(0)
 
 
-def _outlive() -> None:
-    """Waits for the keeper's end, then ends what it has left behind: orphans come here, to a subreaper."""
-    with contextlib.suppress(ChildProcessError):
-        os.wait()
+def _settle_network(order: Order) -> Order:
+    """What "auto" means here; raises OSError where a private network cannot be had."""
+    if order.network == "host":
+        return order
+    refusal = router.trial()
+    if refusal and order.network == "private":
+        raise OSError(f"no sandbox can have a network of its own with a way out: {refusal}")
+    return replace(order, network="host" if refusal else "private")
+
+
+def _outlive(keeper: int) -> None:
+    """Waits for the keeper's end, then ends what is left behind: orphans come here, to a subreaper."""
+    if keeper:
+        os.waitpid(keeper, 0)
     with contextlib.suppress(ChildProcessError):
         while True:
             while os.waitpid(-1, os.WNOHANG)[0]:

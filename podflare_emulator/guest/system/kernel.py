@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
-import socket
 import struct
 from collections.abc import Iterator
 
@@ -32,14 +30,14 @@ _SECBIT_NOROOT_LOCKED = 3
 _LAST_CAP = 40
 _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname().machine, (155, 126))
 _OPEN_TREE, _OPEN_TREE_CLONE = 428, 1  # Linux 5.2
+_MOVE_MOUNT, _MOVE_EMPTY_PATH = 429, 4
 _MOUNT_SETATTR = 442  # Linux 5.12
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
-_SIOCADDRT, _SIOCSIFADDR, _SIOCSIFNETMASK, _RTF_UP = 0x890B, 0x8916, 0x891C, 1
+_NS_GET_NSTYPE = 0xB703
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
-_MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 1, 0x00100000
 
 libc = ctypes.CDLL(None, use_errno=True)
-for _name in ("fflush", "mount", "prctl", "setns", "syscall"):
+for _name in ("fflush", "ioctl", "mount", "prctl", "setns", "syscall"):
     getattr(
         libc, _name, None
     )  # found once, before any guest is forked: each would find it in memory of its own
@@ -56,7 +54,13 @@ def unshare(flags: int) -> None:
     _checked(libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
+def is_namespace(descriptor: int) -> bool:
+    kind: int = libc.ioctl(descriptor, ctypes.c_ulong(_NS_GET_NSTYPE))
+    return kind >= 0
+
+
 def setns(descriptor: int, kind: int) -> None:
+    """`kind`: CLONE_NEWNS and the like, 0 for any."""
     _checked(libc.setns(descriptor, kind), "setns")
 
 
@@ -100,40 +104,39 @@ def detached(directory: str) -> int:
     return number
 
 
+def shifted(directory: str, ids: int) -> int:
+    """The same with the owners that a user namespace has for them: `ids`, a descriptor, maps theirs to the kernel's.
+
+    What is mounted below the directory is not in it. Takes the rights of the host's root; Linux 5.12, and 5.19 for
+    overlays on top.
+    """
+    number = detached(directory)
+    try:
+        attributes = struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, ids)
+        _checked(
+            libc.syscall(_MOUNT_SETATTR, number, b"", _AT_EMPTY_PATH, attributes, 32), f"idmap {directory}"
+        )
+    except OSError:
+        os.close(number)
+        raise
+    return number
+
+
+def attach(mount: int, target: str) -> None:
+    """Puts a detached mount in its place, and closes its descriptor."""
+    try:
+        _checked(
+            libc.syscall(_MOVE_MOUNT, mount, b"", _AT_FDCWD, target.encode(), _MOVE_EMPTY_PATH), "move_mount"
+        )
+    finally:
+        os.close(mount)
+
+
 def pivot_root_here() -> None:
     """Makes the current directory the root of this mount namespace and lets go of the old one."""
     _checked(libc.syscall(_PIVOT_ROOT, b".", b"."), "pivot_root")
     unmount(".")  # the old root lies on top of the new one
     os.chdir("/")
-
-
-def raise_loopback() -> None:
-    """A new network namespace has one interface, which is down."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = bytearray(struct.pack("16sH22x", b"lo", 0))
-        fcntl.ioctl(sock, _SIOCGIFFLAGS, request)
-        (flags,) = struct.unpack_from("H", request, 16)
-        struct.pack_into("H", request, 16, flags | _IFF_UP)
-        fcntl.ioctl(sock, _SIOCSIFFLAGS, request)
-
-
-def swallow_packets(address: str) -> None:
-    """Without a network to be on: this process has `address`, and what it sends to others gets no answer at all.
-
-    Loopback has the address and the default route. What leaves by that comes back, for somebody else, and is dropped.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for request, value in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.255")):
-            fcntl.ioctl(sock, request, struct.pack("16s16s", b"lo:1", _internet(value)))
-        device = ctypes.create_string_buffer(b"lo")
-        anywhere = _internet("0.0.0.0")
-        route = (0, anywhere, anywhere, anywhere, _RTF_UP, 0, 0, 0, 0, ctypes.addressof(device), 0, 0, 0)
-        fcntl.ioctl(sock, _SIOCADDRT, struct.pack("@L16s16s16sHhLPhPLLH", *route))
-
-
-def _internet(address: str) -> bytes:
-    """A `struct sockaddr_in` without a port."""
-    return struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
 
 
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:

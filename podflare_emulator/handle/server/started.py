@@ -26,3 +26,4 @@ class Started:
     refusals: tuple[Refusal, ...]
     python: Python
     side_port: int | None
+    private_network: bool

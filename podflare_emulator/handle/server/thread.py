@@ -23,6 +23,7 @@ from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
 if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
+    from podflare_emulator.domain.registry import SandboxRegistry
 
 _KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
 _GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
@@ -118,6 +119,10 @@ class ServerThread:
             self._given_up = f"it did not answer {name!r} within {CALL} seconds"
             raise EmulatorError(f"the server's thread is given up: {self._given_up}") from None
 
+    def beside(self, work: Callable[[SandboxRegistry], Coroutine[Any, Any, None]]) -> None:
+        """Does something with the sandboxes on the server's loop, and waits for its end."""
+        asyncio.run_coroutine_threadsafe(work(self._registry), self._loop).result()
+
     def stop(self) -> None:
         """Ends every sandbox; returns when no process and no file of theirs is left, or it is given up."""
         if self._thread is None or self.owner != getpid():
@@ -146,8 +151,8 @@ class ServerThread:
 
     async def _serve(self, listener: socket.socket, started: Future[Started]) -> None:
         from podflare_emulator.hosting.errors import HostingError
-        from podflare_emulator.hosting.interpreter import find
         from podflare_emulator.hosting.isolation import launch
+        from podflare_emulator.hosting.machine.interpreter import find
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
@@ -161,6 +166,7 @@ class ServerThread:
                 egress_denied=self._settings.egress_denied,
                 egress_unenforced=self._settings.egress_unenforced,
                 files_on_disk=self._settings.files_on_disk,
+                network=self._settings.network,
                 layers_needed=self._settings.fork_files == "layers",
             )
         except HostingError as error:
@@ -189,12 +195,15 @@ class ServerThread:
             fork_files=self._settings.fork_files,
             seed=self._settings.seed,
             env=self._settings.env,
+            reachable=self._settings.reachable,
             clock=clock,
             tier=self._settings.tier,
             webhook_url=self._settings.webhook_url,
+            state_dir=self._settings.state_dir,
             echo=self._settings.echo_last_expression,
             templates=self._settings.templates,
         )
+        self._registry = registry
         registry.warm(launched.guest)
         record = Requests(clock.now)
         faults = Faults(self._settings.seed, self._settings.profile)
@@ -219,7 +228,8 @@ class ServerThread:
                 await asyncio.sleep(0.001)
             port = listener.getsockname()[1]
             side_port = self._side.getsockname()[1] if self._side else None
-            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port))
+            private = launched.launcher.private_network
+            started.set_result(Started(port, launched.backend, launched.refusals, python, side_port, private))
             await self._stop.wait()
         finally:
             try:

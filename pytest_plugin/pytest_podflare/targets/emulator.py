@@ -94,6 +94,7 @@ class EmulatorTarget:
             echo_last_expression=options.echo_last_expression,
             profile=options.profile,
             seed=options.seed,
+            network=options.network,
         )
         self.kept = self._emulator.kept
 
@@ -243,6 +244,8 @@ class EmulatorTarget:
                 self.emulator.files.update(wishes.files)
             if wishes.env:
                 self.emulator.env.update(wishes.env)
+            if wishes.reachable:
+                self.emulator.reachable = wishes.reachable
             if wishes.clock:
                 self.emulator.clock.use(wishes.clock)
             if wishes.faults or wishes.latency:
@@ -283,8 +286,15 @@ class EmulatorTarget:
                 sandbox.close()
 
     def create_lasting_sandbox(self) -> Any:
-        with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
-            return self.create_sandbox()
+        reachable = self.emulator.reachable
+        if reachable:
+            self.emulator.reachable = ()
+        try:
+            with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
+                return self.create_sandbox()
+        finally:
+            if reachable:
+                self.emulator.reachable = reachable
 
     def without_faults(self) -> AbstractContextManager[None]:
         return self.emulator.without_faults()

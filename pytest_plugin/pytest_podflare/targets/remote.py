@@ -67,6 +67,10 @@ class RemoteTarget:
             pytest.skip(
                 f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
             )
+        if wishes.reachable:
+            pytest.skip(
+                f"only the emulator's sandboxes reach this machine, and the tests run against {self._url}"
+            )
         if wishes.clock not in (None, "real"):
             pytest.skip(f"only the emulator's clock can be moved, and the tests run against {self._url}")
         self.egress = self._default_egress if wishes.egress is None else wishes.egress

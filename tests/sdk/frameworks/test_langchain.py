@@ -101,8 +101,8 @@ def test_every_setting_of_a_sandbox_and_of_a_tool(host: str, received: list[dict
     tool.close()
     assert received[0]["body"] == {"template": "default", "ram_mib": 512, "egress": False}
     assert (tool.name, tool.tags) == ("python", ["x"])
-    with pytest.raises(TypeError, match="no argument 'templat'"):
-        PodflareTool(templat="default")
+    with pytest.raises(TypeError, match="no argument 'tempo'"):
+        PodflareTool(tempo="default")
 
 
 def test_an_async_sandbox(podflare_async_sandbox: AsyncSandbox) -> None:

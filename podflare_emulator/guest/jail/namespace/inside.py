@@ -13,12 +13,15 @@ from collections.abc import Callable, Sequence
 
 from ...protocol import Message
 from ...system import kernel
+from ...system.descriptors import hide
 from ...system.siblings import fork_siblings
 from .. import environment
+from ..interface import Written
 from ..layout import MOUNTS, PROC_FLAGS
+from .places import written
 from .stack import Stack
 
-_ADDRESS = "172.16.0.2"  # of a sandbox that thinks it has a network
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def belongs(pid: int, message: Message) -> bool:
@@ -28,20 +31,11 @@ def belongs(pid: int, message: Message) -> bool:
     return False
 
 
-def start_family(run_init: Callable[[], None], *, egress: bool, drop: bool = False) -> None:
-    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own.
-
-    Without `egress` in a network namespace too, whose one interface is loopback: what is started in it stays in it.
-    Packets to anywhere else are refused, or, with `drop`, lost.
-    """
-    namespaces = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | (0 if egress else kernel.CLONE_NEWNET)
-    if fork_siblings(1, namespaces) is None:
+def start_family(run_init: Callable[[], None]) -> None:
+    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own."""
+    if fork_siblings(1, kernel.CLONE_NEWPID | kernel.CLONE_NEWNS) is None:
         return
     try:
-        if not egress:
-            kernel.raise_loopback()
-            if drop:
-                kernel.swallow_packets(_ADDRESS)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         run_init()
     except BaseException:
@@ -51,17 +45,29 @@ def start_family(run_init: Callable[[], None], *, egress: bool, drop: bool = Fal
 
 
 class NamespaceJail:
-    """The jail that this process is in: its absolute paths are the sandbox's own."""
+    """The jail that this process is in: its absolute paths are the sandbox's own.
+
+    `places`: what of the host's system it may have layers over.
+    """
 
     root = "/"
     prefix = ""
-    mounts = MOUNTS
     stack: Stack | None = None
+    left = None
     belongs = staticmethod(belongs)
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.mounts = MOUNTS.union(places)
+        self._places = places
+        self._system: int | None = None
 
     @property
     def changes(self) -> int | None:
         return self.stack.layer if self.stack else None
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        return [number for number in (self.changes, self._system) if number is not None]
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
@@ -74,10 +80,28 @@ class NamespaceJail:
         with kernel.able_to_move():
             self._move(*entrance)
 
-    def _move(self, namespace: int, layer: int | None = None) -> None:
-        kernel.setns(namespace, kernel.CLONE_NEWNS)
-        os.close(namespace)
+    def written_over(self) -> list[Written]:
+        if self._system is None:
+            return []
+        return [
+            Written(f"/{place}", os.open(f"/{place}", _DIRECTORY), layer)
+            for place, layer in written(self._system, self._places)
+        ]
+
+    def _move(self, *entrance: int) -> None:
+        """Into its namespaces: that of its mounts, and of its network if it has one; what is left are the layers."""
+        layers = []
+        for number in entrance:
+            if kernel.is_namespace(number):
+                kernel.setns(number, 0)
+                os.close(number)
+            else:
+                layers.append(number)
+        layer, over_system = (*layers, None, None)[:2]
         self.stack = None if layer is None else Stack(layer)
+        if self._system is not None:
+            os.close(self._system)
+        self._system = None if over_system is None else hide(over_system)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
 
     def resolve(self, path: str, mark: str | None = None) -> str:

@@ -14,6 +14,7 @@ from ...system import kernel, mounts
 from .. import environment
 from ..layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
 from .layers import MOST, Layers
+from .system import Part, System, gather, own_etc
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -40,22 +41,29 @@ class Keep:
 
     state = "/state"
     shared: tuple[str, ...] = ()  # nothing needs mapping
+    places: Sequence[str] = ()
+    """What of the host's system a sandbox has layers over."""
+
     guest_code = GUEST_CODE
     python = executable = f"{base.VENV}/bin/python3"
 
-    def __init__(self, order: Order, layout: Layout, *, pinned: bool) -> None:
+    def __init__(self, order: Order, layout: Layout, parts: Sequence[Part] | None) -> None:
+        """`parts`: what was pinned and gathered by root; None where that is still to be done."""
         self.name = os.path.basename(order.state)
         self._layout = layout
         self.environment = environment.of_zygote("", layout.library)
         kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
-        if not pinned:
+        if parts is None:
             pin(layout)
+            parts = gather()
         self._build_root()
         socket.sethostname(HOSTNAME)
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
+        self._system = self._lay_out_system(parts if self._stacks else ())
+        self.places = self._system.places
         self._layers = Layers(f"{self.state}/jails", f"{self.state}/base")
         self.no_layers = self._layers.missing() if self._stacks else "this kernel stacks no file systems here"
         self.held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
@@ -136,29 +144,34 @@ class Keep:
         nothing in the tree is the user's.
         """
         directory = f"{self.state}/jails/{name}"
+        layered = disk_gb is None and self._stacks
         if disk_gb is not None:
             os.mkdir(directory)
             baseline = tree.now()
-        elif self._stacks:
+        elif layered:
             os.mkdir(directory)
             options = self._layers.begin(name)
             baseline = self._baseline
         else:
             tree.copy(f"{self.state}/base", directory)
             baseline = tree.now()
-        layered = disk_gb is None and self._stacks
         entrance = _layer(self._layers.upper(name)) if layered else []
+        system = self._system_of(name)
         try:
             kernel.unshare(kernel.CLONE_NEWNS)
             if disk_gb is not None:
-                self._fill_disk(directory, disk_gb)
-            elif self._stacks:
+                directory, system = self._fill_disk(directory, disk_gb)
+            if layered:
                 kernel.mount("overlay", directory, "overlay", 0, options)
             else:
                 kernel.bind(directory, directory)
-            os.chdir(directory)
             for mounted in self._mounts:
-                kernel.bind(f"/{mounted}", mounted)
+                kernel.bind(f"/{mounted}", f"{directory}/{mounted}")
+            if self.places:
+                self._system.show(system, directory)
+                if layered:
+                    entrance.append(kernel.detached(system))
+            os.chdir(directory)
             kernel.mount("devpts", "dev/pts", "devpts", _PTS_FLAGS, "newinstance,ptmxmode=0666")
             kernel.bind(base.SHARED_MEMORY[1:], "dev/shm")
             kernel.pivot_root_here()
@@ -190,27 +203,45 @@ class Keep:
     def take_back(self, name: str, *, left: bool) -> list[str]:
         """Lets go of the jail, and of what nobody else needs; removes what takes no longer than a process to start.
 
+
         Returns the names of what is still to be removed.
         """
         os.close(self.held.pop(name))
         layers = self._layers.let_go(name)
-        if not layers or not all(map(self._layers.is_empty, layers)):
-            return [name, *layers]
-        for directory in (name, *layers):
+        system = self._system_of(name)
+        names = [name, *layers, *([os.path.basename(system)] if os.path.isdir(system) else [])]
+        if not layers or not all(map(self._layers.is_empty, layers)) or not self._system.is_unchanged(system):
+            return names
+        for directory in names:
             removal.remove(self.jails, directory)
         return []
 
-    def _fill_disk(self, directory: str, disk_gb: int) -> None:
-        """A file system of that size over the directory, with a copy of the base tree."""
+    def _system_of(self, name: str) -> str:
+        """The directory of the layers that a jail has over the host's system."""
+        return f"{self.state}/jails/{name}.system"
+
+    def _fill_disk(self, directory: str, disk_gb: int) -> tuple[str, str]:
+        """A file system of that size over the directory, with a copy of the base tree and room for the system's layers.
+
+        Returns the places of both.
+        """
         kernel.mount(
             "podflare", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=0755,size={disk_gb}g"
         )
-        trees = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (f"{self.state}/base", directory)]
-        try:
-            tree.synchronize(*trees)
-        finally:
-            for number in trees:
-                os.close(number)
+        tree.copy(f"{self.state}/base", f"{directory}/tree")
+        return f"{directory}/tree", f"{directory}/system"
+
+    def _lay_out_system(self, parts: Sequence[Part]) -> System:
+        """Those of the parts that this kernel and this file system let jails write over."""
+        scratch = f"{self.state}/jails/system"
+        os.mkdir(scratch)
+        system = System(parts if _layer(scratch) else (), self.state, scratch)
+        self._mounts = [name for name in self._mounts if name not in system.places]
+        for place in system.places:
+            os.makedirs(f"{self.state}/base/{place}", exist_ok=True)
+        if system.places:
+            own_etc(f"{RUNTIME}/etc", f"{self.state}/base/etc")
+        return system
 
     def _lay_out_mounts(self) -> list[str]:
         """The places in the base tree that a jail's mounts go over; returns their names."""

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
 
-from ...files import base
+from ...files import base, removal
 from ...order import Order
-from ...system import kernel
-from .. import environment
+from ...system import kernel, network
+from .. import accounts, environment
 from ..layout import HOST_ETC, HOSTNAME, RUNTIME, Layout, pin
+from . import ids, system
+from .ids import Ids
 from .keep import Keep
 
 _OWN_ETC = {
     "hostname": f"{HOSTNAME}\n",
     "hosts": f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-    "group": "root:x:0:\nnogroup:x:65534:\n",
     "shells": "/bin/sh\n/bin/bash\n",
     **environment.ACCOUNTS,
 }
-_NOBODY = 65534
+_WITH_PASSWORD = re.compile(rb"://[^/\s]*@")
 
 
 def build_base(order: Order) -> None:
@@ -39,25 +40,46 @@ def build_base(order: Order) -> None:
         seeds=order.seeds,
     )
     os.makedirs(f"{tree}/etc/pam.d")
-    for name, text in _OWN_ETC.items():
-        _write(f"{tree}/etc/{name}", text)
-    with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
-        shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
+    for name, text in {**_OWN_ETC, "passwd": accounts.passwd(), "group": accounts.group()}.items():
+        ids.write(f"{tree}/etc/{name}", text)
+    if order.network == "private":
+        ids.write(f"{tree}/etc/resolv.conf", f"nameserver {network.NAMESERVER}\n")
+    else:
+        with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
+            shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
     for name in HOST_ETC:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
     os.symlink("/proc/mounts", f"{tree}/etc/mtab")
+    _copy_package_sources("/etc/apt", f"{tree}/etc/apt")
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> None:
+def _copy_package_sources(source: str, target: str) -> None:
+    """Where apt gets packages, without what may hold a password."""
+    for directory, subdirectories, files in os.walk(source):
+        subdirectories[:] = [name for name in subdirectories if not name.startswith("auth.conf")]
+        place = target + directory[len(source) :]
+        os.makedirs(place)
+        for name in files:
+            with contextlib.suppress(OSError), open(f"{directory}/{name}", "rb") as file:
+                data = file.read()
+                everybodys = os.fstat(file.fileno()).st_mode & 0o004
+                if everybodys and not name.startswith("auth.conf") and not _WITH_PASSWORD.search(data):
+                    with open(f"{place}/{name}", "wb") as copy:
+                        copy.write(data)
+
+
+def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tuple[int, int]:
     """Warden: forks the keeper as init of new namespaces, where it calls `run` with what builds the root.
 
-    Started as root, the sandbox's root is mapped to nobody, so that it owns nothing of the host; what only root can
-    reach is pinned (bound into the state directory) before the ids change.
+    Returns its number, and a descriptor of its user namespace.
+
+    Started as root, the sandbox's root is another, that owns nothing of the host; what only root can reach is bound
+    into the state directory before the ids change.
     """
-    uid, gid = os.getuid(), os.getgid()
-    inside = _inside_id(uid)
-    if inside != uid:
+    is_root = os.getuid() == 0
+    inside = ids.choose(lent=True)
+    if inside.user != os.getuid():
         _hand_over(order.state, inside)
     asks, asked = os.pipe()
     mapped, maps = os.pipe()
@@ -69,10 +91,12 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
         try:
             os.chdir(order.state)  # the way here may be closed to nobody
             layout = Layout(order.python)
-            if uid == 0:
+            parts: list[system.Part] | None = None
+            if is_root:
                 kernel.unshare(kernel.CLONE_NEWNS)
                 kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
                 pin(layout)
+                parts = _gather(inside)
                 with contextlib.suppress(PermissionError):  # an ordinary user's namespace forbids it
                     os.setgroups([])
             kernel.unshare(
@@ -88,10 +112,12 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
             kernel.stay_dumpable()
-            if os.fork() == 0:
+            keeper = os.fork()
+            if keeper == 0:
                 os.close(asked)
                 os.close(mapped)
-                run(lambda: Keep(order, layout, pinned=uid == 0))
+                run(lambda: Keep(order, layout, parts))
+            os.write(asked, str(keeper).encode())
         except BaseException as error:
             os.write(asked, str(error).encode()[:1000])
             os._exit(1)
@@ -101,43 +127,40 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> Non
     try:
         answer = os.read(asks, 1000)
         if answer == b"1":
-            _map_ids(starter, inside, uid, gid)
+            user_namespace = os.open(f"/proc/{starter}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            inside.map(starter)
             os.write(maps, b"1")
             answer = os.read(asks, 1000)
-        if answer:
+        if not answer.isdigit():
             raise OSError(answer.decode())
     finally:
         os.close(asks)
         os.close(maps)
         os.waitpid(starter, 0)  # its child, the keeper, is the warden's own from here on
+    return int(answer), user_namespace
 
 
-def _inside_id(uid: int) -> int:
-    """Which of the host's ids the sandbox's root is."""
-    if uid != 0:
-        return uid
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        for line in file:
-            first, _, count = map(int, line.split())
-            if first <= _NOBODY < first + count:
-                return _NOBODY
-    return uid  # root of a user namespace that has no nobody owns nothing of the host itself
+def _gather(inside: Ids) -> list[system.Part]:
+    """With the owners shifted, if there are ids for all of them."""
+    if inside.count < ids.COUNT:
+        return system.gather()
+    with ids.namespace_of(inside) as namespace:
+        return system.gather(namespace)
 
 
-def _hand_over(tree: str, owner: int) -> None:
-    os.chown(tree, owner, owner)
+def remove(parent: int, name: str) -> None:
+    """As `removal.remove`, also of files that a sandbox's users own, whose ids were lent."""
+    try:
+        removal.remove(parent, name)
+    except PermissionError:
+        inside = ids.choose(lent=True)
+        if inside.lent is None:
+            raise
+        ids.run_as_root_of(inside, lambda: removal.remove(parent, name))
+
+
+def _hand_over(tree: str, owner: Ids) -> None:
+    os.chown(tree, owner.user, owner.group)
     for directory, subdirectories, files in os.walk(tree):
         for name in (*subdirectories, *files):
-            os.chown(f"{directory}/{name}", owner, owner, follow_symlinks=False)
-
-
-def _map_ids(pid: int, inside: int, uid: int, gid: int) -> None:
-    if uid != 0:
-        _write(f"/proc/{pid}/setgroups", "deny")
-    _write(f"/proc/{pid}/uid_map", f"0 {inside} 1")
-    _write(f"/proc/{pid}/gid_map", f"0 {inside if inside != uid else gid} 1")
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+            os.chown(f"{directory}/{name}", owner.user, owner.group, follow_symlinks=False)

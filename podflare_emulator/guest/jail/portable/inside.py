@@ -34,10 +34,10 @@ def build_base(order: Order) -> None:
     mapping.write_boot(tree + base.PACKAGES.format(version=order.python.version), plain.guest_code())
 
 
-def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> None:
+def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> tuple[int, None]:
     """Warden: forks the keeper."""
     python = f"{order.state}/base{base.VENV}/bin/python3"
-    plain.start_keeper(
+    return plain.start_keeper(
         run,
         lambda: plain.Keep(
             order.state,
@@ -54,6 +54,8 @@ class DirectoryJail:
 
     mounts: frozenset[str] = frozenset()
     changes = None
+    descriptors = ()
+    written_over = staticmethod(plain.nothing_written_over)
     stack = None
     belongs = staticmethod(plain.Keep.belongs)
 
@@ -70,6 +72,10 @@ class DirectoryJail:
     @property
     def prefix(self) -> str:
         return self._place.tree
+
+    @property
+    def left(self) -> str:
+        return self._place.left
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)

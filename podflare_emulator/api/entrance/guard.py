@@ -87,7 +87,7 @@ def _unauthorized(message: str) -> HTTPException:
 
 
 def needs_key(path: str) -> bool:
-    return path.startswith(("/v1/", "/_emulator/")) and path.rstrip("/") != "/v1/healthz"
+    return path.startswith(("/v1/", "/_emulator/", "/mcp")) and path.rstrip("/") != "/v1/healthz"
 
 
 def host_name(authority: str) -> str:

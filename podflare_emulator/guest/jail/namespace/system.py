@@ -1,0 +1,193 @@
+"""The host's system in a sandbox that may write it: a layer of the sandbox's own over each of the host's directories.
+
+Nothing of the host's is ever written. Where the owners of its files have ids in the sandbox (root, by idmapped mounts)
+everything can be changed. Elsewhere the kernel brings no file of theirs into a layer; but directories of the sandbox's
+own, laid between the layer and those of the host's that have the same names, let files in them be made, replaced and
+removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...files import tree
+from ...system import kernel
+from ..layout import SYSTEM
+from .places import directory_of
+
+_PLACES = (*SYSTEM, "opt", "var/lib/dpkg")
+# Of /etc: what goes with a system that can be written, and is little. The rest stays the host's.
+_OWN_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "nsswitch.conf",
+    "protocols",
+    "services",
+    "ssl",
+)
+_DEPTH = 2  # levels of directories that are laid between
+_DEEPER = ("usr/local/", "usr/lib/", "usr/share/man/")  # one more here
+_CHANGED_IN_PLACE = ("var/lib/dpkg", "var/lib/dpkg/triggers")  # files here, of which locks are some
+
+
+@dataclass(frozen=True)
+class Part:
+    """One directory of the host's.
+
+    `place`: what it is below "/"; `lower`: where it is bound below the state directory; `shifted`: whether its owners
+    are; `inner`: what the host has mounted below it, and where that is bound.
+    """
+
+    place: str
+    lower: str
+    shifted: bool
+    inner: tuple[tuple[str, str], ...]
+
+
+def gather(ids: int | None = None) -> list[Part]:
+    """Binds the host's directories below the current one, before they are out of sight.
+
+    `ids`: for the host's root: a descriptor of the user namespace that the owners are to be shifted by.
+    """
+    parts = []
+    mounted = _mount_points()
+    for number, place in enumerate(_PLACES):
+        source, lower = f"/{place}", f"lower/{number}"
+        if os.path.islink(source) or not os.path.isdir(source) or not os.listdir(source):
+            continue
+        os.makedirs(lower)
+        shifted = ids is not None and _bind_shifted(source, lower, ids)
+        inner: list[tuple[str, str]] = []
+        if shifted:
+            for point in mounted:
+                if point.startswith(f"{source}/"):
+                    inner.append((point, f"{lower}-{len(inner)}"))
+                    _bind(*inner[-1])
+        else:
+            _bind(source, lower)
+        parts.append(Part(place, lower, shifted, tuple(inner)))
+    return parts
+
+
+def _bind_shifted(source: str, target: str, ids: int) -> bool:
+    try:
+        kernel.attach(kernel.shifted(source, ids), target)
+    except OSError:  # an older kernel, or a file system that cannot
+        return False
+    return True
+
+
+def _bind(source: str, target: str) -> None:
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+    kernel.bind(source, target)
+    kernel.make_read_only(target)
+
+
+def _mount_points() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return sorted({line.split()[4].replace("\\040", " ") for line in file})
+
+
+class System:
+    """Those parts that can be had. `scratch`: a directory in which overlays may have layers."""
+
+    def __init__(self, parts: Sequence[Part], state: str, scratch: str) -> None:
+        self._state = state
+        self._parts: list[tuple[Part, str]] = []
+        for number, part in enumerate(parts):
+            lower = f"{state}/{part.lower}"
+            if not part.shifted:
+                own = f"{scratch}/own-{number}"
+                os.mkdir(own)
+                _lay_between(part.place, lower, own)
+                lower = f"{own}:{lower}"
+            planted = f"{state}/base/{part.place}"
+            if os.path.isdir(planted) and os.listdir(planted):
+                lower = f"{planted}:{lower}"
+            probe = f"{scratch}/probe-{number}"
+            os.mkdir(probe)
+            try:
+                _stack(lower, probe, probe)
+            except OSError:  # such as mounts below it, under which only the host's root may look
+                continue
+            kernel.unmount(probe)
+            self._parts.append((part, lower))
+
+    @property
+    def places(self) -> list[str]:
+        return [part.place for part, _ in self._parts]
+
+    def show(self, directory: str, root: str) -> None:
+        """Mounts the parts below `root`, with their layers in `directory`, which it makes."""
+        os.mkdir(directory)
+        for part, lower in self._parts:
+            layers = f"{directory}/{directory_of(part.place)}"
+            os.mkdir(layers)
+            _stack(lower, layers, f"{root}/{part.place}")
+            for point, source in part.inner:
+                kernel.bind(f"{self._state}/{source}", root + point)
+
+    @staticmethod
+    def is_unchanged(directory: str) -> bool:
+        """Whether nothing was written to the layers in it."""
+        with contextlib.suppress(FileNotFoundError):
+            return not any(os.listdir(f"{directory}/{layers}/upper") for layers in os.listdir(directory))
+        return True
+
+
+def own_etc(source: str, target: str) -> None:
+    """Copies in `target`, in the place of links into `source`; of what the sandboxes' root may read."""
+    for name in _OWN_ETC:
+        original, own = f"{source}/{name}", f"{target}/{name}"
+        if os.path.islink(own) and os.path.exists(original):
+            os.unlink(own)
+            if os.path.isdir(original):
+                tree.copy(original, own)
+            else:
+                shutil.copy(original, own)
+
+
+def _stack(lower: str, directory: str, place: str) -> None:
+    for layer in ("upper", "work"):
+        os.mkdir(f"{directory}/{layer}")
+    options = f"lowerdir={lower},upperdir={directory}/upper,workdir={directory}/work,userxattr,xino=on"
+    kernel.mount("overlay", place, "overlay", 0, options)
+
+
+def _lay_between(place: str, lower: str, own: str) -> None:
+    """Directories as the host has them, and copies of the files that are changed in place."""
+    levels = [(place, lower, own)]
+    for level, source, target in levels:  # which grows
+        with contextlib.suppress(PermissionError), os.scandir(source) as listing:
+            for entry in listing:
+                path, copy = f"{level}/{entry.name}", f"{target}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    depth = path.count("/") - place.count("/")
+                    if depth <= _DEPTH + path.startswith(_DEEPER):
+                        os.mkdir(copy)
+                        os.chmod(copy, stat.S_IMODE(entry.stat().st_mode) | 0o700)
+                        levels.append((path, entry.path, copy))
+                elif level in _CHANGED_IN_PLACE and entry.is_file(follow_symlinks=False):
+                    _copy(entry.path, copy)
+
+
+def _copy(source: str, target: str) -> None:
+    """An empty file, if it may not be read."""
+    try:
+        shutil.copyfile(source, target)
+    except PermissionError:
+        with open(target, "wb"):
+            pass

@@ -1,0 +1,97 @@
+"""The maker of networks: a process in the sandboxes' user namespace, which their network namespaces belong to.
+
+It does what can be done only in there, for the router, which stays outside.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..protocol import Connection, Message
+from ..system import kernel, network
+
+_BACKLOG = 128
+
+
+def serve(connection: Connection, user_namespace: int) -> None:
+    """Answers until the other end closes."""
+    kernel.setns(user_namespace, kernel.CLONE_NEWUSER)
+    os.close(user_namespace)
+    kernel.unshare(kernel.CLONE_NEWNET)
+    maker = _Maker()
+    while (arrived := connection.receive()) is not None:
+        message, descriptors = arrived
+        answer: Message = {}
+        given: list[int] = []
+        try:
+            given = getattr(maker, message["op"])(answer, *descriptors, *message.get("arguments", ()))
+        except OSError as error:
+            answer = {"error": str(error)}
+        connection.send(answer, given)
+        for number in (*descriptors, *given):
+            os.close(number)
+
+
+class _Maker:
+    """Its methods are the operations: each is given an answer to fill, and returns the descriptors to send."""
+
+    def __init__(self) -> None:
+        self._own = _namespace()
+
+    def closed(self, answer: Message, drop: bool) -> list[int]:
+        """A network of its own with nothing but loopback; what goes elsewhere is refused, or, with `drop`, lost."""
+        with self._returning():
+            kernel.unshare(kernel.CLONE_NEWNET)
+            network.raise_loopback()
+            if drop:
+                network.swallow_packets()
+            return [_namespace()]
+
+    def open(self, answer: Message) -> list[int]:
+        """One that has a way out besides; the second descriptor is what goes out by it."""
+        with self._returning():
+            kernel.unshare(kernel.CLONE_NEWNET)
+            network.raise_loopback()
+            way_out = network.make_way_out()
+            return [_namespace(), way_out]
+
+    def sockets(self, answer: Message, namespace: int) -> list[int]:
+        with self._in(namespace):
+            answer["sockets"] = network.sockets()
+        return []
+
+    def packets(self, answer: Message, namespace: int) -> list[int]:
+        """What is sent to this descriptor goes out."""
+        with self._in(namespace):
+            return [network.packet_socket().detach()]
+
+    def listen(self, answer: Message, namespace: int, host: str, port: int) -> list[int]:
+        """A socket in there that listens."""
+        with self._in(namespace):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((host, port))
+                sock.listen(_BACKLOG)
+                return [sock.detach()]
+
+    @contextmanager
+    def _in(self, namespace: int) -> Iterator[None]:
+        with self._returning():
+            kernel.setns(namespace, kernel.CLONE_NEWNET)
+            yield
+
+    @contextmanager
+    def _returning(self) -> Iterator[None]:
+        """This process must not be what keeps a network alive."""
+        try:
+            yield
+        finally:
+            kernel.setns(self._own, kernel.CLONE_NEWNET)
+
+
+def _namespace() -> int:
+    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,222 @@
+"""The router: gives sandboxes networks of their own under the namespace backend, and their connections a way out.
+
+It runs on the host, as the warden does, in the machine's network. A network without a way out is a namespace with
+nothing but loopback. One that has a way out has an interface, too; when the first frame comes out of it, a program
+that knows TCP/IP (slirp4netns, pasta) is attached to its other end, and translates what goes through it into
+connections of its own. Most sandboxes never need one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+
+from ..order import Order
+from ..protocol import Connection, Message
+from ..system import kernel, network
+from . import networks, way_out
+
+_MOST_SPARE = 32
+
+
+def trial() -> str:
+    """Why this machine gives no network with a way out; "" if it does. In a process of its own: it cannot be undone."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNET)
+            network.make_way_out()
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            os.write(writer, f"{place}{error.strerror}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        words = pipe.read()
+    os.waitpid(child, 0)
+    return words
+
+
+def start(descriptor: int, order: Order, user_namespace: int) -> None:
+    """Warden: forks it; it serves the host on `descriptor`."""
+    if os.fork():
+        return
+    try:
+        kernel.name_process("podflare-router")
+        needed = sorted({2, descriptor, user_namespace})
+        for before, number in itertools.pairwise((*needed, os.sysconf("SC_OPEN_MAX"))):
+            os.closerange(before + 1, number)
+        os.set_inheritable(descriptor, False)
+        ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            kernel.name_process("podflare-nets")
+            ours.close()
+            os.close(descriptor)
+            networks.serve(Connection(theirs), user_namespace)
+            os._exit(0)
+        theirs.close()
+        Router(Connection(socket.socket(fileno=descriptor)), Connection(ours), order, user_namespace).serve()
+    except BaseException as error:
+        sys.stderr.write(f"the router has ended: {error!r}\n")
+    finally:
+        os._exit(0)
+
+
+class _Network:
+    def __init__(self, namespace: int, tap: int = -1) -> None:
+        self.namespace = namespace
+        self.tap = tap  # -1: it has no way out, or a helper has it
+        self.helper: way_out.Helper | None = None
+        self.held: list[bytes] = []  # frames that the helper has not been given yet
+
+    @property
+    def is_open(self) -> bool:
+        return self.tap >= 0 or self.helper is not None
+
+
+class Router:
+    """Serves the host until it is gone: `network` gives one, `listen` a socket in it, and `release` takes it back."""
+
+    def __init__(self, host: Connection, maker: Connection, order: Order, user_namespace: int) -> None:
+        self._host = host
+        self._maker = maker
+        self._helper = order.helper
+        self._drop = order.drop
+        self._settled = order.network
+        self._user_namespace = user_namespace
+        self._numbered = 0
+        self._networks: dict[int, _Network] = {}
+        self._spare: dict[bool, deque[_Network]] = {True: deque(), False: deque()}
+        self._taps: dict[int, _Network] = {}
+        self._starting: dict[int, _Network] = {}
+        self._poll = select.poll()
+        self._poll.register(host, select.POLLIN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def serve(self) -> None:
+        self._host.send({"network": self._settled})
+        try:
+            with contextlib.suppress(ConnectionError):
+                self._serve()
+        finally:
+            for held in self._networks.values():
+                if held.helper:
+                    held.helper.end()
+
+    def _serve(self) -> None:
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor in self._taps:
+                    self._let_out(self._taps[descriptor])
+                elif descriptor in self._starting:
+                    self._pass_held(self._starting[descriptor])
+                elif descriptor == self._host.fileno():
+                    arrived = self._host.receive()
+                    if arrived is None:
+                        return
+                    while arrived is not None:
+                        self._answer(arrived[0])
+                        arrived = self._host.waiting()
+
+    def _answer(self, message: Message) -> None:
+        try:
+            match message["op"]:
+                case "network":
+                    self._give(message["id"], message["open"])
+                case "listen":
+                    listener = self._listen(message)
+                    self._host.send({"id": message["id"]}, [listener])
+                    os.close(listener)
+                case "release":
+                    self._release(self._networks.pop(message["network"]), left=message["left"])
+                case unknown:
+                    raise ValueError(f"unknown message {unknown!r}")
+        except OSError as error:
+            self._host.send({"id": message.get("id", 0), "error": str(error)})
+
+    def _give(self, request: int, is_open: bool) -> None:
+        spare = self._spare[is_open]
+        made = spare.popleft() if spare else self._make(is_open)
+        self._numbered += 1
+        self._networks[self._numbered] = made
+        self._host.send({"id": request, "network": self._numbered}, [made.namespace])
+
+    def _make(self, is_open: bool) -> _Network:
+        _, descriptors = self._ask("open") if is_open else self._ask("closed", self._drop)
+        made = _Network(*descriptors) if is_open else _Network(descriptors[0])
+        if is_open:
+            self._taps[made.tap] = made
+            self._poll.register(made.tap, select.POLLIN)
+        return made
+
+    def _listen(self, message: Message) -> int:
+        namespace = self._networks[message["network"]].namespace
+        _, (listener,) = self._ask("listen", message["host"], message["port"], network=namespace)
+        return listener
+
+    def _release(self, released: _Network, *, left: bool) -> None:
+        """Making networks, and removing them, is most of their price: one that nobody has used is used again."""
+        spare = self._spare[released.is_open]
+        if left and not released.helper and len(spare) < _MOST_SPARE:
+            answer, _ = self._ask("sockets", network=released.namespace)
+            if answer["sockets"] == int(released.is_open):
+                spare.append(released)
+                return
+        if released.tap >= 0:
+            self._forget_tap(released)
+            os.close(released.tap)
+        if released.helper:
+            if self._starting.pop(released.helper.ready, None):
+                self._poll.unregister(released.helper.ready)
+            released.helper.end()
+        os.close(released.namespace)
+
+    def _let_out(self, sender: _Network) -> None:
+        """The first frame has come: starts a helper, which the frame waits for."""
+        self._forget_tap(sender)
+        sender.held = network.hand_over(sender.tap)
+        sender.tap = -1
+        sender.helper = way_out.Helper(self._helper, sender.namespace, self._user_namespace)
+        self._starting[sender.helper.ready] = sender
+        self._poll.register(sender.helper.ready, select.POLLIN)
+
+    def _pass_held(self, sender: _Network) -> None:
+        assert sender.helper
+        del self._starting[sender.helper.ready]
+        self._poll.unregister(sender.helper.ready)
+        if not sender.helper.has_started():
+            sys.stderr.write(f"a sandbox has no way out: {self._helper} has ended\n")
+            return
+        try:
+            _, (number,) = self._ask("packets", network=sender.namespace)
+            with socket.socket(fileno=number) as packets:
+                for frame in sender.held:
+                    packets.send(frame)
+        except OSError as error:
+            sys.stderr.write(f"what a sandbox sent first has been lost: {error}\n")
+        sender.held.clear()
+
+    def _forget_tap(self, sender: _Network) -> None:
+        self._poll.unregister(sender.tap)
+        del self._taps[sender.tap]
+
+    def _ask(
+        self, operation: str, *arguments: object, network: int | None = None
+    ) -> tuple[Message, list[int]]:
+        """Of the maker; `network`: a descriptor of the one that it is about."""
+        descriptors = [] if network is None else [network]
+        self._maker.send({"op": operation, "arguments": arguments}, descriptors)
+        arrived = self._maker.receive()
+        if arrived is None:
+            raise OSError("the maker of networks has ended")
+        if "error" in arrived[0]:
+            raise OSError(arrived[0]["error"])
+        return arrived

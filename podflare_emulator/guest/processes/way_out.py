@@ -1,0 +1,86 @@
+"""The programs that can be at the other end of a network's way out, and how each is started."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+
+from ..system import network
+
+PROGRAMS = ("slirp4netns", "pasta")  # the better first
+
+# Descriptors of the program's.
+_NAMESPACE, _USER_NAMESPACE, _READY, _ALIVE = 3, 4, 5, 6
+_BEYOND = 10
+
+
+class Helper:
+    """A running one; `ready` is a descriptor that can be read when it has started, or has ended."""
+
+    def __init__(self, program: str, namespace: int, user_namespace: int) -> None:
+        self.ready, ready = os.pipe()
+        alive, self._alive = os.pipe()
+        given = {_NAMESPACE: namespace, _USER_NAMESPACE: user_namespace, _READY: ready, _ALIVE: alive}
+        # None of them may lie where another is put.
+        moved = {
+            place: fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _BEYOND) for place, number in given.items()
+        }
+        try:
+            words = _pasta() if os.path.basename(program).startswith("pasta") else _slirp4netns()
+            files: list[tuple[object, ...]] = [
+                (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)
+            ]
+            files += [(os.POSIX_SPAWN_DUP2, number, place) for place, number in moved.items()]
+            self._pid = os.posix_spawn(
+                program, [program, *words], {}, file_actions=files, setsigdef=[signal.SIGPIPE]
+            )
+        except OSError:
+            os.close(self.ready)
+            os.close(self._alive)
+            raise
+        finally:
+            for number in (ready, alive, *moved.values()):
+                os.close(number)
+
+    def has_started(self) -> bool:
+        """Once `ready` can be read."""
+        return bool(os.read(self.ready, 16))
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        os.close(self.ready)
+        os.close(self._alive)
+
+
+def _slirp4netns() -> list[str]:
+    return [
+        "--netns-type=path",
+        f"--userns-path=/proc/self/fd/{_USER_NAMESPACE}",
+        f"--ready-fd={_READY}",
+        f"--exit-fd={_ALIVE}",  # it ends when this process does, however that comes
+        f"--mtu={network.MTU}",
+        "--disable-host-loopback",
+        *(
+            ["--enable-sandbox", "--enable-seccomp"] if os.getuid() == 0 else []
+        ),  # it would keep root's rights
+        f"/proc/self/fd/{_NAMESPACE}",
+        network.INTERFACE,
+    ]
+
+
+def _pasta() -> list[str]:
+    hardware = ":".join(f"{byte:02x}" for byte in network.hardware_address(network.GATEWAY))
+    nothing = [word for kind in ("-t", "-u", "-T", "-U") for word in (kind, "none")]  # no ports are forwarded
+    return [
+        *(["--runas", "0"] if os.getuid() == 0 else []),  # else it is nobody, before it is let in
+        *("--foreground", "--quiet", "--ipv4-only", "--no-dhcp", "--no-map-gw", *nothing),
+        *("--address", network.ADDRESS, "--netmask", network.NETMASK, "--gateway", network.GATEWAY),
+        *("--mac-addr", hardware, "--dns-forward", network.NAMESERVER, "--mtu", str(network.MTU)),
+        *("--ns-ifname", network.INTERFACE, "--pid", f"/proc/self/fd/{_READY}"),
+        *("--userns", f"/proc/self/fd/{_USER_NAMESPACE}", "--netns", f"/proc/self/fd/{_NAMESPACE}"),
+    ]

@@ -1,0 +1,68 @@
+"""The official SDK's server around the tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from podflare_emulator.mcp.tools import Result, ToolError, Tools
+from podflare_emulator.vocabulary.errors import EmulatorError
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
+INSTALL = "MCP needs an extra: pip install 'podflare-emulator[mcp]'"
+_ABOUT = (
+    "Sandboxes: machines with a Python that goes on from call to call. The session's own is made on the first call; "
+    "forks and created ones are named by sandbox_id."
+)
+
+
+def build(tools: Tools, session_of: Callable[[Any], str | None]) -> Server[Any]:
+    """`session_of`: from the SDK's context of a call to its session. Raises EmulatorError where the SDK is missing."""
+    try:
+        from mcp import types
+        from mcp.server.lowlevel import Server
+    except ImportError as error:
+        raise EmulatorError(f"{INSTALL} ({error})") from None
+
+    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(
+            tools=[
+                types.Tool(name=tool["name"], description=tool["description"], input_schema=tool["schema"])
+                for tool in tools.described()
+            ]
+        )
+
+    async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        answer = await answered(tools, params.name, params.arguments or {}, session_of(context))
+        return types.CallToolResult.model_validate(answer)
+
+    return Server(
+        "podflare-emulator",
+        version=version("podflare-emulator"),
+        instructions=_ABOUT,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+async def answered(tools: Tools, name: str, arguments: dict[str, Any], session: str | None) -> Result:
+    """The result of `tools/call`, as it travels."""
+    try:
+        result = await tools.call(name, arguments, session)
+    except ToolError as error:
+        return {"content": [{"type": "text", "text": str(error)}], "isError": True}
+    text = json.dumps(result, ensure_ascii=False)
+    return {"content": [{"type": "text", "text": text}], "structuredContent": result, "isError": False}
+
+
+async def serve_stdio(tools: Tools) -> None:
+    """Until standard input ends. One process is one session."""
+    server = build(tools, lambda context: "stdio")
+    from mcp.server.stdio import stdio_server
+
+    async with stdio_server() as (received, sent):
+        await server.run(received, sent, server.create_initialization_options())
