@@ -49,11 +49,8 @@ class ResumeBody(msgspec.Struct):
 
 
 def given(body: CreateBody | ResumeBody) -> dict[str, Any]:
-    """The fields that are not absent; of the region, the name that is no alias."""
-    fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
-    if "region" in fields:
-        fields["region"] = ALIASES.get(fields["region"], fields["region"])
-    return fields
+    """The fields that are not absent."""
+    return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
 
 
 def _check_positive(body: CreateBody | ResumeBody, *names: str) -> None:

@@ -130,6 +130,14 @@ class Guest:
     async def arrive(self) -> None:
         """Waits until the process is ready; raises HostingError, with its reason, when it cannot be."""
         message = await asyncio.shield(self._ready)
+        if "copy" in message:
+            self._ready = self._loop.create_future()
+            try:
+                copied = await self.jail.copy(message["copy"])
+            except HostingError as error:
+                copied = {"failed": str(error)}
+            self._channel.send({"op": "copied", **copied})
+            message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
         self.pid, self._mark = message["ready"], message["mark"]

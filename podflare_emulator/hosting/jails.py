@@ -25,6 +25,8 @@ class Keeper(Protocol):
 
     def stay(self, parent: str) -> None: ...
 
+    async def copy(self, name: str, order: Message) -> Message: ...
+
     def remove(self, name: str, left: bool) -> None: ...
 
 
@@ -84,6 +86,13 @@ class Jail:
         `freeze`: this one must move to a new tree as well, or be told to `stay`.
         """
         return await self._keeper.branch(self.name, [child.name for child in children], freeze=freeze)
+
+    async def copy(self, order: Message) -> Message:
+        """Has the keeper copy another's tree into this one's; returns its `problems`. Raises HostingError.
+
+        `order`: what the guest in it has said of that; see guest/fork/fork.py.
+        """
+        return await self._keeper.copy(self.name, order)
 
     def stay(self) -> None:
         """Nothing has come of the new tree."""

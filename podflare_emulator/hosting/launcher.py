@@ -270,6 +270,23 @@ class Launcher:
         answer, descriptors = await self.keeper.channel.request(order)
         return Branch(answer["depth"], descriptors)
 
+    async def copy(self, name: str, order: Message) -> Message:
+        """As `Keeper` in jails.py. A process of the keeper's does it, and answers by a socket of its own."""
+        ours, theirs = socket.socketpair()
+        answered: asyncio.Future[Message] = self._loop.create_future()
+
+        def end() -> None:
+            if not answered.done():
+                answered.set_exception(HostingError("the process that copies files has ended"))
+
+        channel = Channel(ours, lambda message, _: answered.set_result(message), end)
+        try:
+            self.keeper.channel.send({"op": "copy", "jail": name, **order}, [theirs.detach()])
+            return await answered
+        finally:
+            answered.cancel()
+            channel.close()
+
     def stay(self, parent: str) -> None:
         with contextlib.suppress(HostingError):
             self.keeper.channel.send({"op": "stay", "jail": parent})

@@ -23,9 +23,8 @@ _ABOUT = (
 def build(tools: Tools, session_of: Callable[[Any], str | None]) -> Server[Any]:
     """`session_of`: from the SDK's context of a call to its session. Raises EmulatorError where the SDK is missing."""
     try:
-        from mcp.server.lowlevel import Server
-
         from mcp import types
+        from mcp.server.lowlevel import Server
     except ImportError as error:
         raise EmulatorError(f"{INSTALL} ({error})") from None
 

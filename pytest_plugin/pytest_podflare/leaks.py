@@ -25,12 +25,13 @@ def close_tools(made: Collection[str], undisturbed: AbstractContextManager[None]
     A program keeps such a tool for as long as it runs; its next call makes another.
     """
     adapters: Any = sys.modules.get("podflare.integrations.running")
-    tools = [tool for tool in getattr(adapters, "runners", ()) if tool.own_id in made]
-    if tools:
-        # A test may have stopped the server, or be about to be told so.
-        with suppress(Exception), undisturbed:
-            for tool in tools:
-                tool.close()
+    # A test may have stopped the server, and threads that it has left may make tools.
+    with suppress(Exception):
+        tools = [tool for tool in getattr(adapters, "runners", ()) if tool.own_id in made]
+        if tools:
+            with undisturbed:
+                for tool in tools:
+                    tool.close()
 
 
 def report(

@@ -204,3 +204,25 @@ def test_many_files_and_deep_directories_are_copied(sandbox: Sandbox, fork: Fork
     assert (
         printed(child, "ls /root/many | wc -l; find /root -name file -exec cat {} +", "bash") == "2000\ndeep"
     )
+
+
+def test_more_files_than_a_guest_copies_by_itself_are_all_there(sandbox: Sandbox, fork: Fork) -> None:
+    printed(
+        sandbox,
+        "cd /root; mkdir many; for n in $(seq 400); do echo $n > many/$n; done; chmod 640 many/7; ln many/8 hard; "
+        "ln -s /root/many/9 soft; mkfifo many/pipe; rm -r /srv; touch -d 2001-02-03T04:05:06Z many/10 many",
+        "bash",
+    )
+    printed(sandbox, "held = open('/root/many/11', 'a+')")
+    check = "ls /root/many | wc -l; stat -c '%A %h' /root/many/7 /root/hard; cat /root/soft; [ -e /srv ] || echo gone; "
+    check += (
+        "stat -c %Y /root/many/10 /root/many; cat /root/many/* 2>/dev/null < /dev/null | sort -n | md5sum"
+    )
+    check = check.replace("/root/many/* ", "$(find /root/many -type f) ")
+    first, second = fork(sandbox, 2)
+    expected = printed(sandbox, check, "bash")
+    assert expected.startswith("401\n-rw-r----- 1\n-rw-r--r-- 2\n9\ngone\n981173106\n981173106\n")
+    assert [printed(child, check, "bash") for child in (first, second)] == [expected, expected]
+    printed(first, "_ = held.write('+'); held.flush(); open('/root/soft', 'w').close()")
+    assert printed(first, "cat /root/many/11 /root/many/9", "bash") == "11\n+"
+    assert printed(second, "cat /root/many/11 /root/many/9", "bash") == "11\n9"

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from podflare_emulator.api import requests
-from podflare_emulator.vocabulary.regions import ALIASES
 from podflare_emulator.vocabulary.settings import Settings
 
 
@@ -22,7 +21,7 @@ class Made:
         requests.of(request.scope).made = sandbox_id
         body = {"id": sandbox_id, "state": "ready"}
         if self._region:
-            body["region"] = ALIASES.get(region, region) if region else self._region
+            body["region"] = region or self._region
         if self._endpoint:
             body["endpoint"] = self._endpoint
         return JSONResponse(body)

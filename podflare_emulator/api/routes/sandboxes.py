@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, given, read
+from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.faults import Disturb, last_words
 from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.api.routes.made import Made
@@ -54,6 +55,7 @@ class SandboxRoutes:
 
     async def create(self, request: Request) -> Response:
         body = await read(request, _create_body)
+        body.region = asked_for(request.scope, body.region)
         sandbox = await self._registry.create(SandboxOrder(**given(body)))
         return self._made.answer(request, sandbox.id, body.region)
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from podflare_emulator.api.bodies import ResumeBody, given, read
+from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.api.routes.made import Made
 from podflare_emulator.domain.registry import ResumeOrder
@@ -39,6 +40,7 @@ class SpaceRoutes:
 
     async def resume(self, request: Request) -> Response:
         body = await read(request, _resume_body)
+        body.region = asked_for(request.scope, body.region)
         sandbox = await self._registry.resume(request.path_params["space_id"], ResumeOrder(**given(body)))
         return self._made.answer(request, sandbox.id, body.region)
 

@@ -51,6 +51,7 @@ def synchronize(
     untouched_since: int | None = None,
     changes: int | None = None,
     resolve: Callable[[str], str] = str,
+    most: int | None = None,
 ) -> list[str]:
     """Make the tree below the directory descriptor `target` equal to the one below `source`.
 
@@ -69,6 +70,8 @@ def synchronize(
         changes: a descriptor of a directory that has an entry wherever the two trees may differ: the upper layer
             of an overlay, over a lower one that the target has too. The rest is not looked at.
         resolve: what a symbolic link of the source's leads to in the target.
+        most: how many files may be copied. Where that is not enough, `TooMuch` is raised; a call without it does the
+            rest.
 
     Returns:
         "path: reason" for each entry that exists and was left out because it may not be read.
@@ -79,12 +82,16 @@ def synchronize(
     """
     if changes is not None and _is_empty(changes) and _rights(source) == _rights(target):
         return []
-    synchronization = _Synchronization(source, target, skip, untouched_since, changes, resolve)
+    synchronization = _Synchronization(source, target, skip, untouched_since, changes, resolve, most)
     try:
         synchronization.run()
     finally:
         synchronization.close()
     return synchronization.problems
+
+
+class TooMuch(Exception):
+    """More files than may be copied."""
 
 
 class _Directory:
@@ -112,9 +119,11 @@ class _Synchronization:
         untouched_since: int | None,
         changes: int | None,
         resolve: Callable[[str], str],
+        most: int | None,
     ) -> None:
         self.problems: list[str] = []
         self._resolve = resolve
+        self._left = most
         self._source = Cursor(source)
         try:
             self._target = Cursor(target, unlock=True)
@@ -279,6 +288,10 @@ class _Synchronization:
         identity = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and identity in self._links and self._link(self._links[identity], name, there):
             return
+        if self._left is not None:
+            if not self._left:
+                raise TooMuch
+            self._left -= 1
         if kind == stat.S_IFREG:
             copied = self._copy_file(name, here, there)
         elif kind == stat.S_IFLNK:

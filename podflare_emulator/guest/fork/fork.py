@@ -19,6 +19,7 @@ from . import openmp, ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_MOST_COPIED = 100  # files: from here on having them copied is quicker
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -199,14 +200,18 @@ def _become(
         target = posix.open(guest.jail.root, _DIRECTORY)
         problems = []
         if branch.way != "freeze":
-            problems = tree.synchronize(
-                source,
-                target,
-                skip=guest.jail.mounts,
-                untouched_since=guest.baseline,
-                changes=changes if branch.layers or not stood else None,
-                resolve=guest.jail.resolve,
-            )
+            try:
+                problems = tree.synchronize(
+                    source,
+                    target,
+                    skip=guest.jail.mounts,
+                    untouched_since=guest.baseline,
+                    changes=changes if branch.layers or not stood else None,
+                    resolve=guest.jail.resolve,
+                    most=None if guest.jail.left is None else _MOST_COPIED,
+                )
+            except tree.TooMuch:
+                problems = _have_copied(guest)
         for over in written:
             problems += _write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
@@ -221,6 +226,20 @@ def _become(
     except Exception as error:
         posix.write(control, encode({"failed": f"{type(error).__name__}: {error}"}))
         posix._exit(1)
+
+
+def _have_copied(guest: Guest) -> list[str]:
+    """By the keeper, for which the host is asked."""
+    order = {"source": guest.jail.left, "skip": [*guest.jail.mounts], "since": guest.baseline}
+    guest.connection.send({"copy": order})
+    arrived = guest.connection.receive()
+    if arrived is None:
+        posix._exit(0)
+    answer, _ = arrived
+    if "failed" in answer:
+        raise OSError(answer["failed"])
+    problems: list[str] = answer["problems"]
+    return problems
 
 
 def _write_over(written: Written, untouched_since: int | None) -> list[str]:

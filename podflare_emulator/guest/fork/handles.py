@@ -34,6 +34,7 @@ _SHARED_MEMORY = "/dev/shm"  # but this is the sandbox's own
 
 _MEMFD = "/memfd:"
 _DELETED = " (deleted)"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM)
 # Flags that say how to come by the file, not what the descriptor can do. O_TMPFILE includes O_DIRECTORY.
 _ONCE = posix.O_CREAT | posix.O_EXCL | posix.O_TRUNC | posix.O_DIRECTORY | getattr(posix, "O_TMPFILE", 0)
 _F_DUPFD_QUERY = 1027  # Linux 6.10: is this the same open file description?
@@ -268,8 +269,13 @@ def make_own(path: str, place: str) -> None:
 
     `place`: where the file `path` of the tree can be reached.
     """
-    if not path.startswith(SYSTEM_TREES):
+    if path.startswith(SYSTEM_TREES):
+        return
+    try:
         posix.close(_open_unhindered(place, posix.O_WRONLY | posix.O_CLOEXEC))
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # else nobody can write to it: it is mounted from elsewhere, or runs
+            raise
 
 
 def _open_unhindered(path: str, flags: int) -> int:

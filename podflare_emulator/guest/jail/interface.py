@@ -64,6 +64,10 @@ class Jail(Protocol):
     def stack(self) -> Stack | None:
         """What the tree is made of, if that are layers that forks can share."""
 
+    @property
+    def left(self) -> str | None:
+        """The name of the jail that this process was in before, if the keeper copies trees more quickly than it."""
+
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """`entrance`: the descriptors that came with the jail, which are the jail's from now on."""
 

@@ -87,6 +87,24 @@ class Keep:
         self._baselines[name] = tree.now()
         return [], self._baselines[name]
 
+    def copy(self, source: str, target: str, *, skip: Sequence[str], since: int) -> list[str]:
+        """Makes a jail equal to another, in which nothing changes meanwhile, as `tree.synchronize` does.
+
+        Guests have every path of theirs mapped, which takes most of a copy's time; here nothing is.
+        """
+        before, after = (f"{self.state}/jails/{name}" for name in (source, target))
+        descriptors = [os.open(path, _DIRECTORY) for path in (before, after)]
+        try:
+            return tree.synchronize(
+                *descriptors,
+                skip=skip,
+                untouched_since=since,
+                resolve=lambda path: _moved(path, before, after),
+            )
+        finally:
+            for number in descriptors:
+                os.close(number)
+
     def take_back(self, name: str, *, left: bool) -> list[str]:
         """The names of what is to be removed: none where the jail is as good as new.
 
@@ -155,12 +173,20 @@ class Whereabouts:
     def mark(self) -> str:
         return f"{self._variable}={self.tree}"
 
+    @property
+    def left(self) -> str:
+        """The name of the one that it was in before."""
+        return self._before.rpartition("/")[2]
+
     def resolve(self, path: str, mark: str | None = None) -> str:
         """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
         before = self._before if mark is None else mark.partition("=")[2]
-        if path == before or path.startswith(f"{before}/"):
-            return self.tree + path[len(before) :]
-        return path
+        return _moved(path, before, self.tree)
+
+
+def _moved(path: str, before: str, after: str) -> str:
+    """Where it is in the directory `after`, if it was in `before`."""
+    return after + path[len(before) :] if path == before or path.startswith(f"{before}/") else path
 
 
 def _name(mark: str) -> str:

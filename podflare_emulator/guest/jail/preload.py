@@ -170,6 +170,10 @@ class PreloadJail:
         self._place = plain.Whereabouts(_BASE)
         self.resolve = self._place.resolve
 
+    @property
+    def left(self) -> str:
+        return self._place.left
+
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         os.unsetenv(_BASE)
         plain.confine(self._state)  # what it allows are the host's paths

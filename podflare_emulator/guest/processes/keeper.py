@@ -15,7 +15,7 @@ from .reaper import Reaper
 
 
 class Keeper:
-    """Serves the host: `zygote`, `jail`, `branch`, `stay` and `remove`, beside what every init answers."""
+    """Serves the host: `zygote`, `jail`, `branch`, `stay`, `copy` and `remove`, beside what every init answers."""
 
     def __init__(self, connection: Connection, keep: Keep | plain.Keep) -> None:
         self._connection = connection
@@ -48,6 +48,8 @@ class Keeper:
                 self._branch(message)
             case "stay" if isinstance(self._keep, Keep):
                 self._keep.stay(message["jail"])
+            case "copy":
+                self._copy(message, descriptors[0])
             case "remove":
                 self._remove(message["jail"], left=message["left"])
             case unknown:
@@ -96,6 +98,23 @@ class Keeper:
         self._connection.send({"id": message["id"], "depth": depth}, opened)
         for number in opened:
             os.close(number)
+
+    def _copy(self, message: Message, answers: int) -> None:
+        """In a process of its own, which answers by the socket that came with the message."""
+        if os.fork():
+            os.close(answers)
+            return
+        answer: Message = {"failed": "the copying process ended"}
+        try:
+            assert not isinstance(self._keep, Keep)
+            source, target = message["source"], message["jail"]
+            problems = self._keep.copy(source, target, skip=message["skip"], since=message["since"])
+            answer = {"problems": problems}
+        except OSError as error:
+            answer = {"failed": str(error)}
+        finally:
+            Connection(socket.socket(fileno=answers)).send(answer)
+            os._exit(0)
 
     def _remove(self, name: str, *, left: bool) -> None:
         """In a process of its own, unless there is little: a large tree must not keep the next jail waiting.

@@ -6,7 +6,9 @@ import gc
 import inspect
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -35,6 +37,7 @@ def test_the_settings_are_the_arguments_of_a_sandbox() -> None:
         ({"sandbox": "sbx_1", "settings": {"template": "x"}}, "template"),
         ({"sandbox": "sbx_1", "persistent": False}, "give either"),
         ({"max_output": 0}, "max_output"),
+        ({"timeout": -1}, "timeout"),
     ],
 )
 def test_what_cannot_be_is_said_at_once(arguments: dict[str, Any], told: str) -> None:
@@ -141,6 +144,18 @@ def test_after_close_a_call_makes_another(open_sandboxes: Callable[[], list[str]
         result = runner.run("print('x' in globals())")
         assert (result.stdout, result.stderr) == ("False", "")
     assert open_sandboxes() == []
+
+
+def test_close_stops_what_runs(podflare_emulator: Any, podflare_sandbox: Sandbox) -> None:
+    runner = _runner(podflare_sandbox)
+    runner.run("kept = 41")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner.run, SLEEPS)
+        while podflare_emulator.execs()[-1].code != SLEEPS:
+            time.sleep(0.01)
+        runner.close()
+        assert "interrupted" in running.result().stderr
+    assert runner.run("print(kept, 'finished' in globals())").stdout == "41 False"
 
 
 def test_if_the_server_has_ended_it_another_is_made_and_that_is_said(

@@ -62,9 +62,11 @@ def test_the_agents_tools_and_variables_are_in_the_sandbox(podflare_sandbox: San
 
 
 def test_an_error_is_told_to_the_model(podflare_sandbox: Sandbox) -> None:
-    agent = _agent(PodflareExecutor(podflare_sandbox), "print('so far')\n1 / 0", "final_answer('mended')")
+    codes = ["def invert(n):\n    return 1 / n", "print('so far')\ninvert(0)", "final_answer('mended')"]
+    agent = _agent(PodflareExecutor(podflare_sandbox), *codes)
     assert agent.run("go") == "mended"
     assert "so far" in agent.model.asked[-1]
+    assert "return 1 / n" in agent.model.asked[-1]  # its traceback shows the lines
     assert "ZeroDivisionError" in agent.model.asked[-1]
 
 

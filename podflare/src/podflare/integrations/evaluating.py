@@ -14,7 +14,11 @@ from podflare.types import ExecResult
 # Runs in globals of its own and gives the code those of the REPL. With tools, the code runs in a thread: the exec ends
 # where it calls one, and a second exec brings the answer. The thread is then at rest between two execs.
 _PROGRAM = """
-import ast, ctypes, json, queue, sys, threading, traceback
+import ast, ctypes, json, linecache, queue, sys, threading, traceback
+
+# For the source lines in tracebacks, also of functions that an earlier piece has defined.
+file = f"<code {1 + sum(name.startswith('<code ') for name in linecache.cache)}>"
+linecache.cache[file] = (len(code), None, code.splitlines(True), file)
 
 def reported(value):
     try:
@@ -24,12 +28,12 @@ def reported(value):
 
 def outcome():
     try:
-        tree = ast.parse(code, "<code>")
+        tree = ast.parse(code, file)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, "<code>", "exec"), names)
+        exec(compile(tree, file, "exec"), names)
         if last is None:
             return {"value": None, "text": None}
-        return reported(eval(compile(ast.Expression(last.value), "<code>", "eval"), names))
+        return reported(eval(compile(ast.Expression(last.value), file, "eval"), names))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

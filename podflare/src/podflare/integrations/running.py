@@ -13,6 +13,7 @@ import anyio
 from anyio import to_thread
 
 from podflare.aio.sandbox import AsyncSandbox
+from podflare.core.interruption import Interruption
 from podflare.core.wire import Printed
 from podflare.errors import ExecTimeoutError, InvalidArgumentError, NotFoundError, PodflareError
 from podflare.integrations.results import INTERRUPTED, MAX_OUTPUT, cut_result, text_of, with_note
@@ -74,6 +75,7 @@ class CodeRunner:
             raise InvalidArgumentError(
                 f"max_output must be a positive number, or None for all, not {max_output}"
             )
+        Interruption(timeout)  # which says what is wrong with it
         self._given = None if isinstance(sandbox, str) else sandbox
         self._id = sandbox if isinstance(sandbox, str) else None
         self._own: Sandbox | None = None
@@ -82,6 +84,7 @@ class CodeRunner:
         self._max_output = max_output
         self._settings = dict(settings)
         self._end_unused: weakref.finalize[[Sandbox], CodeRunner] | None = None
+        self._calls: set[_Call] = set()
         # A model may call a tool several times at once.
         self._lock = threading.Lock()
         runners.add(self)
@@ -126,7 +129,9 @@ class CodeRunner:
         return text_of(await self.run_async(code, language))
 
     def close(self) -> None:
-        """Destroy the sandbox, unless it is the caller's. A call after it makes another."""
+        """Interrupt what runs, and destroy the sandbox unless it is the caller's. A call after it makes another."""
+        for call in list(self._calls):
+            call.cancel()
         with self._lock:
             own, self._own = self._own, None
             if self._end_unused is not None:
@@ -172,6 +177,13 @@ class CodeRunner:
         return kept | limits | ({} if self._id is None else {"sandbox": self._id})
 
     def _run(self, code: str, language: Language, call: _Call) -> ExecResult:
+        self._calls.add(call)
+        try:
+            return self._run_somewhere(code, language, call)
+        finally:
+            self._calls.discard(call)
+
+    def _run_somewhere(self, code: str, language: Language, call: _Call) -> ExecResult:
         if not self._persistent:
             with Sandbox(**self._settings) as fresh:
                 return call.run(fresh, code, language, self._timeout)

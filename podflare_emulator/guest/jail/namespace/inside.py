@@ -53,6 +53,7 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     stack: Stack | None = None
+    left = None
     belongs = staticmethod(belongs)
 
     def __init__(self, places: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ...files import removal
 from ...system import kernel, mounts
 
 _PASSING = "passing"  # no jail's name, and no layer's
@@ -36,8 +37,10 @@ class Layers:
         except OSError as error:
             return str(error)
         finally:
-            for jail in jails:
-                self.let_go(jail)
+            place = os.open(self._place, os.O_RDONLY | os.O_DIRECTORY)
+            for layer in [layer for jail in jails for layer in self.let_go(jail)]:
+                removal.remove(place, layer)
+            os.close(place)
         return ""
 
     def begin(self, jail: str) -> str:

@@ -73,6 +73,10 @@ class DirectoryJail:
     def prefix(self) -> str:
         return self._place.tree
 
+    @property
+    def left(self) -> str:
+        return self._place.left
+
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)
         self._map = mapping.PathMap(tree, self._shared)

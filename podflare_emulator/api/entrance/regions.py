@@ -6,7 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 
-_PATH = re.compile(f"/r/(?:{'|'.join((*REGIONS, *ALIASES))})(?=/v1/)")
+_PATH = re.compile(f"/r/({'|'.join((*REGIONS, *ALIASES))})(?=/v1/)")
+_KEY = "podflare.region"
 
 
 class Regions:
@@ -19,6 +20,13 @@ class Regions:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/r/"):
-            scope["path"] = _PATH.sub("", scope["path"], count=1)
+        if scope["type"] == "http" and (named := _PATH.match(scope["path"])):
+            scope[_KEY] = named[1]
+            scope["path"] = scope["path"][named.end() :]
         await self._app(scope, receive, send)
+
+
+def asked_for(scope: Scope, in_body: str | None) -> str | None:
+    """The region that a request names, in its body or in its path, by the name that is no alias."""
+    name: str | None = in_body or scope.get(_KEY)
+    return ALIASES.get(name, name) if name else None
