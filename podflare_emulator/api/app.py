@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from podflare_emulator.api import requests
 from podflare_emulator.api.access_log import AccessLog
 from podflare_emulator.api.contract.control import calls
+from podflare_emulator.api.entrance.guard import Guard
+from podflare_emulator.api.entrance.inside import NotFromInside
+from podflare_emulator.api.entrance.regions import Regions
 from podflare_emulator.api.faults import ArrangedRefusal, Disturb
-from podflare_emulator.api.guard import Guard
-from podflare_emulator.api.inside import NotFromInside
-from podflare_emulator.api.regions import Regions
 from podflare_emulator.api.requests import Requests
 from podflare_emulator.api.routes.contract import ContractRoutes
 from podflare_emulator.api.routes.control import ControlRoutes
@@ -22,6 +22,7 @@ from podflare_emulator.api.routes.mcp import McpRoutes
 from podflare_emulator.api.routes.sandboxes import SandboxRoutes
 from podflare_emulator.api.routes.spaces import SpaceRoutes
 from podflare_emulator.api.routes.terminals import TerminalRoutes
+from podflare_emulator.api.tracing import Traced, find_tracer
 from podflare_emulator.vocabulary.logs import logger
 from podflare_emulator.vocabulary.sandbox_errors import (
     GuestFailed,
@@ -57,9 +58,9 @@ def build_app(
     routes += McpRoutes(registry).routes()
     routes += ContractRoutes(served, calls(control) if control else {}).routes()
     router = Router(routes, redirect_slashes=False)
-    return Regions(
-        AccessLog(ErrorAnswers(Guard(NotFromInside(router, registry), settings)), record or Requests())
-    )
+    app: ASGIApp = ErrorAnswers(Guard(NotFromInside(router, registry), settings))
+    tracer = find_tracer()
+    return Regions(AccessLog(Traced(app, tracer) if tracer else app, record or Requests()))
 
 
 class ErrorAnswers:

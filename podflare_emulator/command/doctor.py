@@ -100,6 +100,10 @@ def _detail(ability: str) -> str:
         abi = landlock.abi()
         signals = "" if abi >= _SIGNALS_SINCE else "; signals to strangers are not refused before ABI 6"
         return f"ABI {abi}{signals}"
+    if ability == probe.USERS:
+        return "under namespace isolation a sandbox has those from 0 to 65535"
+    if ability == probe.IDMAPPED_MOUNTS:
+        return "under namespace isolation the host's files belong to whom they belong on the host"
     if ability == probe.WAY_OUT:
         return f"{helper()} gives it a way out"
     if ability == probe.ROOT_EMULATION:

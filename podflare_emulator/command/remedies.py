@@ -28,6 +28,10 @@ _COSTS = {
     probe.PIDFD: "nothing: processes are ended by their number",
     probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
     "auto takes them in a container or CI only",
+    probe.USERS: "changes of owner, groups and ids succeed without effect (root emulation): a server that must not "
+    "be root does not run",
+    probe.IDMAPPED_MOUNTS: "in a namespace sandbox the host's files belong to nobody: they can be replaced or removed, "
+    "not changed in place, and deep directories of the system are read-only",
     probe.ROOT_EMULATION: "in a sandbox, changes of owner, groups and ids fail: tar and cp -a as root, chown, su",
     probe.FAKECHROOT: "no preload isolation",
 }
@@ -74,6 +78,14 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
     if ability == probe.LANDLOCK:
         how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
         return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
+    if ability == probe.USERS:
+        return (
+            "apt-get install -y uidmap, and a line for you in /etc/subuid and /etc/subgid, such as "
+            "you:100000:65536 (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 you); "
+            "or start the emulator as root"
+        )
+    if ability == probe.IDMAPPED_MOUNTS:
+        return "start the emulator as root, on Linux 5.19 or later, with /usr on ext4, xfs, btrfs or tmpfs"
     if ability == probe.ROOT_EMULATION:
         return "Linux 4.17 or later with seccomp filters (CONFIG_SECCOMP_FILTER), on x86-64 or ARM 64"
     if ability == probe.FAKECHROOT:

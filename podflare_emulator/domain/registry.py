@@ -98,6 +98,7 @@ class SandboxRegistry:
         self._tier = TIERS[tier]
         self._lifetimes = Lifetimes(self.clock, self._expire)
         self._spaces = Spaces(KeptSpaces(state_dir) if state_dir else None)
+        self._freezing = set[Machine]()
         self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
@@ -247,12 +248,18 @@ class SandboxRegistry:
         self._withdraw(sandbox)
         space_id = self.ids.space(self._spaces)
         self.ledger.expire(sandbox.id, reason, space_id)
+        self._freezing.add(machine)
         try:
             frozen = await sandbox.freeze(partial(self._spaces.keep, space_id, sandbox.id))
+            if machine not in self._freezing:
+                raise HostingError("the emulator was reset")
         except HostingError:  # it has ended meanwhile
+            self._spaces.forget(space_id)
             await machine.guest.end()
             self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=over)
             return
+        finally:
+            self._freezing.discard(machine)
         self._spaces.add(Space(space_id, frozen))
         self.webhooks.tell("sandbox.frozen", sandbox_id=sandbox.id, space_id=space_id, reason=over)
 
@@ -340,9 +347,14 @@ class SandboxRegistry:
         """Every sandbox but those to `keep`, and every Space; returns the ids of the destroyed, oldest first."""
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
-        await self._spaces.end_all()
+        await self._end_spaces()
         self._spaces.forget_all()
         return ids
+
+    async def _end_spaces(self) -> None:
+        """Those that are being made, too."""
+        freezing, self._freezing = self._freezing, set()
+        await asyncio.gather(self._spaces.end_all(), *(machine.guest.end() for machine in freezing))
 
     def lives(self) -> list[dict[str, Any]]:
         """Of every sandbox that something has happened to since the last reset."""
@@ -358,7 +370,7 @@ class SandboxRegistry:
         self.webhooks.hush()
         await self._stock.close()
         await asyncio.gather(*map(self.destroy, [*self._living]))
-        await self._spaces.end_all()
+        await self._end_spaces()
         await self._stock.stop()
         self.stubs.clear()
         self.seeds.clear()

@@ -197,7 +197,7 @@ class Execution:
         self.finished = True
         if self._severed:
             self._remember(result)
-            self._done()
+            self.hand_over(lambda: None)  # an interrupt that is still on its way must not do it once more
             return
         self._resume()  # the next exec must not find it paused
         self._machine.rest()
@@ -404,6 +404,8 @@ class Sandbox:
         async with self.turn:  # a fork that is under way comes to its end
             if running is None or running.finished:
                 await keep(machine)
+            if machine.guest.ended:
+                raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
             await machine.guest.stop()
         return Frozen(machine, running if running and not running.finished else None)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from inspect import iscoroutinefunction
 from os import getpid
 from types import EllipsisType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from podflare_emulator.handle.clients.origins import Origin, Origins
-from podflare_emulator.handle.clients.watch import sandbox_classes
+from podflare_emulator.handle.clients.watch import blocking_classes, sandbox_classes
 from podflare_emulator.handle.clock import Clock
 from podflare_emulator.handle.faults import Faults
 from podflare_emulator.handle.files import Files
@@ -168,28 +167,21 @@ class Emulator(Faults, Stubs):
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
         """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
+        from podflare_emulator.handle.clients.finalizers import waiting_for_nobody
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
         keys = self.settings.api_keys
-        classes = sandbox_classes(import_sdk())
+        sdk = import_sdk()
+        classes = sandbox_classes(sdk)
         with ExitStack() as entered:
             # First: it looks for the URLs in the client's functions, and the others wrap some of them.
             entered.enter_context(redirect_clients(self.url, keys[0] if keys else None))
-            for kind in classes:
-                if hasattr(kind, "close") and not iscoroutinefunction(
-                    kind.close
-                ):  # which no finalizer can await
-                    entered.enter_context(self._closing_elsewhere(kind))
+            entered.enter_context(waiting_for_nobody(blocking_classes(sdk), self._in_servers_thread))
             entered.enter_context(self._origins.recording(*classes))
             yield
 
-    def _closing_elsewhere(self, sandbox: type[Any]) -> AbstractContextManager[None]:
-        server = self._server
-        if isinstance(server, ServerProcess) or server is None:
-            return nullcontext()
-        from podflare_emulator.handle.clients.finalizers import closing_elsewhere
-
-        return closing_elsewhere(sandbox, lambda: server.is_here)
+    def _in_servers_thread(self) -> bool:
+        return not isinstance(self._server, (ServerProcess, NoneType)) and self._server.is_here
 
     def origin(self, sandbox_id: str) -> Origin | None:
         """The file and line that created a sandbox, if it was created in this process under `redirect_clients`."""

@@ -69,7 +69,14 @@ def in_namespaces(first: str) -> list[str]:
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
-    others = ("overlay inside it", "pidfd", "Landlock", "root emulation")
+    others = (
+        "overlay inside it",
+        "pidfd",
+        "Landlock",
+        "users and groups",
+        "idmapped mounts",
+        "root emulation",
+    )
     others = (*others, "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
     assert [*report.there] == ["Python", *tried, *others, *backends]

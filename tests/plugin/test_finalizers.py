@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..matrix import servers
+from .published import run_with_the_published_client
 
 _CLOSES = """
 import gc, time
@@ -21,13 +22,45 @@ class Tool:
 def test_many(podflare_emulator):
     threshold = gc.get_threshold()
     gc.set_threshold(50)  # so that the server's thread, where there is one, collects as well
-    for _ in range(40):
+    for _ in range(300):
         began = time.monotonic()
         Tool()
         assert time.monotonic() - began < 15, "somebody has waited for himself"
     gc.set_threshold(*threshold)
     gc.collect()  # those that are left, as long as there is an emulator
-    assert len(podflare_emulator.requests()) > 40, "some were collected"
+    assert len(podflare_emulator.requests()) > 300, "some were collected"
+"""
+
+_RUNS = """
+import gc, time
+from podflare import Sandbox
+
+said, ran = [], []
+
+class Tool:
+    def __init__(self):
+        self.sandbox = Sandbox()
+        self.me = self
+
+    def __del__(self):
+        try:
+            ran.append(self.sandbox.run_code("print(1)").stdout)
+        except Exception as error:
+            said.append(str(error))
+        self.sandbox.close()
+
+def test_many(podflare_emulator):
+    threshold = gc.get_threshold()
+    gc.set_threshold(50)  # so that the server's thread, where there is one, collects as well
+    for number in range(60):
+        Tool()
+    gc.set_threshold(*threshold)
+    until = time.monotonic() + 60
+    while len(ran) + len(said) < 60 and time.monotonic() < until:
+        gc.collect()  # which does nothing while another thread does it
+    assert len(ran) + len(said) == 60
+    assert set(ran) == {"1"}
+    assert all("Sandbox.run_code is called in the server's own thread" in error for error in said), said
 """
 
 _ASKS = """
@@ -58,10 +91,20 @@ def test_many(podflare_emulator, podflare_sandbox):
 
 
 @pytest.mark.parametrize("server", servers())
-@pytest.mark.parametrize("test", [_CLOSES, _ASKS], ids=["closes a sandbox", "asks the emulator"])
+@pytest.mark.parametrize(
+    "test", [_CLOSES, _RUNS, _ASKS], ids=["closes a sandbox", "runs code", "asks the emulator"]
+)
 def test_a_finalizer(pytester: pytest.Pytester, server: str, test: str) -> None:
     pytester.makepyfile(test)
     result = pytester.runpytest_subprocess(
         "-p", "no:randomly", "-W", "ignore", f"--podflare-server={server}", timeout=120
     )
     result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("server", servers())
+def test_a_finalizer_that_closes_a_sandbox_of_the_published_client(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"-W ignore --podflare-server={server}")
+    assert "1 passed" in run_with_the_published_client(pytester, monkeypatch, _CLOSES)

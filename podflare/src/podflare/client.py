@@ -14,6 +14,7 @@ import httpx
 
 from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
+from podflare.core.nested import NestedCall, send_beside
 from podflare.errors import ClientClosedError, connection_error, status_error
 from podflare.transport.events import EventStream
 from podflare.transport.network import watch_connections
@@ -58,10 +59,16 @@ class Client:
         self.timeout = timeout
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
-        self._http = httpx.Client(
-            headers=settings.headers(api_key, traceparent), **settings.http_settings(self.host, keep_alive)
-        )
-        watch_connections(self._http)
+        self._http_settings = {
+            "headers": settings.headers(api_key, traceparent),
+            **settings.http_settings(self.host, keep_alive),
+        }
+        self._http = self._connections()
+
+    def _connections(self) -> httpx.Client:
+        http = httpx.Client(**self._http_settings)
+        watch_connections(http)
+        return http
 
     def close(self) -> None:
         """Close the connections. The sandboxes live on."""
@@ -310,12 +317,20 @@ class Client:
             raise ClientClosedError(f"the client of {self.host} is closed")
         try:
             return self._http.send(request, stream=stream)
+        except NestedCall:
+            return self._send_beside(request, stream=stream)
         except RuntimeError as error:
             if not self._http.is_closed:
                 raise
             raise ClientClosedError(f"the client of {self.host} was closed during the call") from error
         except httpx.RequestError as error:
             # The message and the class say what the cause says; its chain is pages of httpx and httpcore.
+            raise connection_error(error, request) from None
+
+    def _send_beside(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        try:
+            return send_beside(self._connections, request, stream=stream)
+        except httpx.RequestError as error:
             raise connection_error(error, request) from None
 
     def _events(

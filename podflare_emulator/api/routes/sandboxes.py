@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import CreateBody, ExecBody, ForkBody, given, read
+from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.faults import Disturb, last_words
-from podflare_emulator.api.regions import asked_for
 from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.api.routes.made import Made
 from podflare_emulator.domain.registry import SandboxOrder

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from podflare_emulator.api.bodies import ResumeBody, given, read
-from podflare_emulator.api.regions import asked_for
+from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.api.routes.made import Made
 from podflare_emulator.domain.registry import ResumeOrder

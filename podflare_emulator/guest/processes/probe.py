@@ -18,6 +18,7 @@ from functools import partial
 
 from ..files import removal
 from ..jail import preload
+from ..jail.namespace import ids
 from ..protocol import Connection
 from ..system import kernel, landlock, network, root_emulation
 from . import router, way_out
@@ -31,6 +32,8 @@ WAY_OUT = "private network"
 OVERLAY = "overlay inside it"
 PIDFD = "pidfd"
 LANDLOCK = "Landlock"
+USERS = "users and groups"
+IDMAPPED_MOUNTS = "idmapped mounts"
 ROOT_EMULATION = "root emulation"
 FAKECHROOT = "fakechroot"
 
@@ -176,6 +179,24 @@ def _landlock(directory: str) -> None:
     raise OSError("it refused nothing")
 
 
+def _users() -> None:
+    chosen = ids.choose(lent=True)
+    if chosen.count < ids.COUNT and chosen.lent is None:
+        raise OSError("a sandbox has one user and one group")
+    reader, writer = os.pipe()
+    ids.run_as_root_of(chosen, lambda: os.write(writer, str(ids.present()).encode()))
+    os.close(writer)
+    with open(reader, encoding="ascii") as pipe:
+        found = int(pipe.read() or 0)
+    if found < ids.COUNT:
+        raise OSError(f"{found} of {ids.COUNT} could be mapped")
+
+
+def _idmapped_mounts() -> None:
+    with ids.namespace_of(ids.choose()) as namespace:
+        os.close(kernel.shifted("/usr", namespace))
+
+
 def _root_emulation() -> None:
     kernel.give_up_new_privileges()
     root_emulation.begin()
@@ -204,6 +225,8 @@ _TRIALS: dict[str, Callable[[str], object]] = {
     OVERLAY: _overlay,
     PIDFD: lambda directory: _pidfd(),
     LANDLOCK: _landlock,
+    USERS: lambda directory: _users(),
+    IDMAPPED_MOUNTS: lambda directory: _idmapped_mounts(),
     ROOT_EMULATION: lambda directory: _root_emulation(),
     FAKECHROOT: _fakechroot,
 }

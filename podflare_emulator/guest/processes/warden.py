@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..files import removal
 from ..jail import plain, preload
 from ..jail.namespace import start
 from ..jail.namespace.keep import Keep
@@ -66,7 +65,7 @@ def main(descriptor: int) -> None:
     place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(place, name)
     _outlive(keeper)
-    removal.remove(place, name)
+    start.remove(place, name)
 
 
 def _sweep(place: int, mine: str) -> None:
@@ -81,11 +80,11 @@ def _sweep(place: int, mine: str) -> None:
                 lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
             except FileNotFoundError:
                 if age > _MAKING:  # its maker was killed before it could lock
-                    removal.remove(place, name)
+                    start.remove(place, name)
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                removal.remove(place, name)
+                start.remove(place, name)
             finally:
                 os.close(lock)
 

@@ -22,6 +22,11 @@ def sandbox_classes(sdk: ModuleType | None) -> tuple[type[Any], ...]:
     return tuple(getattr(sdk, name) for name in names if sdk and hasattr(sdk, name))
 
 
+def blocking_classes(sdk: ModuleType | None) -> tuple[type[Any], ...]:
+    """Those whose calls block, of an SDK."""
+    return tuple(getattr(sdk, name) for name in ("Sandbox", "Client") if sdk and hasattr(sdk, name))
+
+
 @contextlib.contextmanager
 def watched(sandbox: type[Any], notes: dict[str, Note]) -> Iterator[None]:
     """Inside, these methods of the SDK's class, of those that it has, tell each its note what they have done."""

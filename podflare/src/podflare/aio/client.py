@@ -15,6 +15,8 @@ from podflare.aio.transport.events import AsyncEventStream
 from podflare.aio.transport.network import watch_connections
 from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
+
+# sync only: from podflare.core.nested import NestedCall, send_beside
 from podflare.errors import ClientClosedError, connection_error, status_error
 from podflare.types import Event, Forked, Language, PtyMessage
 
@@ -57,10 +59,16 @@ class AsyncClient:
         self.timeout = timeout
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
-        self._http = httpx.AsyncClient(
-            headers=settings.headers(api_key, traceparent), **settings.http_settings(self.host, keep_alive)
-        )
-        watch_connections(self._http)
+        self._http_settings = {
+            "headers": settings.headers(api_key, traceparent),
+            **settings.http_settings(self.host, keep_alive),
+        }
+        self._http = self._connections()
+
+    def _connections(self) -> httpx.AsyncClient:
+        http = httpx.AsyncClient(**self._http_settings)
+        watch_connections(http)
+        return http
 
     async def close(self) -> None:
         """Close the connections. The sandboxes live on."""
@@ -311,6 +319,8 @@ class AsyncClient:
             raise ClientClosedError(f"the client of {self.host} is closed")
         try:
             return await self._http.send(request, stream=stream)
+        # sync only: except NestedCall:
+        # sync only:     return self._send_beside(request, stream=stream)
         except RuntimeError as error:
             if not self._http.is_closed:
                 raise
@@ -318,6 +328,12 @@ class AsyncClient:
         except httpx.RequestError as error:
             # The message and the class say what the cause says; its chain is pages of httpx and httpcore.
             raise connection_error(error, request) from None
+
+    # sync only: def _send_beside(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+    # sync only:     try:
+    # sync only:         return send_beside(self._connections, request, stream=stream)
+    # sync only:     except httpx.RequestError as error:
+    # sync only:         raise connection_error(error, request) from None
 
     async def _events(
         self, request: httpx.Request, interruption: Interruption | None

@@ -11,6 +11,7 @@ import httpcore
 import httpx
 
 from podflare.core.interruption import Interruption, sending
+from podflare.core.nested import PoolLock
 from podflare.core.sockets import is_readable
 
 
@@ -21,6 +22,8 @@ def watch_connections(http: httpx.Client) -> None:
         if isinstance(transport, httpx.HTTPTransport):
             pool = transport._pool
             pool._network_backend = _Backend(pool._network_backend)
+            if hasattr(pool, "_optional_thread_lock"):
+                pool._optional_thread_lock = PoolLock()  # type: ignore[assignment]
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
+import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ...system import kernel
@@ -13,38 +16,79 @@ from ...system import kernel
 COUNT = 1 << 16
 _FIRST = 0x70000000  # above what distributions and systemd give to people, services and containers
 _NOBODY = 65534
+_PATH = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
 @dataclass(frozen=True)
 class Ids:
-    """The host's ids that 0 and those after it are inside: `count` users from `user` on, and groups from `group`."""
+    """The host's ids that those inside are: `count` users from `user` on, and as many groups from `group` on.
+
+    `lent`: where an ordinary user's one id is followed by others that the system lends them: the first user and the
+    first group of these.
+    """
 
     user: int
     group: int
     count: int = 1
+    lent: tuple[int, int] | None = None
 
     def map(self, pid: int) -> None:
         """For the user namespace of a process, by somebody who may: for one id, anybody."""
-        if os.getuid() != 0:
-            write(f"/proc/{pid}/setgroups", "deny")
-        write(f"/proc/{pid}/uid_map", f"0 {self.user} {self.count}")
-        write(f"/proc/{pid}/gid_map", f"0 {self.group} {self.count}")
+        if not self._map_lent(pid, "newuidmap", 0):
+            write(f"/proc/{pid}/uid_map", f"0 {self.user} {self.count}")
+        if not self._map_lent(pid, "newgidmap", 1):
+            if os.getuid() != 0:
+                write(f"/proc/{pid}/setgroups", "deny")
+            write(f"/proc/{pid}/gid_map", f"0 {self.group} {self.count}")
+
+    def _map_lent(self, pid: int, program: str, kind: int) -> bool:
+        if self.lent is None:
+            return False
+        numbers = (pid, 0, (self.user, self.group)[kind], 1, 1, self.lent[kind], COUNT - 1)
+        done = subprocess.run([program, *map(str, numbers)], check=False, capture_output=True, env=_PATH)
+        return done.returncode == 0
 
 
-def choose() -> Ids:
+def choose(*, lent: bool = False) -> Ids:
     """For sandboxes of whoever this is: ids that own nothing of the host's, where there are any.
 
-    An ordinary user has but one. The host's root takes a range of its own, so that every user and group from 0 to 65535
+    An ordinary user has but one, or, with `lent`, those beside it that /etc/subuid and /etc/subgid tell, if there are
+    programs to map them. The host's root takes a range of its own, so that every user and group from 0 to 65535
     exists inside; the root of a user namespace that has no such range is nobody there, or itself.
     """
     user, group = os.getuid(), os.getgid()
     if user != 0:
-        return Ids(user, group)
+        return Ids(user, group, lent=_lent(user) if lent else None)
     if _has(_FIRST, COUNT):
         return Ids(_FIRST, _FIRST, COUNT)
     if _has(_NOBODY, 1):
         return Ids(_NOBODY, _NOBODY)
     return Ids(user, group)  # it owns nothing of the host itself
+
+
+def _lent(user: int) -> tuple[int, int] | None:
+    if not all(shutil.which(program, path=_PATH["PATH"]) for program in ("newuidmap", "newgidmap")):
+        return None
+    names = {str(user)}
+    with contextlib.suppress(KeyError):
+        names.add(pwd.getpwuid(user).pw_name)
+    users, groups = (_first_lent(path, names) for path in ("/etc/subuid", "/etc/subgid"))
+    return None if users is None or groups is None else (users, groups)
+
+
+def _first_lent(path: str, names: set[str]) -> int | None:
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+        for line in file:
+            name, first, count = line.strip().split(":")
+            if name in names and int(count) >= COUNT - 1:
+                return int(first)
+    return None
+
+
+def present() -> int:
+    """How many users there are in this process's user namespace."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return sum(int(line.split()[2]) for line in file)
 
 
 def _has(first: int, count: int) -> bool:
@@ -61,29 +105,50 @@ def _is_in(path: str, first: int, count: int) -> bool:
 @contextlib.contextmanager
 def namespace_of(ids: Ids) -> Iterator[int]:
     """A descriptor of a user namespace with these ids, for mounts to be shifted by. For the host's root."""
-    ready, begun = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            kernel.unshare(kernel.CLONE_NEWUSER)
-            os.write(begun, b"1")
-            signal.pause()
-        finally:
-            os._exit(1)
-    os.close(begun)
-    try:
-        if not os.read(ready, 1):
-            raise OSError("no user namespace can be made")
-        ids.map(child)
-        namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(ready)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    with _process_with(ids, signal.pause) as pid:
+        namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        os.kill(pid, signal.SIGKILL)
     try:
         yield namespace
     finally:
         os.close(namespace)
+
+
+def run_as_root_of(ids: Ids, action: Callable[[], object]) -> None:
+    """In a process of its own, whose root has these ids."""
+    with _process_with(ids, action):
+        pass
+
+
+@contextlib.contextmanager
+def _process_with(ids: Ids, action: Callable[[], object]) -> Iterator[int]:
+    """Its number; at the end it is waited for."""
+    begun, begin = os.pipe()
+    mapped, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(begin, b"1")
+            os.close(go)
+            if os.read(mapped, 1):
+                os.setresgid(0, 0, 0)
+                os.setresuid(0, 0, 0)
+                action()
+        finally:
+            os._exit(0)
+    os.close(begin)
+    os.close(mapped)
+    try:
+        if not os.read(begun, 1):
+            raise OSError("no user namespace can be made")
+        ids.map(child)
+        os.write(go, b"1")
+        yield child
+    finally:
+        os.close(begun)
+        os.close(go)
+        os.waitpid(child, 0)
 
 
 def write(path: str, text: str) -> None:

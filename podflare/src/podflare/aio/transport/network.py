@@ -10,6 +10,8 @@ import httpcore
 import httpx
 
 from podflare.core.interruption import Interruption, sending
+
+# sync only: from podflare.core.nested import PoolLock
 from podflare.core.sockets import is_readable
 
 
@@ -20,6 +22,8 @@ def watch_connections(http: httpx.AsyncClient) -> None:
         if isinstance(transport, httpx.AsyncHTTPTransport):
             pool = transport._pool
             pool._network_backend = _AsyncBackend(pool._network_backend)
+            # sync only: if hasattr(pool, "_optional_thread_lock"):
+            # sync only:     pool._optional_thread_lock = PoolLock()  # type: ignore[assignment]
 
 
 class _AsyncBackend(httpcore.AsyncNetworkBackend):

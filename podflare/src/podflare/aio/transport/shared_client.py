@@ -17,7 +17,8 @@ class AsyncSharedClient:
         self.client = client
         self._owned = owned
         self._holders = 1
-        self._lock = threading.Lock()
+        # A finalizer may let go in the middle of these methods.
+        self._lock = threading.RLock()
 
     def hold(self) -> None:
         with self._lock:
