@@ -14,6 +14,7 @@ class Price:
 
     `unit`: "floor" is times the floor of that moment.
     `why_not`: what stands in the way where it is known not to be met, and what is planned; shown only then.
+    `backends`: those that it is for; none for all.
     """
 
     operation: str
@@ -22,6 +23,7 @@ class Price:
     limit: float
     unit: PriceUnit
     why_not: str = ""
+    backends: tuple[str, ...] = ()
 
 
 _TWO_PROCESSES = (
@@ -33,6 +35,32 @@ _CHILD = (
     "tables, and for pages that are copied when they are first written to. Next: fewer pages touched by what a child "
     "does before it is ready"
 )
+
+_FIRST = (
+    "the first fork after much was written looks through all of it once, for names that are links of one another; a "
+    "child takes besides what it does without files"
+)
+_COPIED = (
+    "`cp -a` takes 30 µs of processor time a small file, and as many children as there are copy as often; a tenth of a "
+    "second for each gigabyte besides, where the file system shares no blocks"
+)
+
+
+def _of_files(held: str) -> tuple[Price, ...]:
+    """Layers cost as if nothing were held, and a little; copies what they copy."""
+    case = {"10,000 files": "fork-files-10-000", "500 MB of files": "fork-files-500-mb"}.get(
+        held, "fork-environment"
+    )
+    limits = ((1, 6.5, 150), (5, 19, 400))
+    return tuple(
+        Price(f"`fork({count})`, {held}", case, f"fork({count}), {held}", limit, "ms", why_not, backends)
+        for count, by_layers, by_copies in limits
+        for limit, why_not, backends in (
+            (by_layers, _FIRST, ("namespace",)),
+            (by_copies, _COPIED, ("preload", "portable")),
+        )
+    )
+
 
 PRICES = (
     Price("`run_code('1+1')`", "exec-sum", "exec: 1+1", 1.2, "floor", _TWO_PROCESSES),
@@ -62,6 +90,12 @@ PRICES = (
     ),
     Price(
         "`fork(5)`, 1 GB in bytearrays", "fork-bytes-1-gb", "fork(5), 1 GB in bytearrays", 15, "ms", _CHILD
+    ),
+    Price("`fork(5)`, 1 GB in bytes", "fork-bytes-1-gb", "fork(5), 1 GB in bytes", 15, "ms", _CHILD),
+    *(
+        price
+        for held in ("10,000 files", "500 MB of files", "an environment with pandas")
+        for price in _of_files(held)
     ),
     Price(
         "`fork(5)`, 1 GB of small objects",

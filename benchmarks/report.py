@@ -69,7 +69,8 @@ class Report:
         }
 
     def verdicts(self) -> list[Verdict]:
-        return [self._verdict(price) for price in PRICES]
+        backend = self.run["isolation"]
+        return [self._verdict(price) for price in PRICES if backend in price.backends or not price.backends]
 
     def _verdict(self, price: Price) -> Verdict:
         for outcome, measurement in self.measured():
