@@ -24,6 +24,7 @@ from .wire import Wire
 
 ENGINES: tuple[ForkEngine, ...] = ("live", "replay")
 _ABOUT_FORKS = ("fork", "merge", "seed_example")
+_ABOUT_OS_FORK = "fork_libraries"  # what it cuts off, a replay has not
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +41,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     backends = [backend] if backend else BACKENDS
     if "server" in metafunc.fixturenames:
         url = metafunc.config.getoption("--podflare-url", default=None)
-        about_forks = any(subject in metafunc.module.__name__ for subject in _ABOUT_FORKS)
+        about = metafunc.module.__name__
+        about_forks = any(subject in about for subject in _ABOUT_FORKS) and _ABOUT_OS_FORK not in about
         kinds = [
             pytest.param(
                 (name, engine),

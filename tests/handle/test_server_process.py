@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -54,6 +55,17 @@ def test_a_forked_child_uses_it_and_does_not_end_it(started: Emulator) -> None:
     )
     assert in_a_child(started, program) == 0
     assert len(started.execs()) == 1
+
+
+def test_modules_of_the_tests_are_not_taken_for_those_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("asyncio", "click", "random", "secrets", "uvicorn"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('of the tests')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with Emulator(isolation="portable") as emulator:
+        assert emulator.execs() == []
 
 
 def test_a_child_forked_while_it_starts_has_its_own() -> None:

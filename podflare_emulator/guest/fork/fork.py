@@ -15,7 +15,7 @@ from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
-from . import ways
+from . import openmp, ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -78,6 +78,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         # The kernel delivers as many as the limit allows.
         if not descriptors or len(descriptors) % len(tickets):
             raise OSError(f"the sandbox has too many open files to be given those of {len(tickets)} children")
+        unpaused = openmp.pause()
         threads, processes = threads_left_behind(), _processes(guest)
         branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
         source = posix.open(guest.jail.root, _DIRECTORY)
@@ -92,6 +93,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
             mine = descriptors[number * width : (number + 1) * width]
             layers = branch.layers[2 * number : 2 * number + 2]
             _close({*opened, finished} - {*mine, *layers, source, finish})
+            openmp.restrict(unpaused)
             _become(guest, tickets[number], mine, source, moment, branch._replace(layers=layers))
             posix.close(finish)
             return

@@ -30,3 +30,4 @@ def serve(settings: Settings) -> None:
         if isinstance(answer, Started):
             lifeline.recv(1)
     server.stop()
+    lifeline.close()

@@ -9,22 +9,29 @@ import contextlib
 import sys
 from _socket import socket, socketpair
 from os import getpid
+from pathlib import Path
 from pickle import dumps, loads
 from subprocess import Popen
 from typing import Any
 
+import podflare_emulator
 from podflare_emulator.handle.server.channel import Channel, is_open, piece
 from podflare_emulator.handle.server.started import CALL, START, STOP, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
-# The child may not find this package by itself: it gets the parent's path before it imports anything.
+# The child may not find this package by itself: it gets the parent's path. What is the interpreter's own comes first,
+# because the tests' directory is in that path, and may hold a `click.py` that is not uvicorn's.
 _PROGRAM = """
 import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
+package, *path = pickle.load(sys.stdin.buffer)
+own = [entry for entry in sys.path if entry]
+standard = next((number for number, entry in enumerate(own) if "-packages" in entry), len(own))
+sys.path[:] = dict.fromkeys([*own[:standard], package, *own[standard:], *path])
 from podflare_emulator.handle.server.child import serve
 serve(pickle.load(sys.stdin.buffer))
 """
+_PACKAGE = str(Path(podflare_emulator.__file__).parents[1])  # where it was found
 
 
 class ServerProcess:
@@ -55,7 +62,7 @@ class ServerProcess:
         self._lifeline = ours
         ours.settimeout(START)
         with contextlib.suppress(OSError):  # it has ended: `start` tells
-            ours.sendall(dumps(sys.path) + dumps(self._settings))
+            ours.sendall(dumps([_PACKAGE, *sys.path]) + dumps(self._settings))
 
     def start(self) -> Started:
         """Returns when it serves; raises EmulatorError when it cannot."""
