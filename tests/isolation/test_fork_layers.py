@@ -136,6 +136,9 @@ place = os.open('/root/empty', os.O_RDONLY)
 os.rename('deep', '../deep', src_dir_fd=place, dst_dir_fd=place)
 pathlib.Path('/root/deep').rename('/root/named')
 shutil.move('/root/named', '/root/full')
+import inspect, pickle
+assert pickle.loads(pickle.dumps(os.rename)) is os.rename and os.rename in os.supports_dir_fd
+assert str(inspect.signature(os.rename)) == '(src, dst, *, src_dir_fd=None, dst_dir_fd=None)'
 print(sorted(os.listdir('/root')), os.listdir('/root/full/named'), sorted(os.listdir('/root/empty')))
 """
     assert run(grandchild, code) == (

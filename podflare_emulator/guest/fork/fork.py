@@ -148,6 +148,7 @@ def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone
         try:
             guest.jail.stack.stand_on(mine, message["depth"], resources.prepare)
         except OSError as error:
+            resources.give_up()
             raise _Stayed(str(error)) from error
         resources.go_on()
     return _Branch(way, layers, message["depth"])
