@@ -11,7 +11,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from podflare import Client, Sandbox
@@ -33,9 +32,16 @@ class Keeper:
     """What the process holds that makes jails."""
 
     def __init__(self, command: Command) -> None:
-        (warden,) = psutil.Process(command.process.pid).children()
-        (keeper,) = warden.children()
-        self._place = f"/proc/{keeper.pid}"
+        self._place = ""
+
+        def found() -> bool:
+            for process in command.inside():  # the first whose root has it: zygotes come after it
+                self._place = f"/proc/{process.pid}"
+                if os.path.isdir(f"{self._place}/root/state/jails"):
+                    return True
+            return False
+
+        eventually(found)
 
     def held(self) -> tuple[int, int, int] | None:
         """How many layers and descriptors there are beside one for each jail, and how many mounts.
