@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from podflare_emulator.api import requests
 from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
@@ -188,6 +188,20 @@ async def whole(receive: Receive) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunk if len(chunks) == 1 else b"".join(chunks)
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """As `receive` was before the body was taken from it."""
+    read = False
+
+    async def receiving() -> Message:
+        nonlocal read
+        if read:
+            return await receive()
+        read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receiving
 
 
 def _explained(message: str) -> str:

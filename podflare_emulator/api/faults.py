@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podflare_emulator.api import requests
-from podflare_emulator.api.bodies import whole
+from podflare_emulator.api.bodies import again, whole
 from podflare_emulator.domain.testing.calls import Asked
 from podflare_emulator.domain.testing.death import LastWords
 from podflare_emulator.domain.testing.faults import Cut, Death, Faults, Refusal, Reset, Taken
@@ -66,7 +66,7 @@ class Disturbed:
         asked = _asked(self._call, scope, body)
         until = arrived + self._faults.delay(asked)
         hold = _Hold(self._clock, until, self._faults.forgotten, receive)
-        receive, send = _again(body, receive), hold.before(send)
+        receive, send = again(body, receive), hold.before(send)
         taken = self._faults.take(asked)
         if taken is None:
             await self._app(scope, receive, send)
@@ -169,20 +169,6 @@ async def _gone(receive: Receive) -> None:
     """Returns when the client has gone away; its body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """As `receive` was before the body was taken from it."""
-    read = False
-
-    async def again() -> Message:
-        nonlocal read
-        if read:
-            return await receive()
-        read = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 def _answer(refusal: Refusal, call: str) -> ArrangedRefusal:

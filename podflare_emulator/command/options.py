@@ -149,6 +149,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
     )
     add(
+        "--rootfs",
+        metavar="DIR",
+        help="an unpacked system (docker export, debootstrap) that is every sandbox's, with its own Python and bash",
+    )
+    add(
         "--python",
         metavar="PATH",
         help="interpreter of the sandboxes (default: the one that runs the emulator)",

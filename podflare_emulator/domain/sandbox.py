@@ -130,6 +130,19 @@ class Execution:
         self._forget_unread()
         return events
 
+    async def outcome(self) -> Answer:
+        """Waits for its end, and collects what it prints; whoever waits no more interrupts it."""
+        said: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        try:
+            while True:
+                for event in await self.next_events():
+                    if isinstance(event.data, int):
+                        stdout, stderr = map("\n".join, said.values())
+                        return Answer(stdout, stderr, event.data)
+                    said[event.type].append(event.data)
+        finally:
+            await self.abandon()
+
     async def abandon(self) -> None:
         """The client has gone away: interrupts the code. Code that will not stop is left running, as a VM would."""
         self._abandoned = True
@@ -329,16 +342,7 @@ class Sandbox:
             raise
         self._running = execution
         execution.start(code, language, self._commands)
-        said: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        try:
-            while True:
-                for event in await execution.next_events():
-                    if isinstance(event.data, int):
-                        stdout, stderr = map("\n".join, said.values())
-                        return Answer(stdout, stderr, event.data)
-                    said[event.type].append(event.data)
-        finally:
-            await execution.abandon()
+        return await execution.outcome()
 
     async def _while_it_lives(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Waits for work; raises SandboxNotFound, GuestFailed as soon as there is nobody to do it for."""

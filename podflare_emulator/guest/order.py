@@ -17,6 +17,9 @@ class Python:
     version: str  # "3.12"
     path: tuple[str, ...]  # directories beside the standard library, in sys.path's order
     pip: str = ""  # the standard library's own wheel of it, below the prefix, where the path has none
+    root: str = (
+        ""  # the tree that all these paths are in, where that is the sandboxes' system; "" for the host's own
+    )
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ async def attempt(
     layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
     """One backend, as far as a guest that is ready to run code."""
+    if python.root and backend != "namespace":
+        return Refusal(backend, "a system of its own (rootfs) takes namespace isolation")
     if backend in ("namespace", "preload") and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
     if backend == "preload":

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -82,7 +83,13 @@ class Launcher:
         try:
             self._warden = subprocess.Popen(
                 [
-                    *(self._python.executable, "-I", "-S", "-B", _GUEST_CODE),
+                    *(
+                        sys.executable if self._python.root else self._python.executable,
+                        "-I",
+                        "-S",
+                        "-B",
+                        _GUEST_CODE,
+                    ),
                     *("warden", str(theirs.fileno()), self.state),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -140,7 +147,7 @@ class Launcher:
 
     async def beside(self, executable: str) -> Launcher:
         """A running launcher of the same kind, for guests with another Python; raises HostingError."""
-        python = await asyncio.to_thread(find, executable)
+        python = await asyncio.to_thread(find, executable, self._python.root)
         launcher = Launcher(
             self._isolation,
             python,
@@ -225,6 +232,7 @@ class Launcher:
             "version": self._python.version,
             "shared": self._shared,
             "places": self._places,
+            "mounts": self._mounts,
             "preload": preload,
         }
         return Zygote(ours, start, namespaces=self._isolation == "namespace")
@@ -302,6 +310,7 @@ class Launcher:
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
             self._places = message.get("places", [])
+            self._mounts = message.get("mounts", [])
             self.no_layers = message.get("no_layers", "")
             self._kept.set_result(message)
 

@@ -225,17 +225,9 @@ finally: del __podflare
 
 
 async def _executed(sandbox: Sandbox, code: str, language: Literal["python", "bash"]) -> Result:
-    execution = await sandbox.exec(code, language)
-    said: dict[str, list[str]] = {"stdout": [], "stderr": []}
-    try:
-        while True:
-            for event in await execution.next_events():
-                if isinstance(event.data, int):
-                    printed = {stream: "\n".join(lines) for stream, lines in said.items()}
-                    return {**printed, "exit_code": event.data, "sandbox_id": sandbox.id}
-                said[event.type].append(event.data)
-    finally:
-        await execution.abandon()
+    answer = await (await sandbox.exec(code, language)).outcome()
+    printed = {"stdout": answer.stdout, "stderr": answer.stderr}
+    return {**printed, "exit_code": answer.exit_code, "sandbox_id": sandbox.id}
 
 
 async def _hashes(sandbox: Sandbox, paths: list[str]) -> dict[str, str]:

@@ -58,6 +58,7 @@ class Changes(TypedDict, total=False):
     fork: ForkEngine
     fork_files: ForkFiles
     python: "str | os.PathLike[str] | None"
+    rootfs: "str | os.PathLike[str] | None"
     mounts: Sequence[Mount | str]
     api_keys: Sequence[str]
     auth_disabled: bool
@@ -95,8 +96,10 @@ class Settings:
         fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
         fork_files: How a live fork's children come by their files: by `layers` that they share with the parent, or each
             by a `copy`; `auto` takes layers where they can be had and much is held. Layers need namespace isolation.
-        python: Absolute path of the guests' interpreter; None for the one that is running. A relative path or
-            a name on PATH may be given.
+        rootfs: Directory of an unpacked system, as of `docker export`, that is every sandbox's, with its own
+            Python (3.10 or later) and bash; None for the host's. Takes namespace isolation.
+        python: Absolute path of the guests' interpreter, in `rootfs` if there is one; None for the one that is running
+            (in `rootfs`: its python3). A relative path or a name on PATH may be given.
         mounts: What every new sandbox gets a copy of; a text such as "./data:/data" may be given for one.
         api_keys: Keys of which each request must carry one; none means no authentication.
         auth_disabled: Let everybody in, whatever `api_keys` says.
@@ -138,6 +141,7 @@ class Settings:
     fork: ForkEngine = "live"
     fork_files: ForkFiles = "auto"
     python: str | None = None
+    rootfs: str | None = None
     mounts: tuple[Mount, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     auth_disabled: bool = False
@@ -190,6 +194,7 @@ class Settings:
         object.__setattr__(self, "reachable", addresses("reachable", self.reachable))
         self._check_state_dir()
         object.__setattr__(self, "templates", checked(self.templates))
+        self._check_rootfs()
         self._check_python()
         self._check_mounts()
         self._check_access()
@@ -220,8 +225,26 @@ class Settings:
             raise SettingsError(f"state dir: {path!r} cannot be written to")
         object.__setattr__(self, "state_dir", path)
 
+    def _check_rootfs(self) -> None:
+        if self.rootfs is None:
+            return
+        if not isinstance(self.rootfs, (str, os.PathLike)):
+            raise SettingsError(f"rootfs: expected a directory such as ./ubuntu, got {self.rootfs!r}")
+        path = os.path.realpath(self.rootfs)
+        if not os.path.isdir(path):
+            unpack = "; unpack it: mkdir DIR && tar -C DIR -xf FILE" if os.path.isfile(path) else ""
+            raise SettingsError(f"rootfs: {path!r} is no directory{unpack}")
+        if path == "/":
+            raise SettingsError("rootfs: / is the host's own system; leave it out")
+        if self.isolation in ("preload", "portable"):
+            raise SettingsError(f"rootfs: {self.isolation} isolation has the host's system; give namespace")
+        object.__setattr__(self, "rootfs", path)
+
     def _check_python(self) -> None:
         if self.python is None:
+            return
+        if self.rootfs is not None and isinstance(self.python, (str, os.PathLike)):
+            object.__setattr__(self, "python", os.fspath(self.python))  # a path, or a name, in there
             return
         if not isinstance(self.python, (str, os.PathLike)):
             raise SettingsError(f"python: expected a path such as /usr/bin/python3, got {self.python!r}")

@@ -54,6 +54,7 @@ SETTINGS = (
         "how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
         ("auto", "layers", "copy"),
     ),
+    Setting("rootfs", "DIR", "unpacked system that is every sandbox's (default: this machine's)"),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
     Setting(
         "egress",
@@ -116,7 +117,7 @@ SETTINGS = (
 
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as pytest's own settings are written
 
-_OF_THE_EMULATOR = {"isolation", "network", "python", "seed"}  # it knows best what they may be
+_OF_THE_EMULATOR = {"isolation", "network", "python", "rootfs", "seed"}  # it knows best what they may be
 
 
 class Options(NamedTuple):
@@ -126,6 +127,7 @@ class Options(NamedTuple):
     isolation: str
     fork: Literal["live", "replay"]
     fork_files: Literal["auto", "layers", "copy"]
+    rootfs: str | None
     python: str | None
     egress: bool
     network: str
@@ -169,6 +171,7 @@ def read(config: pytest.Config) -> Options:
         isolation=given.get("isolation", "auto"),
         fork=cast(Any, given.get("fork", "live")),
         fork_files=cast(Any, given.get("fork_files", "auto")),
+        rootfs=given.get("rootfs"),
         python=given.get("python"),
         egress=given.get("egress") != "no",
         network=given.get("network", "auto"),

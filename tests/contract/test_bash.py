@@ -134,3 +134,18 @@ def test_every_script_comes_through(sandbox: Sandbox) -> None:
 
 def test_bash_code_may_be_indented(sandbox: Sandbox) -> None:
     assert printed(sandbox, "\n    for i in 1 2; do\n        echo $i\n    done\n", "bash") == "1\n2"
+
+
+def test_the_output_of_a_process_substitution_is_not_lost(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "printf '2\\n1\\n' > >(sleep 0.2; sort)", "bash") == "1\n2"
+    assert printed(sandbox, "echo a | tee >(cat > >(sleep 0.2; tr a b)) > /dev/null", "bash") == "b"
+
+
+def test_the_output_of_a_coprocess_is_not_lost(sandbox: Sandbox) -> None:
+    code = "exec 9>&1; coproc { cat; sleep 0.2; echo end; } >&9 2>&1; echo start >&${COPROC[1]}"
+    assert printed(sandbox, code, "bash") == "start\nend"
+
+
+def test_a_pipeline_in_the_background_does_not_hold_the_call(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "(sleep 0.1; exec sleep 100) | cat & echo started", "bash") == "started"
+    assert printed(sandbox, "pgrep -x sleep > /dev/null && echo still there", "bash") == "still there"

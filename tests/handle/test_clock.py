@@ -14,10 +14,12 @@ import pytest
 from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError, SettingsError
 
+from .. import matrix
+
 LONG = 5_000  # seconds; nobody waits for it, and no sandbox ends of it
 
 
-@pytest.fixture(scope="module", params=["thread", "process"])
+@pytest.fixture(scope="module", params=matrix.servers())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with Emulator(server=request.param, clock="skipping") as emulator:
         yield emulator

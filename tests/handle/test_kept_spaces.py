@@ -13,6 +13,7 @@ import pytest
 from podflare import Client, NotFoundError, Sandbox
 from podflare_emulator import Emulator, SettingsError
 
+from .. import matrix
 from ..serving import serving
 
 Freeze = Callable[..., str]
@@ -38,10 +39,8 @@ def freeze(emulator: Emulator, client: Client, *code: str, **order: Any) -> str:
     return space
 
 
-@pytest.mark.parametrize(
-    ("isolation", "fork"),
-    [("namespace", "live"), ("preload", "live"), ("portable", "live"), ("portable", "replay")],
-)
+@pytest.mark.parametrize("isolation", matrix.backends())
+@pytest.mark.parametrize("fork", matrix.engines())
 def test_it_goes_on_in_another_emulator(tmp_path: Path, isolation: str, fork: Any) -> None:
     code = (
         "numbers = iter(range(9)); next(numbers)",

@@ -12,6 +12,8 @@ import pytest
 from podflare import Client, NotFoundError, Sandbox
 from podflare_emulator import Emulator, SettingsError
 
+from .. import matrix
+
 MINUTE, HOUR = 60, 3600
 
 
@@ -152,6 +154,7 @@ def test_a_real_clock_ends_sandboxes_too() -> None:
             pass
 
 
+@matrix.LONG
 @pytest.mark.parametrize(
     ("tier", "lifetime", "idle"),
     [("free", HOUR // 2, 5 * MINUTE), ("pro", 8 * HOUR, HOUR // 2), ("scale", 24 * HOUR, 2 * HOUR)],

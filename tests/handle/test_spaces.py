@@ -14,13 +14,14 @@ import pytest
 from podflare import Client, NotFoundError, Sandbox
 from podflare_emulator import Emulator
 
+from .. import matrix
 from ..serving import serving
 
 MINUTE = 60
 Make = Callable[..., Sandbox]
 
 
-@pytest.fixture(scope="module", params=["namespace", "preload", "portable"])
+@pytest.fixture(scope="module", params=matrix.backends())
 def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with serving(request.param, clock="manual") as emulator:
         yield emulator

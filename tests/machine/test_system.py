@@ -17,6 +17,7 @@ from podflare_emulator import Emulator
 from podflare_emulator.guest.system import landlock
 
 from ..isolation import wheel
+from ..serving import serving
 
 READ_ONLY = "the system is the host's, which only Landlock keeps from being written"
 
@@ -174,6 +175,15 @@ def test_what_was_written_goes_into_forks_and_nowhere_else(
         bash(namespace_sandbox(), "ls /usr/bin/env; ls /usr/local | grep -c podflare-test; true")
         == "/usr/bin/env\n0"
     )
+
+
+def test_a_fork_by_replay_has_it_too() -> None:
+    with serving("namespace", fork="replay") as emulator, Sandbox(host=emulator.url) as parent:
+        bash(parent, "echo 1 > /usr/local/podflare-test; mkdir -p /opt/a/b; rm /usr/bin/env")
+        (child,) = parent.fork(1)
+        with child:
+            look = "cat /usr/local/podflare-test; ls -d /usr/bin/env /opt/a/b 2> /dev/null; true"
+            assert bash(child, look) == "1\n/opt/a/b"
 
 
 def test_an_open_file_of_the_system_is_the_childs_own(namespace_sandbox: Callable[..., Sandbox]) -> None:

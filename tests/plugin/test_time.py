@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from .. import matrix
 from .published import run_with_the_published_client
 
 _A_DAY = """
@@ -92,7 +93,7 @@ def test_a_clock_that_there_is_not_fails_the_test_in_words(pytester: pytest.Pyte
     result.stdout.fnmatch_lines(["*clock: expected real, manual, skipping, got 'fast'*"])
 
 
-@pytest.mark.parametrize("server", ["process", "thread"])
+@pytest.mark.parametrize("server", matrix.servers())
 def test_it_moves_while_the_tests_own_clock_is_frozen(pytester: pytest.Pytester, server: str) -> None:
     pytest.importorskip("freezegun")
     pytester.makepyfile(

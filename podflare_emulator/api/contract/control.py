@@ -10,10 +10,8 @@ import msgspec
 
 from podflare_emulator.domain.testing.faults import read_fault, read_latency
 
-_READERS: dict[str, Callable[..., Any]] = {
-    "add_fault": read_fault,
-    "add_latency": read_latency,
-}  # that hand their arguments on, as they are
+# What reads the arguments of calls that hand them on as they are.
+_READERS: dict[str, Callable[..., Any]] = {"add_fault": read_fault, "add_latency": read_latency}
 
 ControlCall = Callable[..., Coroutine[Any, Any, Any]]
 

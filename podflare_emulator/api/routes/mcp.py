@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from podflare_emulator.api.bodies import LIMIT, whole
+from podflare_emulator.api.bodies import LIMIT, again, whole
 from podflare_emulator.mcp.server import answered, build
 from podflare_emulator.mcp.tools import Tools
 from podflare_emulator.vocabulary.errors import EmulatorError
@@ -55,7 +55,7 @@ class McpEndpoint:
             if answer is not None:
                 await answer(scope, receive, send)
                 return
-            receive = _again(body, receive)
+            receive = again(body, receive)
         manager = await self._manager()
         await manager.handle_request(scope, receive, send)
         if scope["method"] == "DELETE" and _SESSION in headers:
@@ -137,17 +137,3 @@ def _request(body: bytes) -> dict[str, Any]:
 def _session_of(context: Any) -> str | None:
     session: str | None = context.request.headers.get(_SESSION.decode())
     return session
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """What has been read is read once more."""
-    unread = True
-
-    async def receiving() -> Message:
-        nonlocal unread
-        if unread:
-            unread = False
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return receiving

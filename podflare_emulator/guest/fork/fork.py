@@ -15,7 +15,7 @@ from ..jail.interface import Jail, Written
 from ..protocol import Connection, Message, encode
 from ..system.process_table import processes, runs_since
 from ..system.siblings import fork_siblings, threads_left_behind
-from . import ways
+from . import openmp, ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -78,6 +78,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         # The kernel delivers as many as the limit allows.
         if not descriptors or len(descriptors) % len(tickets):
             raise OSError(f"the sandbox has too many open files to be given those of {len(tickets)} children")
+        unpaused = openmp.pause()
         threads, processes = threads_left_behind(), _processes(guest)
         branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
         source = posix.open(guest.jail.root, _DIRECTORY)
@@ -92,6 +93,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
             mine = descriptors[number * width : (number + 1) * width]
             layers = branch.layers[2 * number : 2 * number + 2]
             _close({*opened, finished} - {*mine, *layers, source, finish})
+            openmp.restrict(unpaused)
             _become(guest, tickets[number], mine, source, moment, branch._replace(layers=layers))
             posix.close(finish)
             return
@@ -146,6 +148,7 @@ def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone
         try:
             guest.jail.stack.stand_on(mine, message["depth"], resources.prepare)
         except OSError as error:
+            resources.give_up()
             raise _Stayed(str(error)) from error
         resources.go_on()
     return _Branch(way, layers, message["depth"])
@@ -254,28 +257,33 @@ def _write_over(written: Written, untouched_since: int | None) -> list[str]:
 def show(guest: Guest) -> None:
     """Gives the host what another guest needs to follow.
 
-    A descriptor of the tree, its mark, the state that the next random numbers come from, and how many processes run.
+    A descriptor of the tree, its mark, the state that the next random numbers come from, and how many processes run;
+    where the system was written over, and two descriptors of each place.
     """
     root = posix.open(guest.jail.root, _DIRECTORY)
+    written = guest.jail.written_over()
+    descriptors = [root, *(number for over in written for number in (over.tree, over.changes))]
     random = _random()
     try:
         shown = {
             "mark": guest.jail.mark(),
             "random": random and random.getstate(),
             "processes": _processes(guest),
+            "written": [over.path for over in written],
         }
-        guest.connection.send(shown, [root])
+        guest.connection.send(shown, descriptors)
     finally:
-        posix.close(root)
+        _close(descriptors)
 
 
-def follow(guest: Guest, shown: Message, source: int) -> Message:
-    """Makes this guest's tree equal to that of the descriptor `source`: what a replay alone cannot bring about.
+def follow(guest: Guest, shown: Message, descriptors: Sequence[int]) -> Message:
+    """Makes this guest's tree equal to that of the descriptors: what a replay alone cannot bring about.
 
-    `shown` is the message that came with it. The answer tells how many processes only the other has.
+    `shown` is the message that came with them. The answer tells how many processes only the other has.
     """
+    source, *others = descriptors
     try:
-        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, source})
+        resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *descriptors})
         target = posix.open(guest.jail.root, _DIRECTORY)
         try:
             problems = tree.synchronize(
@@ -284,6 +292,8 @@ def follow(guest: Guest, shown: Message, source: int) -> Message:
                 skip=guest.jail.mounts,
                 resolve=lambda path: guest.jail.resolve(path, shown["mark"]),
             )
+            for path, over, changes in zip(shown["written"], others[::2], others[1::2], strict=True):
+                problems += _write_over(Written(path, over, changes), None)
         finally:
             _close([source, target])
         _complain(guest, [*problems, *resources.renew(guest.jail.root)])

@@ -60,9 +60,14 @@ class OpenResources:
                     number = mapping.open_again(lambda path: prefix + path)
                     self._ready.append(partial(mapping.put, number))
         except OSError:
-            for put in self._ready:
-                posix.close(put.args[0])
+            self.give_up()
             raise
+
+    def give_up(self) -> None:
+        """What was prepared is not needed."""
+        for put in self._ready:
+            posix.close(put.args[0])
+        self._ready.clear()
 
     def go_on(self) -> None:
         """What was prepared takes the place of what was held before."""

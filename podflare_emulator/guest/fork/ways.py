@@ -15,10 +15,8 @@ Way = Literal["copy", "share", "freeze"]
 """`copy`: all that the parent has changed; `share`: only what it has changed in the layer of its own, over the same
 layers; `freeze`: nothing, for that layer is shared as well, and the parent gets a new one."""
 
-_FEW, _LITTLE = (
-    300,
-    16 << 20,
-)  # files, and bytes in them: up to here a copy is as quick, and has no after-effects
+# Files, and bytes in them: up to here a copy is as quick, and has no after-effects.
+_FEW, _LITTLE = 300, 16 << 20
 
 
 def choose(jail: Jail, files: str, *, alone: bool) -> Way:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from ..system.siblings import threads
+from . import remainders
 
 _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128 KiB
 _RESET = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)]
@@ -22,8 +23,9 @@ _access, _chdir, _fchdir, _listdir, _open, _posix_spawn = (
 
 
 def run(code: str, environment: dict[str, str], directory: str, interrupted: Callable[[], bool]) -> int:
-    """Waits for bash, not for what it leaves in the background; returns the exit code as a shell would tell it.
+    """Waits for bash; returns the exit code as a shell would tell it.
 
+    Not for what it leaves in the background, but for what has only to print its last lines (remainders.py).
     `interrupted` tells whether the interrupt came before there was a bash that it could reach.
     """
     if "\0" in code or len(code.encode("utf-8", "surrogateescape")) > _LONGEST_ARGUMENT:
@@ -141,6 +143,7 @@ def _wait(pid: int, interrupted: Callable[[], bool]) -> int:
         if interrupted():
             _interrupt(pid)
         _, status = os.waitpid(pid, 0)
+        remainders.wait(pid)
         return os.waitstatus_to_exitcode(status)
     except ChildProcessError:  # the user's code ignores the end of its children
         return 0

@@ -97,7 +97,7 @@ class Guest:
                 case "show":
                     fork.show(self)
                 case "follow":
-                    self.connection.send(fork.follow(self, message, descriptors[0]))
+                    self.connection.send(fork.follow(self, message, descriptors))
                 case "pack":
                     self.connection.send(fork.pack(self, descriptors[0]))
                 case "unpack":

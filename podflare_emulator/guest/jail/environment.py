@@ -31,7 +31,9 @@ def of_sandbox(root: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "LOGNAME": "root",
         "MPLBACKEND": "Agg",  # there is no screen
-        "OMP_NUM_THREADS": "1",  # a pool of OpenMP's does not survive a live fork: the child would hang
+        # Several sandboxes compute at once on a machine: threads that spin while they wait take ten times as long.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OPENBLAS_NUM_THREADS": "1",  # numpy would begin a thread as it is loaded, which no fork's child has
         "PATH": f"{root}{base.STUBS}:{root}{base.VENV}/bin:{_SYSTEM_PATH}",
         "SHELL": "/bin/bash",
         "TERM": "dumb",

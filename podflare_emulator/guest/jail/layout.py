@@ -38,9 +38,6 @@ HOST_ETC = (
 )
 PROC_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 
-# Below these a jail has mounts of the system, not files of the sandbox's.
-MOUNTS = frozenset((*SYSTEM, RUNTIME[1:], "dev", "proc", "sys"))
-
 
 def below_system(path: str) -> bool:
     return any(path == f"/{name}" or path.startswith(f"/{name}/") for name in SYSTEM)
@@ -51,9 +48,10 @@ class Layout:
 
     def __init__(self, python: Python) -> None:
         self.pins = {os.path.dirname(os.path.dirname(__file__)): GUEST_CODE}  # host directory -> place inside
+        self._is_whole = bool(python.root)  # all that there is is seen where it lies
         self.executable = self._place(python.prefix, python.executable, f"{RUNTIME}/python")
         # Built with a shared library, an interpreter looks for it where it was installed: not where it is now.
-        moved = python.library and not below_system(python.library)
+        moved = python.library and not self._is_whole and not below_system(python.library)
         self.library = self._place(python.library, python.library, f"{RUNTIME}/library") if moved else ""
         self.path = [
             self._place(directory, directory, f"{RUNTIME}/packages/{number}")
@@ -62,7 +60,7 @@ class Layout:
 
     def _place(self, tree: str, path: str, place: str) -> str:
         """Where `path`, in `tree`, is seen inside; `tree` is pinned at `place` unless it is visible already."""
-        if below_system(tree):
+        if self._is_whole or below_system(tree):
             return path
         for pinned, seen in self.pins.items():
             if path == pinned or path.startswith(f"{pinned}/"):

@@ -60,7 +60,7 @@ class Keep:
     `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
     """
 
-    places: Sequence[str] = ()  # the host's system is not written
+    places = mounts = ()  # no layers over the host's system: it is not written
     no_layers = "its sandboxes' directories are copies"
     held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
 

@@ -18,9 +18,9 @@ from .reaper import Reaper
 class Families:
     """In a zygote: starts guests, each in a family of its own."""
 
-    def __init__(self, places: Sequence[str]) -> None:
-        """`places`: see `inside.NamespaceJail`."""
-        self._places = places
+    def __init__(self, mounts: Sequence[str], places: Sequence[str]) -> None:
+        """See `inside.NamespaceJail`."""
+        self._jail = mounts, places
         kernel.bound_capabilities()
         if root_emulation.is_needed():
             with contextlib.suppress(OSError):  # then the kernel's refusals stand
@@ -32,7 +32,7 @@ class Families:
 
         def run_guest() -> None:
             os.close(channel)
-            guest.run(inside.NamespaceJail(self._places), ticket, entrance, (control, out, err), repl)
+            guest.run(inside.NamespaceJail(*self._jail), ticket, entrance, (control, out, err), repl)
 
         def run_init() -> None:
             connection.close()

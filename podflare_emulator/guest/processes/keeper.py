@@ -30,6 +30,7 @@ class Keeper:
                 "state": keep.state,
                 "shared": keep.shared,
                 "places": keep.places,
+                "mounts": keep.mounts,
                 "no_layers": keep.no_layers,
             }
         )

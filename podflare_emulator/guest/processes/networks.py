@@ -58,9 +58,13 @@ class _Maker:
             way_out = network.make_way_out()
             return [_namespace(), way_out]
 
-    def sockets(self, answer: Message, namespace: int) -> list[int]:
-        with self._in(namespace):
-            answer["sockets"] = network.sockets()
+    def sockets(self, answer: Message, *namespaces: int) -> list[int]:
+        """How many each of them has."""
+        counts = answer["sockets"] = []
+        with self._returning():
+            for namespace in namespaces:
+                kernel.setns(namespace, kernel.CLONE_NEWNET)
+                counts.append(network.sockets())
         return []
 
     def packets(self, answer: Message, namespace: int) -> list[int]:

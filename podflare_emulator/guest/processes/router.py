@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Sequence
 
 from ..order import Order
 from ..protocol import Connection, Message
@@ -23,6 +24,7 @@ from ..system import kernel, network
 from . import networks, way_out
 
 _MOST_SPARE = 32
+_AT_ONCE = 8
 
 
 def trial() -> str:
@@ -75,6 +77,7 @@ class _Network:
         self.namespace = namespace
         self.tap = tap  # -1: it has no way out, or a helper has it
         self.helper: way_out.Helper | None = None
+        self.is_released = False
         self.held: list[bytes] = []  # frames that the helper has not been given yet
 
     @property
@@ -95,6 +98,7 @@ class Router:
         self._numbered = 0
         self._networks: dict[int, _Network] = {}
         self._spare: dict[bool, deque[_Network]] = {True: deque(), False: deque()}
+        self._released: list[_Network] = []  # not looked at yet
         self._taps: dict[int, _Network] = {}
         self._starting: dict[int, _Network] = {}
         self._poll = select.poll()
@@ -144,6 +148,8 @@ class Router:
 
     def _give(self, request: int, is_open: bool) -> None:
         spare = self._spare[is_open]
+        if not spare:
+            self._look_at_released()
         made = spare.popleft() if spare else self._make(is_open)
         self._numbered += 1
         self._networks[self._numbered] = made
@@ -159,17 +165,33 @@ class Router:
 
     def _listen(self, message: Message) -> int:
         namespace = self._networks[message["network"]].namespace
-        _, (listener,) = self._ask("listen", message["host"], message["port"], network=namespace)
+        _, (listener,) = self._ask("listen", message["host"], message["port"], networks=[namespace])
         return listener
 
     def _release(self, released: _Network, *, left: bool) -> None:
         """Making networks, and removing them, is most of their price: one that nobody has used is used again."""
-        spare = self._spare[released.is_open]
-        if left and not released.helper and len(spare) < _MOST_SPARE:
-            answer, _ = self._ask("sockets", network=released.namespace)
-            if answer["sockets"] == int(released.is_open):
+        if not left or released.helper:
+            self._remove(released)
+            return
+        released.is_released = True
+        self._released.append(released)
+        if len(self._released) >= _AT_ONCE:
+            self._look_at_released()
+
+    def _look_at_released(self) -> None:
+        if not self._released:
+            return
+        looked_at, self._released = self._released, []
+        answer, _ = self._ask("sockets", networks=[released.namespace for released in looked_at])
+        for released, count in zip(looked_at, answer["sockets"], strict=True):
+            spare = self._spare[released.is_open]
+            if count == int(released.is_open) and len(spare) < _MOST_SPARE:
+                released.is_released = False
                 spare.append(released)
-                return
+            else:
+                self._remove(released)
+
+    def _remove(self, released: _Network) -> None:
         if released.tap >= 0:
             self._forget_tap(released)
             os.close(released.tap)
@@ -181,6 +203,10 @@ class Router:
 
     def _let_out(self, sender: _Network) -> None:
         """The first frame has come: starts a helper, which the frame waits for."""
+        if sender.is_released:
+            self._released.remove(sender)
+            self._remove(sender)
+            return
         self._forget_tap(sender)
         sender.held = network.hand_over(sender.tap)
         sender.tap = -1
@@ -196,7 +222,7 @@ class Router:
             sys.stderr.write(f"a sandbox has no way out: {self._helper} has ended\n")
             return
         try:
-            _, (number,) = self._ask("packets", network=sender.namespace)
+            _, (number,) = self._ask("packets", networks=[sender.namespace])
             with socket.socket(fileno=number) as packets:
                 for frame in sender.held:
                     packets.send(frame)
@@ -209,11 +235,10 @@ class Router:
         del self._taps[sender.tap]
 
     def _ask(
-        self, operation: str, *arguments: object, network: int | None = None
+        self, operation: str, *arguments: object, networks: Sequence[int] = ()
     ) -> tuple[Message, list[int]]:
-        """Of the maker; `network`: a descriptor of the one that it is about."""
-        descriptors = [] if network is None else [network]
-        self._maker.send({"op": operation, "arguments": arguments}, descriptors)
+        """Of the maker; `networks`: descriptors of those that it is about."""
+        self._maker.send({"op": operation, "arguments": arguments}, networks)
         arrived = self._maker.receive()
         if arrived is None:
             raise OSError("the maker of networks has ended")

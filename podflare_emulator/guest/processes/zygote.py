@@ -53,7 +53,7 @@ def _starter(template: Message) -> Starter:
     if template["isolation"] == "namespace":
         from .family import Families
 
-        return Families(template["places"])
+        return Families(template["mounts"], template["places"])
     from .keeper_guests import KeeperGuests
 
     return KeeperGuests(template)

@@ -157,7 +157,7 @@ class ServerThread:
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
         try:
-            python = find(self._settings.python)
+            python = find(self._settings.python, self._settings.rootfs or "")
             launched = await launch(
                 self._settings.isolation,
                 python,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import podflare_emulator.guest
 from podflare_emulator.guest.order import Python
+from podflare_emulator.guest.protocol import Connection
 from podflare_emulator.hosting.errors import HostingError
 
 _OLDEST = (3, 10)
+_GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
 # Runs in the interpreter that is asked about, which need not be the one that asks.
 _PROBE = """
@@ -47,22 +52,16 @@ print(json.dumps([base, prefix, library, sys.version_info[:3], path, pip]))
 """
 
 
-def find(executable: str | None) -> Python:
+def find(executable: str | None, root: str = "") -> Python:
     """Asks the interpreter at `executable` (a virtual environment's is fine; None: the running one) about itself.
+
+    With `root` that of the tree there: a path in it, or None for its python3.
 
     Raises HostingError when it is missing, does not start, or is too old.
     """
-    program = executable or sys.executable
+    program = executable or ("python3" if root else sys.executable)
     try:
-        answer = subprocess.run(
-            [program, "-E", "-B", "-c", _PROBE],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd="/",
-            env={name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ},
-            stdin=subprocess.DEVNULL,
-        )
+        answer = _ask_within(root, program) if root else _ask(program)
         base, prefix, library, version, path, pip = json.loads(answer.stdout)
     except subprocess.CalledProcessError as error:
         raise HostingError(
@@ -74,4 +73,40 @@ def find(executable: str | None) -> Python:
         found, oldest = (".".join(map(str, numbers)) for numbers in (version, _OLDEST))
         raise HostingError(f"{program} is Python {found}; guests need {oldest} or later")
     inside = [entry for entry in path if entry != "/"]  # "-c" puts the current directory first
-    return Python(base, prefix, library, ".".join(map(str, version[:2])), tuple(inside), pip)
+    return Python(base, prefix, library, ".".join(map(str, version[:2])), tuple(inside), pip, root)
+
+
+def _ask(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, "-E", "-B", "-c", _PROBE],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        env={name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _ask_within(root: str, program: str) -> subprocess.CompletedProcess[str]:
+    ours, theirs = socket.socketpair()
+    with ours:
+        connection = Connection(ours)
+        connection.send({"root": root, "command": [program, "-E", "-B", "-c", _PROBE]})
+        with theirs:
+            answer = subprocess.run(
+                [sys.executable, "-I", "-S", "-B", _GUEST_CODE, "within", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd="/",
+                env={},
+                stdin=subprocess.DEVNULL,
+            )
+        failure = connection.receive()
+    if failure is not None:
+        raise HostingError(f"rootfs: {root} cannot be a system for sandboxes: {failure[0]['failed']}")
+    if not answer.stdout:
+        raise HostingError(f"rootfs: {program} of {root} does not run: {answer.stderr.strip()[-300:]}")
+    return answer

@@ -88,6 +88,7 @@ class EmulatorTarget:
             isolation=options.isolation,
             fork=options.fork,
             fork_files=options.fork_files,
+            rootfs=options.rootfs,
             python=options.python,
             templates=options.templates,
             egress_denied=options.egress_denied,

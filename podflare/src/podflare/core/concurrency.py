@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import anyio
-import sniffio
 
 T = TypeVar("T")
 
@@ -112,12 +111,14 @@ _tasks: set[asyncio.Task[None]] = set()  # the loop keeps none alive
 
 def async_in_background(run: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
     """Run it in a task that nobody awaits. It must raise no Exception."""
-    if sniffio.current_async_library() == "trio":
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the other kind of loop
         import trio
 
         trio.lowlevel.spawn_system_task(run, name=name)
         return
-    task = asyncio.get_running_loop().create_task(run(), name=name)
+    task = loop.create_task(run(), name=name)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
 

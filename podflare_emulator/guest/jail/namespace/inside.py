@@ -17,7 +17,7 @@ from ...system.descriptors import hide
 from ...system.siblings import fork_siblings
 from .. import environment
 from ..interface import Written
-from ..layout import MOUNTS, PROC_FLAGS
+from ..layout import PROC_FLAGS
 from .places import written
 from .stack import Stack
 
@@ -47,7 +47,7 @@ def start_family(run_init: Callable[[], None]) -> None:
 class NamespaceJail:
     """The jail that this process is in: its absolute paths are the sandbox's own.
 
-    `places`: what of the host's system it may have layers over.
+    `mounts`: what in its tree is no file of the sandbox's; `places`: those of them that it may have layers over.
     """
 
     root = "/"
@@ -56,8 +56,8 @@ class NamespaceJail:
     left = None
     belongs = staticmethod(belongs)
 
-    def __init__(self, places: Sequence[str]) -> None:
-        self.mounts = MOUNTS.union(places)
+    def __init__(self, mounts: Sequence[str], places: Sequence[str]) -> None:
+        self.mounts = frozenset(mounts)
         self._places = places
         self._system: int | None = None
 

@@ -14,7 +14,7 @@ from ...system import kernel, mounts
 from .. import environment
 from ..layout import GUEST_CODE, HOST_ETC, HOSTNAME, PROC_FLAGS, RUNTIME, SYSTEM, Layout, pin
 from .layers import MOST, Layers
-from .system import Part, System, gather, own_etc
+from .system import Part, System, gather, lay_between, own_etc
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -56,15 +56,22 @@ class Keep:
         kernel.mount("proc", "/proc", "proc", PROC_FLAGS)
         if parts is None:
             pin(layout)
-            parts = gather()
+            parts = gather(order.python.root)
+        self._root = f"/{parts[0].lower}" if order.python.root else ""
         self._build_root()
         socket.sethostname(HOSTNAME)
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
-        self._system = self._lay_out_system(parts if self._stacks else ())
+        if self._root and not self._stacks:
+            raise OSError(
+                "a system of its own (rootfs) takes overlays, which cannot be had in the temp directory here"
+            )
+        self._system = self._lay_out_system(parts if self._stacks and not self._root else ())
         self.places = self._system.places
-        self._layers = Layers(f"{self.state}/jails", f"{self.state}/base")
+        self.mounts = [*self._mounts, *self.places]
+        self._base = self._lay_out_base(parts)
+        self._layers = Layers(f"{self.state}/jails", self._base)
         self.no_layers = self._layers.missing() if self._stacks else "this kernel stacks no file systems here"
         self.held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
         self.jails = os.open(f"{self.state}/jails", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -76,14 +83,18 @@ class Keep:
         os.mkdir("root/state")
         kernel.bind(".", "root/state")
         kernel.unmount("root/state/root")
-        _bind_system("root")
+        if self._root:
+            _bind_system("root", self._root[1:], (*SYSTEM, "opt"))
+            os.symlink(f"/state{self._root}/etc", "root/etc")
+        else:
+            _bind_system("root")
+            os.symlink(f"{RUNTIME}/etc", "root/etc")
         os.mkdir("root/proc")
         kernel.bind("/proc", "root/proc")
         self._build_runtime("root" + RUNTIME)
         self._build_devices("root/dev")
         self._build_sys("root/sys")
         os.symlink(f"/state/base{base.VENV}", "root" + base.VENV)
-        os.symlink(f"{RUNTIME}/etc", "root/etc")
         os.chdir("root")
         kernel.pivot_root_here()
 
@@ -92,7 +103,7 @@ class Keep:
         for index, place in enumerate(self._layout.pins.values()):
             os.makedirs(f"root{place}")
             kernel.bind(f"pins/{index}", f"root{place}")
-        for name in HOST_ETC:
+        for name in () if self._root else HOST_ETC:
             source = os.path.realpath(f"/etc/{name}")
             if os.path.isdir(source):
                 os.mkdir(f"{runtime}/etc/{name}")
@@ -228,7 +239,13 @@ class Keep:
         kernel.mount(
             "podflare", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=0755,size={disk_gb}g"
         )
-        tree.copy(f"{self.state}/base", f"{directory}/tree")
+        if self._root:
+            for name in ("tree", "upper", "work"):
+                os.mkdir(f"{directory}/{name}")
+            options = mounts.overlay_options(self._base, f"{directory}/upper", f"{directory}/work")
+            kernel.mount("overlay", f"{directory}/tree", "overlay", 0, options)
+        else:
+            tree.copy(f"{self.state}/base", f"{directory}/tree")
         return f"{directory}/tree", f"{directory}/system"
 
     def _lay_out_system(self, parts: Sequence[Part]) -> System:
@@ -243,11 +260,23 @@ class Keep:
             own_etc(f"{RUNTIME}/etc", f"{self.state}/base/etc")
         return system
 
+    def _lay_out_base(self, parts: Sequence[Part]) -> list[str]:
+        """What every jail's own layer lies over, the top one first."""
+        directories = [f"{self.state}/base"]
+        if self._root:
+            lower = f"{self.state}{self._root}"
+            if not parts[0].shifted:
+                directories.append(f"{self.state}/jails/between")
+                os.mkdir(directories[-1])
+                lay_between("", lower, directories[-1])
+            directories.append(lower)
+        return directories
+
     def _lay_out_mounts(self) -> list[str]:
         """The places in the base tree that a jail's mounts go over; returns their names."""
         place = f"{self.state}/base"
         mounts = [RUNTIME[1:], "dev", "proc", "sys"]
-        for name in SYSTEM:
+        for name in () if self._root else SYSTEM:
             if os.path.islink(f"/{name}"):
                 os.symlink(os.readlink(f"/{name}"), f"{place}/{name}")
             elif os.path.isdir(f"/{name}"):
@@ -284,13 +313,13 @@ class Keep:
             return True
 
 
-def _bind_system(root: str) -> None:
-    for name in SYSTEM:
-        if os.path.islink(f"/{name}"):
-            os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
-        elif os.path.isdir(f"/{name}"):
+def _bind_system(root: str, source: str = "", names: Sequence[str] = SYSTEM) -> None:
+    for name in names:
+        if os.path.islink(f"{source}/{name}"):
+            os.symlink(os.readlink(f"{source}/{name}"), f"{root}/{name}")
+        elif os.path.isdir(f"{source}/{name}"):
             os.mkdir(f"{root}/{name}")
-            kernel.bind(f"/{name}", f"{root}/{name}")
+            kernel.bind(f"{source}/{name}", f"{root}/{name}")
             kernel.make_read_only(f"{root}/{name}")
 
 

@@ -16,9 +16,9 @@ MOST = 64  # in one stack: looking for a name asks each of them
 
 
 class Layers:
-    """Those in a directory. `base` is the lowest of every stack, and no layer of these."""
+    """Those in a directory. `base`: other directories, which are the lowest of every stack, the top one first."""
 
-    def __init__(self, place: str, base: str) -> None:
+    def __init__(self, place: str, base: Sequence[str]) -> None:
         self._place = place
         self._base = base
         self._stacks: dict[str, list[str]] = {}  # jail -> its layers, the one that it writes to first
@@ -109,7 +109,7 @@ class Layers:
     def _parts(self, jail: str) -> tuple[list[str], str, str]:
         """Directories: the lower ones, the one that is written to, and the one that the kernel works in."""
         top, *below = (f"{self._place}/{layer}" for layer in self._stacks[jail])
-        return [*(f"{layer}/upper" for layer in below), self._base], f"{top}/upper", f"{top}/work"
+        return [*(f"{layer}/upper" for layer in below), *self._base], f"{top}/upper", f"{top}/work"
 
     def _open(self, jail: str) -> list[int]:
         new = mounts.overlay(*self._parts(jail), f"{self._place}/{_PASSING}")

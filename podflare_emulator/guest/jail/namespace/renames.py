@@ -25,9 +25,9 @@ def install() -> None:
     """In this process, and in those that it forks. Once is enough."""
     for name in ("rename", "replace"):
         original = getattr(posix, name)
-        if hasattr(original, "__wrapped__"):
+        if isinstance(original, _Coping):
             continue
-        coping = _coping(original)
+        coping = _Coping(original)
         for module in (posix, os):
             if getattr(module, name) is original:
                 setattr(module, name, coping)
@@ -35,19 +35,30 @@ def install() -> None:
             os.supports_dir_fd.add(coping)
         accessor: Any = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)  # Python 3.10
         if getattr(accessor, name, None) is original:
-            setattr(accessor, name, staticmethod(coping))
+            setattr(accessor, name, coping)
 
 
-def _coping(original: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(original)
-    def coping(src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+class _Coping:
+    """A function that is no method where a class keeps it, like those of C that it stands for."""
+
+    def __init__(self, original: Callable[..., None]) -> None:
+        functools.update_wrapper(self, original)
+        self._original = original
+
+    def __call__(
+        self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None:
         try:
-            original(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+            self._original(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         except OSError as error:
             if error.errno != errno.EXDEV or not _move(src, dst, src_dir_fd, dst_dir_fd):
                 raise
 
-    return coping
+    def __repr__(self) -> str:
+        return repr(self._original)
+
+    def __reduce__(self) -> str:
+        return self._original.__name__
 
 
 def _move(src: Any, dst: Any, src_dir_fd: int | None, dst_dir_fd: int | None) -> bool:

@@ -24,6 +24,7 @@ _OWN_ETC = {
     "shells": "/bin/sh\n/bin/bash\n",
     **environment.ACCOUNTS,
 }
+_OF_A_MACHINE = ("hostname", "hosts")
 _WITH_PASSWORD = re.compile(rb"://[^/\s]*@")
 
 
@@ -40,18 +41,26 @@ def build_base(order: Order) -> None:
         seeds=order.seeds,
     )
     os.makedirs(f"{tree}/etc/pam.d")
-    for name, text in {**_OWN_ETC, "passwd": accounts.passwd(), "group": accounts.group()}.items():
+    own = {**_OWN_ETC, "passwd": accounts.passwd(), "group": accounts.group()}
+    for name, text in own.items():
+        if (
+            order.python.root
+            and os.path.lexists(f"{order.python.root}/etc/{name}")
+            and name not in _OF_A_MACHINE
+        ):
+            continue
         ids.write(f"{tree}/etc/{name}", text)
     if order.network == "private":
         ids.write(f"{tree}/etc/resolv.conf", f"nameserver {network.NAMESERVER}\n")
     else:
         with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
             shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
-    for name in HOST_ETC:
+    for name in () if order.python.root else HOST_ETC:
         if os.path.exists(f"/etc/{name}") and not os.path.lexists(f"{tree}/etc/{name}"):
             os.symlink(f"{RUNTIME}/etc/{name}", f"{tree}/etc/{name}")
     os.symlink("/proc/mounts", f"{tree}/etc/mtab")
-    _copy_package_sources("/etc/apt", f"{tree}/etc/apt")
+    if not order.python.root:
+        _copy_package_sources("/etc/apt", f"{tree}/etc/apt")
 
 
 def _copy_package_sources(source: str, target: str) -> None:
@@ -96,7 +105,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tup
                 kernel.unshare(kernel.CLONE_NEWNS)
                 kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
                 pin(layout)
-                parts = _gather(inside)
+                parts = _gather(inside, order.python.root)
                 with contextlib.suppress(PermissionError):  # an ordinary user's namespace forbids it
                     os.setgroups([])
             kernel.unshare(
@@ -140,12 +149,12 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tup
     return int(answer), user_namespace
 
 
-def _gather(inside: Ids) -> list[system.Part]:
+def _gather(inside: Ids, root: str) -> list[system.Part]:
     """With the owners shifted, if there are ids for all of them."""
     if inside.count < ids.COUNT:
-        return system.gather()
+        return system.gather(root)
     with ids.namespace_of(inside) as namespace:
-        return system.gather(namespace)
+        return system.gather(root, namespace)
 
 
 def remove(parent: int, name: str) -> None:

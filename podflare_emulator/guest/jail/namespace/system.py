@@ -54,11 +54,13 @@ class Part:
     inner: tuple[tuple[str, str], ...]
 
 
-def gather(ids: int | None = None) -> list[Part]:
-    """Binds the host's directories below the current one, before they are out of sight.
+def gather(root: str, ids: int | None = None) -> list[Part]:
+    """Binds the host's directories below the current one, before they are out of sight; or `root`, a whole tree.
 
     `ids`: for the host's root: a descriptor of the user namespace that the owners are to be shifted by.
     """
+    if root:
+        return [_gather_tree(root, ids)]
     parts = []
     mounted = _mount_points()
     for number, place in enumerate(_PLACES):
@@ -77,6 +79,15 @@ def gather(ids: int | None = None) -> list[Part]:
             _bind(source, lower)
         parts.append(Part(place, lower, shifted, tuple(inner)))
     return parts
+
+
+def _gather_tree(root: str, ids: int | None) -> Part:
+    lower = "lower/root"
+    os.makedirs(lower)
+    shifted = ids is not None and _bind_shifted(root, lower, ids)
+    if not shifted:
+        _bind(root, lower)
+    return Part("", lower, shifted, ())
 
 
 def _bind_shifted(source: str, target: str, ids: int) -> bool:
@@ -112,7 +123,7 @@ class System:
             if not part.shifted:
                 own = f"{scratch}/own-{number}"
                 os.mkdir(own)
-                _lay_between(part.place, lower, own)
+                lay_between(part.place, lower, own)
                 lower = f"{own}:{lower}"
             planted = f"{state}/base/{part.place}"
             if os.path.isdir(planted) and os.listdir(planted):
@@ -167,7 +178,7 @@ def _stack(lower: str, directory: str, place: str) -> None:
     kernel.mount("overlay", place, "overlay", 0, options)
 
 
-def _lay_between(place: str, lower: str, own: str) -> None:
+def lay_between(place: str, lower: str, own: str) -> None:
     """Directories as the host has them, and copies of the files that are changed in place."""
     levels = [(place, lower, own)]
     for level, source, target in levels:  # which grows

@@ -1,0 +1,65 @@
+"""OpenMP's pools of threads (scikit-learn's, for one) before a fork: GNU's runtime would wait in a child for those that
+the parent has."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import select
+
+from ..system.siblings import threads
+
+_LOOKS, _LOOK_AGAIN = 50, 0.0002  # seconds
+_SOFT = 1  # omp_pause_soft: what a program has set is kept
+
+
+def pause() -> list[ctypes.CDLL]:
+    """Ends the pools of this process; they begin again with the next use. Costs nothing where there are no threads.
+
+    Returns the runtimes that cannot do that, for `restrict` in the children.
+    """
+    if threads() == 1:
+        return []
+    runtimes = _runtimes()
+    unpaused = [runtime for runtime in runtimes if not _paused(runtime)]
+    if len(unpaused) < len(runtimes):
+        for _ in range(_LOOKS):  # their threads end by themselves
+            if threads() == 1:
+                break
+            select.select([], [], [], _LOOK_AGAIN)
+    return unpaused
+
+
+def restrict(runtimes: list[ctypes.CDLL]) -> None:
+    """They use this thread alone from now on."""
+    for runtime in runtimes:
+        runtime.omp_set_num_threads(1)
+
+
+def _runtimes() -> list[ctypes.CDLL]:
+    """GNU's that are loaded, under whatever name: wheels bring their own.
+
+    LLVM's and Intel's see to forks themselves.
+    """
+    try:
+        with io.FileIO("/proc/self/maps") as maps:
+            lines = maps.readall().split(b"\n")
+    except OSError:
+        return []
+    paths = {os.fsdecode(line.split(maxsplit=5)[-1]) for line in lines if b"libgomp" in line}
+    loaded = []
+    for path in paths:
+        try:
+            loaded.append(ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY))
+        except OSError:  # its file has another name by now
+            continue
+    return loaded
+
+
+def _paused(runtime: ctypes.CDLL) -> bool:
+    """OpenMP 5.0, GCC 9."""
+    try:
+        return bool(runtime.omp_pause_resource_all(_SOFT) == 0)
+    except AttributeError:
+        return False

@@ -1,0 +1,95 @@
+"""A system that is brought along: every sandbox has it, and none changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podflare import Sandbox
+from podflare_emulator import Emulator, EmulatorError
+from podflare_emulator.settings import SettingsError
+
+from ..serving import serving
+from . import small_tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if missing := small_tree.missing():
+        pytest.skip(missing)
+    tree = tmp_path_factory.mktemp("rootfs") / "tree"
+    small_tree.build(tree)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def emulator(tree: Path) -> Iterator[Emulator]:
+    with serving("namespace", rootfs=tree) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def sandbox(emulator: Emulator) -> Iterator[Sandbox]:
+    with Sandbox(host=emulator.url) as sandbox:
+        yield sandbox
+
+
+def bash(sandbox: Sandbox, code: str) -> str:
+    result = sandbox.run_code(code, language="bash")
+    assert (result.stderr, result.exit_code) == ("", 0)
+    return result.stdout
+
+
+def test_a_sandbox_has_its_files_and_programs_and_no_others(sandbox: Sandbox) -> None:
+    assert bash(sandbox, "cat /etc/image /root/file; id -un 7") == "of the image\nof the image\nof-the-image"
+    programs = [*small_tree.PROGRAMS, "python3", small_tree.PYTHON.resolve().name]
+    assert bash(sandbox, "ls /usr/bin").splitlines() == sorted(programs)
+    assert bash(sandbox, "cat /etc/hostname") == "sandbox"
+
+
+def test_code_runs_on_its_python(sandbox: Sandbox) -> None:
+    version = small_tree.PYTHON.resolve().name.removeprefix("python")
+    code = "import sys, json; print('%d.%d' % sys.version_info[:2], sys.base_prefix, json.__file__)"
+    assert sandbox.run_code(code).stdout == f"{version} /usr /usr/lib/python{version}/json/__init__.py"
+
+
+def test_what_is_written_goes_into_forks_and_not_into_the_tree(sandbox: Sandbox, tree: Path) -> None:
+    bash(sandbox, "echo 1 > /usr/new; rm /usr/bin/id; echo changed > /etc/image")
+    (child,) = sandbox.fork(1)
+    with child:
+        assert (
+            bash(child, "cat /usr/new /etc/image; ls /usr/bin/id 2> /dev/null || echo gone")
+            == "1\nchanged\ngone"
+        )
+        bash(child, "echo 2 > /usr/new")
+    assert bash(sandbox, "cat /usr/new") == "1"
+    assert not (tree / "usr/new").exists()
+    assert (tree / "usr/bin/id").exists()
+    assert (tree / "etc/image").read_text() == "of the image\n"
+
+
+def test_one_with_a_disk_of_its_own_has_it_too(emulator: Emulator) -> None:
+    with Sandbox(host=emulator.url, rootfs_gb=1) as sandbox:
+        assert bash(sandbox, "cat /etc/image; echo 1 > /usr/new; cat /usr/new") == "of the image\n1"
+
+
+def test_a_tree_without_a_python_is_refused(namespace_emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    with (
+        pytest.raises(EmulatorError, match="there is no python3 and no bash in it"),
+        Emulator(rootfs=tmp_path),
+    ):
+        pass
+
+
+def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "ubuntu.tar"
+    archive.touch()
+    with pytest.raises(SettingsError, match="is no directory; unpack it"):
+        Emulator(rootfs=archive)
+    with pytest.raises(SettingsError, match="rootfs: portable isolation has the host's system"):
+        Emulator(rootfs=tmp_path, isolation="portable")
+    with pytest.raises(SettingsError, match="is the host's own system"):
+        Emulator(rootfs="/")
