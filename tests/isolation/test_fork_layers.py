@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podflare import Client, ForkWarning, Sandbox
+from podflare import APIStatusError, Client, ForkWarning, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
 from ..serving import serving
@@ -245,3 +245,28 @@ def test_sandboxes_fork_by_layers_on_disk_too() -> None:
 def test_layers_are_refused_where_there_are_none(isolation: str) -> None:
     with pytest.raises(EmulatorError, match=f"fork files: {isolation} isolation has no layers"):
         Emulator(isolation=isolation, fork_files="layers").start()
+
+
+def test_a_parent_that_cannot_move_stays_where_it_is(layers: Client) -> None:
+    parent = begin(layers, "held = open('/root/large', 'w+b'); held.write(bytes(3_000_000)); held.flush()")
+    run(parent, "import resource as r; hard = r.getrlimit(r.RLIMIT_FSIZE)[1]")
+    run(parent, "r.setrlimit(r.RLIMIT_FSIZE, (2_000_000, hard))")
+    with pytest.raises(APIStatusError, match="File too large"):
+        parent.fork(2)
+    run(parent, "r.setrlimit(r.RLIMIT_FSIZE, (hard, hard)); held.write(b'+'); held.flush()")
+    assert depths(parent) == [0]
+    (child,) = parent.fork(1)
+    assert depths(parent, child) == [1, 1]
+    for sandbox in (parent, child):
+        run(sandbox, "held.write(b'+'); held.flush()")
+        assert run(sandbox, "print(open('/root/large', 'rb').read()[3_000_000:])") == "b'++'"
+
+
+def test_what_is_mapped_for_reading_since_the_fork_does_not_show_what_is_written_then(layers: Client) -> None:
+    """A difference, in docs/fidelity.md: the first write makes a copy. Who reads through a descriptor sees it."""
+    parent = begin(layers, "open('/root/log', 'w').write('before')")
+    (child,) = parent.fork(1)
+    run(child, "import mmap; reader = open('/root/log', 'rb')")
+    run(child, "shown = mmap.mmap(reader.fileno(), 0, prot=mmap.PROT_READ)")
+    run(child, "with open('/root/log', 'r+') as file: file.write('later!')")
+    assert run(child, "print(shown[:], reader.read())") == "b'before' b'later!'"

@@ -265,7 +265,7 @@ def _same_description(first: int, second: int, offset: int, status: posix.stat_r
 
 
 def make_own(path: str, place: str) -> None:
-    """A file that is open must not lie in a shared layer: who has it open would not see what others write.
+    """A file that is open must not lie in a shared layer: who maps it would not see what others write.
 
     `place`: where the file `path` of the tree can be reached.
     """
