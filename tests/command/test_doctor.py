@@ -70,6 +70,7 @@ def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
     others = (
+        "private network",
         "overlay inside it",
         "pidfd",
         "Landlock",

@@ -85,7 +85,7 @@ emulator.start()
 (Sandbox(host=emulator.url)).run_code("1")
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))
-pools = emulator._server._control._registry._pools.values()
+pools = emulator._server._control._registry._stock._pools.values()
 for pool in pools:
     emulator._server._loop.call_soon_threadsafe(pool.refill)
 while not all(pool._refill and pool._refill.done() for pool in pools):

@@ -20,7 +20,7 @@ from podflare import Client, Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.guest import protocol
 from podflare_emulator.guest.order import Python
-from podflare_emulator.hosting import interpreter
+from podflare_emulator.hosting.machine import interpreter
 
 _WRAPPER = """\
 #!/bin/bash -p
@@ -38,7 +38,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     python = _dressed_up(interpreter.find(None), tmp_path_factory.mktemp("python"))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interpreter, "find", lambda executable: python)
+        patch.setattr(interpreter, "find", lambda executable, root="": python)
         patch.setattr(sys, "platform", "darwin")
         patch.setattr(protocol, "_CLOSE_ON_EXEC", 0)
         patch.delattr(os, "memfd_create")

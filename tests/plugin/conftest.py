@@ -6,12 +6,15 @@ these runs its imports. With `--beside-all` all that are installed, as in the en
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 
 import pytest
 
 _INSTALLED = {point.name for point in entry_points(group="pytest11")}
-_SILENT_ASYNCIO = "-o asyncio_default_fixture_loop_scope=function"  # unset, some versions warn
+
+# Versions that know it warn where it is unset, and older ones where it is set.
+_LOOP_SCOPE = "-o asyncio_default_fixture_loop_scope=function"
+_KNOWS_IT = "asyncio" in _INSTALLED and not version("pytest-asyncio").startswith(("0.21", "0.22", "0.23"))
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +26,10 @@ def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         pytest.skip(f"this pytest plugin is not installed: {', '.join(missing)}")
     request.getfixturevalue("pytester")  # which begins by forgetting these variables
     if request.config.getoption("--beside-all"):
-        monkeypatch.setenv("PYTEST_ADDOPTS", _SILENT_ASYNCIO if "asyncio" in _INSTALLED else "")
+        monkeypatch.setenv("PYTEST_ADDOPTS", _LOOP_SCOPE if _KNOWS_IT else "")
         return
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     options = " ".join(f"-p {name}" for name in ["podflare", *named])
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"{options} {_SILENT_ASYNCIO if 'asyncio' in named else ''}")
+    monkeypatch.setenv(
+        "PYTEST_ADDOPTS", f"{options} {_LOOP_SCOPE if _KNOWS_IT and 'asyncio' in named else ''}"
+    )

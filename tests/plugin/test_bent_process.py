@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import LONG
+
+pytestmark = LONG
+
+
 _TESTS = {
     "environment": """
         import os

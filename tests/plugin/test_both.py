@@ -12,6 +12,10 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import LONG
+
+pytestmark = LONG
+
 _TEST = """
 import pytest
 from podflare import Sandbox

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import LONG, servers
+
+pytestmark = LONG
+
 
 _TEST = """
 def test_one(podflare_sandbox):

@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ..matrix import servers
+from ..matrix import LONG, servers
+
+pytestmark = LONG
 
 # Whoever runs this suite in the background has perhaps had it ignore Ctrl-C, and so all that it starts.
 _PYTEST = """

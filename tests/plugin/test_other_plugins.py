@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import LONG, servers
 
 _USE = """
 def use(sandbox):
@@ -136,32 +136,35 @@ def test_pytest_randomly(pytester: pytest.Pytester) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "bend",
-    [
-        "monkeypatch.setattr(time, 'sleep', None)",
-        "monkeypatch.setattr(time, 'monotonic', lambda: 5.0); monkeypatch.setattr(time, 'time', lambda: 5.0)",
-        "[monkeypatch.delenv(name) for name in list(os.environ)]",
-        "monkeypatch.chdir(tmp_path); tmp_path.rmdir()",
-        "monkeypatch.setattr(builtins, 'open', None)",
-        "monkeypatch.setattr(subprocess, 'Popen', None)",
-        "monkeypatch.setattr(tempfile, 'tempdir', '/no/such/directory')",
-    ],
+_BENDS = (
+    "monkeypatch.setattr(time, 'sleep', None)",
+    "monkeypatch.setattr(time, 'monotonic', lambda: 5.0); monkeypatch.setattr(time, 'time', lambda: 5.0)",
+    "[monkeypatch.delenv(name) for name in list(os.environ)]",
+    "monkeypatch.chdir(tmp_path); tmp_path.rmdir()",
+    "monkeypatch.setattr(builtins, 'open', None)",
+    "monkeypatch.setattr(subprocess, 'Popen', None)",
+    "monkeypatch.setattr(tempfile, 'tempdir', '/no/such/directory')",
 )
-def test_monkeypatch(pytester: pytest.Pytester, bend: str) -> None:
+
+
+def test_monkeypatch(pytester: pytest.Pytester) -> None:
     _passes(
         pytester,
-        f"""
-        import builtins, os, subprocess, tempfile, time
-        from podflare import Sandbox
-        from use import use
-
-        def test(podflare_sandbox, podflare_emulator, monkeypatch, tmp_path):
-            with monkeypatch.context() as monkeypatch:
-                {bend}
-                monkeypatch.setenv("PODFLARE_HOST", podflare_emulator.url)
-                use(podflare_sandbox)
-        """,
+        """
+import builtins, os, subprocess, tempfile, time
+from podflare import Sandbox
+from use import use
+"""
+        + "".join(
+            f"""
+def test_{number}(podflare_sandbox, podflare_emulator, monkeypatch, tmp_path):
+    with monkeypatch.context() as monkeypatch:
+        {bend}
+        monkeypatch.setenv("PODFLARE_HOST", podflare_emulator.url)
+        use(podflare_sandbox)
+"""
+            for number, bend in enumerate(_BENDS)
+        ),
     )
 
 
@@ -184,7 +187,7 @@ def test_a_server_in_a_process_survives_what_a_thread_cannot(pytester: pytest.Py
 @pytest.mark.beside("asyncio")
 @pytest.mark.parametrize("server", servers())
 def test_pytest_asyncio(pytester: pytest.Pytester, server: str) -> None:
-    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
+    pytester.makeini("[pytest]\nasyncio_mode = auto")
     _passes(
         pytester,
         """
@@ -333,6 +336,7 @@ def test_gevents_green_threads_go_on_while_a_stub_waits_for_its_function(pyteste
     )
 
 
+@LONG
 @pytest.mark.parametrize(
     ("tool", "patch", "what"),
     [

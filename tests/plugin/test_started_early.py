@@ -119,7 +119,7 @@ def test_a_start_that_fails_is_tried_again_by_the_next_test(pytester: pytest.Pyt
         from podflare_emulator import EmulatorError
         from pytest_podflare.targets.emulator import SessionEmulator
 
-        left = [1, 2]
+        left = [1]
 
         def start(self, start=SessionEmulator.start):
             if left and left.pop():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import psutil
 import pytest
 
-pytestmark = pytest.mark.beside("timeout")
+from ..matrix import LONG
+
+pytestmark = [LONG, pytest.mark.beside("timeout")]
 
 _STUCK = """
 import os, signal

@@ -25,8 +25,10 @@ from hypothesis.stateful import (
 
 from podflare import Client, ReplayDiffersWarning, Sandbox
 
-from ..matrix import backends, engines
+from ..matrix import LONG, backends, engines
 from ..serving import serving
+
+pytestmark = LONG
 
 _AN_EXAMPLE = 40  # steps
 _NAMES = st.sampled_from("abc")

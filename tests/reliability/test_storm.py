@@ -14,8 +14,12 @@ import pytest
 from podflare import Client, Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import LONG
 from .command import Command, directories, eventually, nothing_is_left
 from .conftest import Start
+
+pytestmark = LONG
+
 
 CLIENTS = 50
 

@@ -220,8 +220,10 @@ class Keep:
         os.close(self.held.pop(name))
         layers = self._layers.let_go(name)
         system = self._system_of(name)
-        names = [name, *layers, *([os.path.basename(system)] if os.path.isdir(system) else [])]
-        if not layers or not all(map(self._layers.is_empty, layers)) or not self._system.is_unchanged(system):
+        names = [name, *layers]
+        if not self._system.remove_unchanged(system):
+            return [*names, os.path.basename(system)]
+        if not layers or not all(map(self._layers.is_empty, layers)):
             return names
         for directory in names:
             removal.remove(self.jails, directory)

@@ -152,10 +152,15 @@ class System:
                 kernel.bind(f"{self._state}/{source}", root + point)
 
     @staticmethod
-    def is_unchanged(directory: str) -> bool:
-        """Whether nothing was written to the layers in it."""
-        with contextlib.suppress(FileNotFoundError):
-            return not any(os.listdir(f"{directory}/{layers}/upper") for layers in os.listdir(directory))
+    def remove_unchanged(directory: str) -> bool:
+        """Removes the layers in it; False where something was written to them, or they are in use."""
+        try:
+            for layers in os.listdir(directory):
+                for layer in ("upper", "work/work", "work", ""):
+                    os.rmdir(f"{directory}/{layers}/{layer}")
+            os.rmdir(directory)
+        except OSError:
+            return not os.path.isdir(directory)
         return True
 
 
