@@ -81,6 +81,7 @@ class EmulatorTarget:
         self._default_egress = options.egress
         self.echo = self._default_echo = options.echo_last_expression
         self._leaks = options.leaks
+        self._in_thread = options.server == "thread"
         self._log = options.log
         self._emulator = SessionEmulator(
             setups,
@@ -110,6 +111,8 @@ class EmulatorTarget:
     def launch(self) -> None:
         self._quiet.begin()
         with self._undone_if_it_fails():
+            if self._in_thread:
+                import_sdk()  # not beside the server's own imports: two threads that import can wait for each other
             self.emulator.launch()
             self._state = "launched"
             import_sdk()  # while it starts, and before a test's patches; see redirect
