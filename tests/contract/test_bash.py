@@ -137,12 +137,18 @@ def test_bash_code_may_be_indented(sandbox: Sandbox) -> None:
 
 
 def test_the_output_of_a_process_substitution_is_not_lost(sandbox: Sandbox) -> None:
-    assert printed(sandbox, "printf '2\\n1\\n' > >(sleep 0.2; sort)", "bash") == "1\n2"
+    reads = "until [ -e /tmp/reads ]; do sleep 0.01; done"  # before bash ends
+    code = f"printf '2\\n1\\n' > >(touch /tmp/reads; sleep 0.2; sort); {reads}"
+    assert printed(sandbox, code, "bash") == "1\n2"
     assert printed(sandbox, "echo a | tee >(cat > >(sleep 0.2; tr a b)) > /dev/null", "bash") == "b"
 
 
 def test_the_output_of_a_coprocess_is_not_lost(sandbox: Sandbox) -> None:
-    code = "exec 9>&1; coproc { cat; sleep 0.2; echo end; } >&9 2>&1; echo start >&${COPROC[1]}"
+    reads = "until [ -e /tmp/reads ]; do sleep 0.01; done"  # before bash ends
+    code = (
+        "exec 9>&1; coproc { touch /tmp/reads; cat; sleep 0.2; echo end; } >&9 2>&1; echo start >&${COPROC[1]}; "
+        + reads
+    )
     assert printed(sandbox, code, "bash") == "start\nend"
 
 

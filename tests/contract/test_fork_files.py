@@ -207,13 +207,13 @@ def test_many_files_and_deep_directories_are_copied(sandbox: Sandbox, fork: Fork
 
 
 def test_more_files_than_a_guest_copies_by_itself_are_all_there(sandbox: Sandbox, fork: Fork) -> None:
+    printed(sandbox, "import os; os.mkdir('/root/many'); held = open('/root/many/11', 'a+')")
     printed(
         sandbox,
-        "cd /root; mkdir many; for n in $(seq 400); do echo $n > many/$n; done; chmod 640 many/7; ln many/8 hard; "
+        "cd /root; for n in $(seq 400); do echo $n > many/$n; done; chmod 640 many/7; ln many/8 hard; "
         "ln -s /root/many/9 soft; mkfifo many/pipe; rm -r /srv; touch -d 2001-02-03T04:05:06Z many/10 many",
         "bash",
     )
-    printed(sandbox, "held = open('/root/many/11', 'a+')")
     check = "ls /root/many | wc -l; stat -c '%A %h' /root/many/7 /root/hard; cat /root/soft; [ -e /srv ] || echo gone; "
     check += (
         "stat -c %Y /root/many/10 /root/many; cat /root/many/* 2>/dev/null < /dev/null | sort -n | md5sum"

@@ -29,7 +29,8 @@ def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("PYTEST_ADDOPTS", _LOOP_SCOPE if _KNOWS_IT else "")
         return
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    options = " ".join(f"-p {name}" for name in ["podflare", *named])
+    # By the module where the entry point has the name of another: `-p socket` would be the standard library's.
+    options = " ".join(f"-p {'pytest_socket' if name == 'socket' else name}" for name in ["podflare", *named])
     monkeypatch.setenv(
         "PYTEST_ADDOPTS", f"{options} {_LOOP_SCOPE if _KNOWS_IT and 'asyncio' in named else ''}"
     )

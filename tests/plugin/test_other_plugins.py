@@ -354,6 +354,8 @@ def test_green_threads(pytester: pytest.Pytester, tool: str, patch: str, what: s
         f"""
         import warnings
 
+        import httpcore  # and with it trio, where it is installed, which cannot be imported once eventlet has patched
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             {patch}

@@ -71,6 +71,8 @@ class _Repl:
 
 
 class _Service(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that come at once
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[dict[str, Any]] = []
