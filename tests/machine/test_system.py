@@ -153,26 +153,27 @@ def test_what_was_written_goes_into_forks_and_nowhere_else(
     parent = namespace_sandbox()
     bash(
         parent,
-        "echo 1 > /usr/local/podflare-test; rm /usr/bin/env; chmod 700 /usr/local/bin; mkdir -p /opt/a/b",
+        "mkdir -p /usr/local/etc; echo 1 > /usr/local/etc/podflare-test; "
+        "rm /usr/bin/env; chmod 700 /usr/local/bin; mkdir -p /opt/a/b",
     )
     (child,) = parent.fork(1)
     with child:
-        look = "cat /usr/local/podflare-test; ls -d /usr/bin/env /opt/a/b 2> /dev/null; stat -c %a /usr/local/bin"
+        look = "cat /usr/local/etc/podflare-test; ls -d /usr/bin/env /opt/a/b 2> /dev/null; stat -c %a /usr/local/bin"
         assert bash(child, look) == "1\n/opt/a/b\n700"
-        bash(child, "echo 2 >> /usr/local/podflare-test; rmdir /opt/a/b")
-        assert child.run_code("open('/usr/local/podflare-test').read()").exit_code == 0
+        bash(child, "echo 2 >> /usr/local/etc/podflare-test; rmdir /opt/a/b")
+        assert child.run_code("open('/usr/local/etc/podflare-test').read()").exit_code == 0
         assert bash(parent, look) == "1\n/opt/a/b\n700"
         (grandchild,) = child.fork(1)
         with grandchild:
-            assert bash(grandchild, "cat /usr/local/podflare-test; ls /opt/a") == "1\n2"
-        difference = parent.diff(child, paths=["/usr/local", "/opt"])
-        assert difference["modified"] == ["/usr/local/podflare-test"]
+            assert bash(grandchild, "cat /usr/local/etc/podflare-test; ls /opt/a") == "1\n2"
+        difference = parent.diff(child, paths=["/usr/local/etc"])
+        assert difference["modified"] == ["/usr/local/etc/podflare-test"]
         parent.merge_into(child)
-    assert bash(parent, "cat /usr/local/podflare-test") == "1\n2"
-    assert not Path("/usr/local/podflare-test").exists()
+    assert bash(parent, "cat /usr/local/etc/podflare-test") == "1\n2"
+    assert not Path("/usr/local/etc/podflare-test").exists()
     assert Path("/usr/bin/env").exists()
     assert (
-        bash(namespace_sandbox(), "ls /usr/bin/env; ls /usr/local | grep -c podflare-test; true")
+        bash(namespace_sandbox(), "ls /usr/bin/env; ls /usr/local/etc | grep -c podflare-test; true")
         == "/usr/bin/env\n0"
     )
 
