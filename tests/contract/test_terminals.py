@@ -102,7 +102,7 @@ def test_job_control(wire: Wire, box: str) -> None:
     terminal.watching.until("job 2 runs")
     terminal.type(CTRL_Z)
     terminal.watching.until("Stopped")
-    terminal.type("jobs; kill %1; echo still $((1 + 1))\r")
+    terminal.type("jobs; kill %1; wait %1; echo still $((1 + 1))\r")
     terminal.watching.until("still 2")
     terminal.type("exit 5\r")
     assert terminal.watching.exit_code() == 5
