@@ -1,6 +1,7 @@
 """What the command does: it serves, until it is told to end or as long as a program runs."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -48,8 +49,10 @@ def execute(settings: Settings, program: Sequence[str]) -> int:
             try:
                 return _run(program, environment)
             except OSError as error:
-                refuse(f"exec: {program[0]}: {error.strerror}")
-                return 127 if isinstance(error, FileNotFoundError) else 126
+                # A folder of the PATH that may not be read makes of a missing program one that is forbidden.
+                found = shutil.which(program[0]) or os.path.exists(program[0])
+                refuse(f"exec: {program[0]}: {error.strerror if found else 'not found'}")
+                return 126 if found else 127
     except EmulatorError as error:
         return refuse(str(error))
 
