@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import podflare_emulator.guest
 from podflare_emulator.command.remedies import Surroundings, cost, remedy
+from podflare_emulator.guest.jail.environment import SYSTEM_PATH
 from podflare_emulator.guest.order import Python
 from podflare_emulator.guest.processes import probe
 from podflare_emulator.guest.protocol import Connection
@@ -47,6 +49,7 @@ def run(settings: Settings) -> int:
         _row("Python", "no", str(error), "the emulator cannot run", "--python PATH")
         return 1
     _row("Python", "yes", f"{python.version} at {python.executable}")
+    _bash(str(settings.rootfs or ""))
     answers, around = _probe(), Surroundings.found()
     for ability, words in answers.items():
         if words:
@@ -113,6 +116,17 @@ def _detail(ability: str) -> str:
 
         return preload.library()
     return ""
+
+
+def _bash(root: str) -> None:
+    """Where sandboxes look for it: their PATH is not this process's."""
+    found = shutil.which("bash", path=os.pathsep.join(f"{root}{place}" for place in SYSTEM_PATH.split(":")))
+    if found:
+        _row("bash", "yes", found)
+    else:
+        words = f"it is in none of {SYSTEM_PATH}" + (f" in {root}" if root else "")
+        cost = "code in bash, and terminals without a program of their own, end with 127"
+        _row("bash", "no", words, cost, "apt-get install -y bash (in Alpine: apk add bash)")
 
 
 def _open_files() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,11 +50,15 @@ _SWITCHES = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What may forbid an ability: switches of the kernel by name, a seccomp filter, an AppArmor profile."""
+    """What may forbid an ability: switches of the kernel by name, a seccomp filter, an AppArmor profile.
+
+    `namespaces`: whether the kernel is built with user namespaces, allowed or not.
+    """
 
     switches: Mapping[str, str] = field(default_factory=dict)
     filtered: bool = False
     profile: str = ""
+    namespaces: bool = False
 
     @classmethod
     def found(cls) -> Surroundings:
@@ -61,7 +66,8 @@ class Surroundings:
         switches = {name: _read(f"/proc/sys/{name.replace('.', '/')}") for name in _SWITCHES}
         profile = _read("/proc/self/attr/current").partition(" ")[0]
         filtered = "\nSeccomp:\t2" in _read("/proc/self/status")
-        return cls(switches, filtered, "" if profile == "unconfined" else profile)
+        namespaces = os.path.exists("/proc/self/ns/user")
+        return cls(switches, filtered, "" if profile == "unconfined" else profile, namespaces)
 
 
 def cost(ability: str) -> str:
@@ -78,6 +84,8 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
     if ability == probe.LANDLOCK:
         how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
         return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
+    if ability in (probe.USERS, probe.IDMAPPED_MOUNTS) and answers[probe.USER_NAMESPACE]:
+        return f"as for the {probe.USER_NAMESPACE}"
     if ability == probe.USERS:
         return (
             "apt-get install -y uidmap, and a line for you in /etc/subuid and /etc/subgid, such as "
@@ -119,6 +127,11 @@ def _remedy_of_namespaces(ability: str, answers: Mapping[str, str], around: Surr
         flags.append("--security-opt apparmor=unconfined")
     if flags:
         steps.append(f"in Docker: {' '.join(flags)} --security-opt systempaths=unconfined")
+    if not steps and around.namespaces:
+        return (
+            "the kernel has it, and nothing here says who forbids it. It never lets a chroot have it: if this is one, "
+            "start the emulator outside, or enter by bwrap or systemd-nspawn, which change the root itself"
+        )
     return "; ".join(steps) or "a kernel that is built with user namespaces (CONFIG_USER_NS)"
 
 

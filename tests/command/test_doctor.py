@@ -80,7 +80,7 @@ def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     )
     others = (*others, "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
-    assert [*report.there] == ["Python", *tried, *others, *backends]
+    assert [*report.there] == ["Python", "bash", *tried, *others, *backends]
     assert report.there["portable isolation"]
     assert report.there[f"{report.chosen} isolation"]
 
@@ -109,6 +109,26 @@ def test_user_namespaces_that_are_switched_off_by_their_number() -> None:
     assert "No space left on device" in report.words["user namespace"]
     assert report.remedies["namespace isolation"].startswith("sysctl -w user.max_user_namespaces=")
     assert report.chosen in ("preload", "portable")
+
+
+def test_a_chroot_is_not_sent_after_what_the_kernel_has(tmp_path: Path) -> None:
+    report = doctor([*in_namespaces(f"mount --rbind / {tmp_path}"), "chroot", str(tmp_path)])
+    assert not report.there["user namespace"]
+    for ability in ("user namespace", "namespace isolation"):
+        assert "CONFIG_USER_NS" not in report.remedies[ability]
+        assert "It never lets a chroot have it" in report.remedies[ability]
+    for ability in ("users and groups", "idmapped mounts"):
+        assert report.remedies[ability] == "as for the user namespace"
+
+
+def test_without_bash() -> None:
+    hidden = " && ".join(
+        f"mount --bind /dev/null {place}" for place in ("/bin/bash", "/usr/bin/bash") if os.path.exists(place)
+    )
+    report = doctor(in_namespaces(hidden))
+    assert not report.there["bash"]
+    assert "apt-get install -y bash" in report.remedies["bash"]
+    assert report.there["portable isolation"]
 
 
 @pytest.mark.usefixtures("namespace_emulator")
@@ -188,6 +208,11 @@ def test_a_python_that_is_none_ends_it_with_1() -> None:
             Surroundings(filtered=True, profile="docker-default"),
             "in Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
             "--security-opt systempaths=unconfined",
+        ),
+        (
+            Surroundings(namespaces=True),
+            "the kernel has it, and nothing here says who forbids it. It never lets a chroot have it: if this is one, "
+            "start the emulator outside, or enter by bwrap or systemd-nspawn, which change the root itself",
         ),
         (Surroundings(), "a kernel that is built with user namespaces (CONFIG_USER_NS)"),
     ],

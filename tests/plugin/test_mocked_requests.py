@@ -18,6 +18,39 @@ def use(sandbox, emulator):
     assert len(emulator.forks) == 1
 """
 
+# Of ours: the vendor's client has no asynchronous one.
+_ASYNC_USE = """
+def use_async():
+    import asyncio
+    from podflare import AsyncSandbox
+
+    async def run():
+        async with AsyncSandbox() as sandbox:
+            return (await sandbox.run_code("print(1)")).stdout
+
+    assert asyncio.run(run()) == "1"
+"""
+
+_ASYNC = {
+    "respx": """
+def test_asynchronous(respx_mock, podflare_emulator):
+    respx_mock.get("https://model.example/").respond(text="said")
+    assert httpx.get("https://model.example/").text == "said"
+    use_async()
+""",
+    "pytest-httpx": """
+def test_asynchronous(httpx_mock, podflare_emulator):
+    use_async()
+    assert len(httpx_mock.get_requests()) == 0
+""",
+    "vcr": """
+def test_asynchronous(podflare_emulator, tmp_path):
+    with vcr.use_cassette(str(tmp_path / "cassette.yaml"), record_mode="none") as cassette:
+        use_async()
+    assert len(cassette) == 0
+""",
+}
+
 _RESPX = """
 import httpx, pytest, respx
 
@@ -81,8 +114,8 @@ _TOOLS = {
 @pytest.mark.beside("respx", "pytest_httpx", "recording")
 @pytest.mark.parametrize("tool", _TOOLS)
 def test_a_mock_leaves_the_emulator_alone(pytester: pytest.Pytester, tool: str) -> None:
-    _, tests = _TOOLS[tool]
-    pytester.makepyfile(_USE + tests)
+    tests = _TOOLS[tool][1] + _ASYNC[tool]
+    pytester.makepyfile(_USE + _ASYNC_USE + tests)
     result = pytester.runpytest_subprocess("--podflare-leaks=error")
     result.assert_outcomes(passed=tests.count("def test_"))
 

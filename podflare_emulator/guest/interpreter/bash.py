@@ -55,10 +55,20 @@ def _run(
     try:
         pid = _start(["bash", "-c", *words, "bash"], environment, directory, descriptors)
     except OSError as error:
-        os.write(2, f"bash could not be started: {error}\n".encode())
+        os.write(2, f"bash could not be started: {not_found(environment['PATH']) or error}\n".encode())
         return 127
     code = _wait(pid, interrupted)
     return 128 - code if code < 0 else code
+
+
+def not_found(path: str) -> str:
+    """What is missing, if there is no bash in these directories."""
+    if any(_access(f"{directory}/bash", os.X_OK) for directory in path.split(os.pathsep)):
+        return ""
+    return (
+        f"bash is not installed: it is in none of {path}. Install it where the emulator runs "
+        "(in Alpine: apk add bash), or in the tree of --rootfs"
+    )
 
 
 def _start(

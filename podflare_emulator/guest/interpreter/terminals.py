@@ -8,6 +8,7 @@ import signal
 from ..jail.interface import Jail
 from ..protocol import Message
 from ..system.siblings import fork_siblings
+from . import bash
 
 _TERM = "xterm-256color"
 
@@ -63,6 +64,8 @@ def _become(jail: Jail, variables: dict[str, str], order: Message, terminal: int
         environment = {**jail.variables(), **variables, "TERM": _TERM, **dict(order["env"])}
         argv = order["argv"] or ["bash", "-lc", _shell(jail, order["shell"], environment["PATH"])]
         os.chdir(order["cwd"] or "/root")
+        if not order["argv"] and (missing := bash.not_found(environment["PATH"])):
+            raise FileNotFoundError(missing)
         os.execvpe(argv[0], argv, environment)
     except BaseException as error:
         reason = getattr(error, "strerror", None) or str(error)

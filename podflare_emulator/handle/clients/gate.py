@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from podflare_emulator.handle.clients.watch import caller
 from podflare_emulator.vocabulary.settings import is_loopback
-
-if TYPE_CHECKING:
-    import httpx
 
 _emulators: set[tuple[str, int]] = set()  # of this process, by host and port
 
@@ -97,49 +94,53 @@ def _is_emulators(url: Any) -> bool:
 
 
 def _pass_mocks_to_emulators(transport: Any) -> None:
-    import httpcore
-    import httpx
-
-    kinds = _kinds()
-    if type(transport) is httpx.HTTPTransport and type(transport._pool) is httpcore.ConnectionPool:
-        transport.__class__, transport._pool.__class__ = kinds[:2]
+    for kinds in _kinds():
+        before, ours = kinds[0]
+        if type(transport) is before and type(transport._pool) is kinds[1][0]:
+            transport.__class__, transport._pool.__class__ = ours, kinds[1][1]
 
 
-_made: list[tuple[type[Any], type[Any], type[Any]]] = []
+_Kinds = list[tuple[type[Any], type[Any]]]
+_made: list[_Kinds] = []
 
 
-def _kinds() -> tuple[type[Any], type[Any], type[Any]]:
-    """Of transport, pool and connection, with the methods that these have when the first is asked for."""
-    if _made:
-        return _made[0]
-    import httpcore
-    import httpx
+def _kinds() -> list[_Kinds]:
+    """Of transport and pool, for calls that block and for asynchronous ones: the library's class, and ours of it.
 
-    to_transport = httpx.HTTPTransport.handle_request
-    to_pool = httpcore.ConnectionPool.handle_request
-    to_connection = httpcore.HTTPConnection.handle_request
+    Ours has the methods that the library's has when the first is asked for.
+    """
+    if not _made:
+        import httpcore
+        import httpx
 
-    class Transport(httpx.HTTPTransport):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            if _is_emulators(request.url):
-                return to_transport(self, request)
-            return super().handle_request(request)
+        blocking = httpx.HTTPTransport, httpcore.ConnectionPool, httpcore.HTTPConnection
+        waiting = httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection
+        _made.append(_kinds_of("handle_request", *blocking))
+        _made.append(_kinds_of("handle_async_request", *waiting))
+    return _made
 
-    class Pool(httpcore.ConnectionPool):
-        def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-            if _is_emulators(request.url):
-                return to_pool(self, request)
-            return super().handle_request(request)
 
+def _kinds_of(method: str, transport: type[Any], pool: type[Any], connection: type[Any]) -> _Kinds:
+    to_connection = _passing(connection, method)
+
+    class Pool(_passing(pool, method)):  # type: ignore[misc]
         def create_connection(self, origin: Any) -> Any:
-            connection: Any = super().create_connection(origin)
-            if type(connection) is httpcore.HTTPConnection and _is_emulators(origin):
-                connection.__class__ = Connection
-            return connection
+            created: Any = super().create_connection(origin)
+            if type(created) is connection and _is_emulators(origin):
+                created.__class__ = to_connection
+            return created
 
-    class Connection(httpcore.HTTPConnection):
-        def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-            return to_connection(self, request)
+    return [(transport, _passing(transport, method)), (pool, Pool)]
 
-    _made.append((Transport, Pool, Connection))
-    return _made[0]
+
+def _passing(kind: type[Any], method: str) -> type[Any]:
+    """A subclass that sends requests to an emulator as `kind` does now, whatever replaces its method later."""
+    own = getattr(kind, method)
+
+    def passing(self: Any, request: Any) -> Any:
+        if _is_emulators(request.url):
+            return own(self, request)
+        return getattr(super(made, self), method)(request)
+
+    made = type(kind.__name__, (kind,), {method: passing})
+    return made
