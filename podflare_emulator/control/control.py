@@ -28,7 +28,7 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
-    """What clients have asked for, as whoever serves them records it."""
+    """What clients have asked for, as the serving side records it."""
 
     def described(self) -> list[dict[str, Any]]: ...
 

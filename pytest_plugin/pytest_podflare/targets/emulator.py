@@ -139,7 +139,7 @@ class EmulatorTarget:
 
     @contextmanager
     def _undone_if_it_fails(self) -> Iterator[None]:
-        """So that the next test begins anew."""
+        """So that the next test starts afresh."""
         try:
             yield
         except BaseException as error:
@@ -174,7 +174,7 @@ class EmulatorTarget:
         finally:
             self._emulator.arrange_again = self._between_tests
             self.egress, self.echo = self._default_egress, self._default_echo
-            self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
+            self.last = (self.journal(), self.log())  # a teardown that fails is reported when they are gone
             self._close_tools()
             left_open = self._reset()
         self._report(left_open, wishes.leaks or self._leaks)
