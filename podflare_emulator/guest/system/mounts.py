@@ -93,8 +93,8 @@ def make_root(overlay: int, shown: Mapping[str, str], ready: Callable[[str], Non
     `shown`: places below those mounts, and the directory of the new root's own that each shows. `ready` is called last,
     with the path below which everything can be reached. Raises OSError, that of `ready` too, having changed nothing.
 
-    Returns a descriptor of the root that was. Who closes that last frees what the kernel remembers of its files, some 2 µs
-    for each.
+    Returns a descriptor of the root that was. Who closes that last frees what the kernel remembers of its files, some
+    2 µs for each.
     """
     copies = {place: tree(place) for place in over_root()}
     here = posix.open(".", posix.O_PATH | posix.O_CLOEXEC)
