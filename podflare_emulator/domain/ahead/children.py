@@ -15,7 +15,7 @@ from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 
-_AFTER = 0.003  # seconds: whoever forked gets its answer, and goes on, before the next child is made
+_AFTER = 0.001  # seconds: whoever forked gets its answer before the next child is made
 
 
 class ForkAhead:
