@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -329,3 +330,27 @@ def test_it_is_on_no_list_and_draws_no_id() -> None:
             return record(registry)
 
     assert asyncio.run(live(True)) == asyncio.run(live(False))
+
+
+def test_two_hundred_forks_leave_nothing() -> None:
+    async def fork_in_a_row() -> None:
+        async with family() as one:
+            await one.fork()
+            await one.has_one()
+            before = len(os.listdir("/dev/fd"))
+            for number in range(200):
+                (child,) = await one.fork()
+                if number % 2:
+                    await one.has_one()
+                if number % 5 == 0:
+                    await said(one.parent, "rows.append(1)")
+                await one.registry.destroy(child.id)
+            await one.is_at_rest()
+            assert len(os.listdir("/dev/fd")) < before + 20  # spare directories
+            other = await one.registry.create(SandboxOrder())
+            one.registry.expect_forks(other.id)
+            await one.registry.destroy_all()
+            gc.collect()
+            assert len(one.registry._engine._broods) == 1  # of the guest that `serving` holds
+
+    asyncio.run(fork_in_a_row())

@@ -46,7 +46,7 @@ class ForkAhead:
         """From its next fork on there is a child more; raises SandboxNotFound, GuestFailed."""
         machine = sandbox.working_machine()
         if machine.forkable and machine not in self._broods:
-            brood = _Brood(lambda: self._make(sandbox, machine.guest), self._end)
+            brood = _Brood(lambda: self._make(sandbox), self._end)
             self._broods[machine] = brood
             machine.guest.stirs = brood.discard
 
@@ -55,14 +55,14 @@ class ForkAhead:
         while self._ends:
             await asyncio.wait(self._ends)
 
-    async def _make(self, sandbox: Sandbox, guest: Guest) -> Guest | None:
+    async def _make(self, sandbox: Sandbox) -> Guest | None:
         """None where the child could be told from one that is made later, or cannot be made."""
         async with self._one_at_once:
             if sandbox.turn.locked():
                 return None
             async with sandbox.turn:
                 machine = sandbox.machine
-                if machine is None or machine.guest is not guest or guest.ended:
+                if machine is None or machine.guest.ended:
                     return None
                 try:
                     copies = await self._engine.fork(machine, 1)
