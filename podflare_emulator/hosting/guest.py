@@ -118,6 +118,7 @@ class Guest:
         self._mark = ""
         self._let_in: tuple[Address, ...] = ()
         self._commands = NO_COMMANDS.version  # of the table that it has
+        self._left: list[int] = []  # descriptors of trees that it has stood on
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
         self._threads = 0  # that its process has started while it became a guest
         self.pid = 0
@@ -223,6 +224,8 @@ class Guest:
         except BaseException:
             await _end_all(children, unused)
             raise
+        finally:
+            self._close_left()
         answer = asking.result()
         left_behind = answer["threads"], answer["processes"]
         at_rest = not (any(left_behind) or answer["timers"] or any(child._threads for child in children))
@@ -239,11 +242,17 @@ class Guest:
             branch = await self.jail.branch(jails, freeze=freeze)
         except HostingError:
             branch = Branch(0, [])  # then files are copied
-        answer, _ = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
+        answer, self._left = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
         if "stayed" in answer:
             self.jail.stay()
             raise HostingError(answer["stayed"])
         return answer
+
+    def _close_left(self) -> None:
+        """Not before all children have closed theirs: the last to do so has much to do."""
+        if self._left:
+            left, self._left = self._left, []
+            self._init.close(left)
 
     async def follow(self, other: Guest) -> int:
         """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError.
@@ -343,6 +352,7 @@ class Guest:
                 await self._init.end(0 if self.ended else self.pid, self._mark)
                 left = True
         self._channel.close()
+        self._close_left()
         self._init.leave()
         self.output.close()
         self.jail.let_go(left=left)
