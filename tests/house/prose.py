@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,15 +78,14 @@ def files() -> list[Path]:
     return sorted({path for pattern in PAGES + SOURCE for path in TOP.glob(pattern)})
 
 
-def main(paths: list[str]) -> int:
-    bad = [
+def found_in(paths: Iterable[Path]) -> list[str]:
+    return [
         f"{path}:{complaint}"
-        for path in (map(Path, paths) if paths else files())
+        for path in paths
         for complaint in complaints(path.read_text(encoding="utf-8"), page=path.suffix == ".md")
     ]
-    sys.stdout.writelines(f"{line}\n" for line in bad)
-    return 1 if bad else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    found = found_in(map(Path, sys.argv[1:]) if sys.argv[1:] else files())
+    sys.exit("\n".join(found) if found else 0)
