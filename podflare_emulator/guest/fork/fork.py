@@ -88,7 +88,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         finished, finish = posix.pipe()
         opened.append(finish)
         moment = _Moment(guest, [*opened, finished])
-        answer = {"forked": len(tickets), "threads": threads, "processes": processes}
+        answer = {"forked": len(tickets), "threads": threads, "processes": processes, "timers": moment.timers}
         left = branch.left
         width = len(descriptors) // len(tickets)
         number = fork_siblings(len(tickets))
@@ -172,6 +172,11 @@ class _Moment:
         self._timers = [signal.getitimer(timer) for timer in _TIMERS]
         self._random = _random()
         self._sequence = self._random and self._random.getstate()
+
+    @property
+    def timers(self) -> bool:
+        """Whether one runs, and will interrupt what is at rest."""
+        return any(setting[0] for setting in self._timers)
 
     def take_outputs(self, *pipes: int) -> None:
         """Whatever leads to the parent's pipes, standard output or a duplicate of it, leads to these from now on."""
