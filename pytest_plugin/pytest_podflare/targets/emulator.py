@@ -44,7 +44,7 @@ class SessionEmulator(Emulator):
         return destroyed
 
     def end_test(self) -> list[str]:
-        """Resets; what the test has done can be told until the next has ended."""
+        """Resets; what the test has done can be reported until the next has ended."""
         return self._reset((), remember=True)
 
     def last_report(self) -> tuple[str, str]:
