@@ -29,7 +29,6 @@ class RemoteTarget:
     def __init__(self, options: Options) -> None:
         assert options.url is not None
         self.kept = set[str]()
-        self.last = ("", "")
         self.taken = ""
         self.is_lost = False
         self.egress = True
@@ -114,11 +113,17 @@ class RemoteTarget:
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()
 
+    def expect_forks(self, sandbox: Any) -> None:
+        pass
+
     def without_faults(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def last(self) -> tuple[str, str]:
+        return "", ""
 
     def describe(self) -> str:
         return ""

@@ -39,7 +39,7 @@ class Target(Protocol):
         ...
 
     def start(self) -> None:
-        """Returns when it serves, anew where it was lost."""
+        """Returns when it serves, again if it was lost."""
         ...
 
     def stop(self) -> None:
@@ -73,8 +73,13 @@ class Target(Protocol):
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
         ...
 
-    last: tuple[str, str]
-    """Journal and log of the test that has ended last, as they were then."""
+    def expect_forks(self, sandbox: Any) -> None:
+        """Every test is to get one child of it."""
+        ...
+
+    def last(self) -> tuple[str, str]:
+        """Journal and log of the test that has ended last, as they were then; empty where nobody knows."""
+        ...
 
     def without_faults(self) -> AbstractContextManager[None]:
         """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""
