@@ -142,6 +142,7 @@ class Guest:
             message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
+        self.jail.is_awaited = False
         self.pid, self._mark = message["ready"], message["mark"]
         self._init.watch(self.pid)
 
