@@ -32,7 +32,7 @@ _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname()
 _OPEN_TREE, _OPEN_TREE_CLONE = 428, 1  # Linux 5.2
 _MOVE_MOUNT, _MOVE_EMPTY_PATH = 429, 4
 _MOUNT_SETATTR = 442  # Linux 5.12
-_NS_GET_NSTYPE = 0xB703
+_NS_GET_NSTYPE = ctypes.c_ulong(0xB703)
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 1, 0x00100000
 
@@ -55,7 +55,7 @@ def unshare(flags: int) -> None:
 
 
 def is_namespace(descriptor: int) -> bool:
-    kind: int = libc.ioctl(descriptor, ctypes.c_ulong(_NS_GET_NSTYPE))
+    kind: int = libc.ioctl(descriptor, _NS_GET_NSTYPE)
     return kind >= 0
 
 
