@@ -125,7 +125,7 @@ def _bash(root: str) -> None:
         _row("bash", "yes", found)
     else:
         words = f"it is in none of {SYSTEM_PATH}" + (f" in {root}" if root else "")
-        cost = "code in bash, and terminals without a program of their own, end with 127"
+        cost = "code in bash, and terminals that name no other program, end with 127"
         _row("bash", "no", words, cost, "apt-get install -y bash (in Alpine: apk add bash)")
 
 

@@ -37,7 +37,8 @@ async def test_it_may_be_destroyed(podflare_async_sandbox):
     [
         pytest.param(
             "@pytest.mark.anyio\n@pytest.mark.parametrize('anyio_backend', ['asyncio'])",
-            ["-p", "no:asyncio"],
+            # Where all plugins are loaded, its setting is unknown without it.
+            ["-p", "no:asyncio", "-W", "ignore:Unknown config option:pytest.PytestConfigWarning"],
             marks=pytest.mark.beside("anyio"),
             id="anyio",
         ),
