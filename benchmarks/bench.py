@@ -40,6 +40,9 @@ class Bench:
     def isolation(self) -> str:
         return self._server.isolation
 
+    def expect_forks(self, sandbox_id: str) -> None:
+        self._server.expect_forks(sandbox_id)
+
     def repeat(
         self, name: str, point: Point | None = None, most: int | None = None, floor: float | None = None
     ) -> Iterator[Stopwatch]:

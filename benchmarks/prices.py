@@ -84,6 +84,14 @@ PRICES = (
     Price("`fork(1)`, small state", "fork-small", "fork(1), small state", 2.5, "floor", _CHILD),
     Price("`fork(5)`, small state", "fork-small", "fork(5), small state", 5, "floor", _CHILD),
     Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 25, "ms", _CHILD),
+    Price(
+        "prepared sandbox: a test's fork of it",
+        "fork-prepared",
+        "fork(1) of a prepared sandbox",
+        1,
+        "ms",
+        backends=("namespace",),
+    ),
     Price("`fork(5)`, 100 MB resident", "fork-arrays-100-mb", "fork(5), 100 MB in arrays", 8, "ms", _CHILD),
     Price(
         "`fork(5)`, 1 GB in numeric buffers", "fork-arrays-1-gb", "fork(5), 1 GB in arrays", 15, "ms", _CHILD

@@ -43,6 +43,10 @@ class Server:
             self._client = Client(host=emulator.url)
             self._emulator = emulator
 
+    def expect_forks(self, sandbox_id: str) -> None:
+        """As `prepared_sandbox` does."""
+        self._running.expect_forks(sandbox_id)
+
     def clean(self) -> None:
         """Destroys every sandbox that a case has left."""
         if self._emulator:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 
 from bench import Bench, Skipped, case
 from podflare import Sandbox
 
 _CHILDREN = (1, 5, 32)
+_BETWEEN_TESTS = 0.005  # seconds: pytest's, and the resets'
 _GB = 1 << 30
 _MB = 1 << 20
 
@@ -76,6 +78,20 @@ for number in range({size} // {piece}):
 @case()
 def fork_small(bench: Bench) -> None:
     _fork(bench, "small state", "x = 1")
+
+
+@case()
+def fork_prepared(bench: Bench) -> None:
+    """What every test pays for its own copy of what was set up once."""
+    with Sandbox(client=bench.client) as parent:
+        assert parent.run_code("x = 1").exit_code == 0
+        bench.expect_forks(parent.id)
+        for stopwatch in bench.repeat("fork(1) of a prepared sandbox"):
+            with stopwatch:
+                (child,) = parent.fork(1)
+            child.run_code("x += 1")
+            child.close()
+            time.sleep(_BETWEEN_TESTS)
 
 
 @case()

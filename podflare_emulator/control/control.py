@@ -108,6 +108,11 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         check_kind(bool, lasting=lasting)
         self._registry.ids.lasting = lasting
 
+    async def expect_forks(self, sandbox: str) -> None:
+        """Forks of one child are to come, one after another: each next one is made while nothing happens in this."""
+        check_kind(str, sandbox=sandbox)
+        self._registry.expect_forks(sandbox)
+
     async def clear_files(self) -> None:
         """Sandboxes created from now on have none."""
         self._registry.seeds.clear()

@@ -20,13 +20,15 @@ class Copies:
     """Guests that go on from where another was, and what is not as it was there.
 
     `threads` and `processes`: how many only the original has. `differences`: the numbers, from 1, of those Python
-    execs of its history that ended otherwise when they were run again, or could not be.
+    execs of its history that ended otherwise when they were run again, or could not be. `at_rest`: nothing happens in
+    the original, nor in the copies, until they are told something.
     """
 
     guests: list[Guest]
     threads: int = 0
     processes: int = 0
     differences: tuple[int, ...] = ()
+    at_rest: bool = False
 
 
 class ForkEngine(Protocol):
@@ -43,7 +45,7 @@ class LiveFork:
 
     async def fork(self, machine: Machine, n: int) -> Copies:
         forked = await machine.guest.fork(await machine.guest.take_jails(n), self._files)
-        return Copies(forked.children, forked.threads, forked.processes)
+        return Copies(forked.children, forked.threads, forked.processes, at_rest=forked.at_rest)
 
 
 class ReplayFork:

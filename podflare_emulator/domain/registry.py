@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from podflare_emulator.domain.ahead.children import ForkAhead
+from podflare_emulator.domain.ahead.stock import Stock
 from podflare_emulator.domain.forking import ForkEngine, LiveFork, ReplayFork, repeat
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.ids import Ids
@@ -23,7 +25,6 @@ from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.machine import SandboxOrder as SandboxOrder
 from podflare_emulator.domain.sandbox import Frozen, Sandbox
 from podflare_emulator.domain.seeds import Seeds
-from podflare_emulator.domain.stock import Stock
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.guest.system.peers import Address
@@ -85,7 +86,8 @@ class SandboxRegistry:
         self._arranged_echo: bool | None = (
             None  # the same, for as long as a test wants it; None: it does not care
         )
-        self._engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
+        engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
+        self._engine = ForkAhead(engine)
         self._repeats = fork == "replay"
         self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
@@ -229,6 +231,7 @@ class SandboxRegistry:
         self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=reason)
         if machine:
             await machine.guest.end()
+        await self._engine.settle()
 
     def _withdraw(self, sandbox: Sandbox) -> None:
         """The id is nobody's from now on."""
@@ -323,6 +326,10 @@ class SandboxRegistry:
         for sandbox_id in sandbox_ids:
             self._lifetimes.forget(sandbox_id)
 
+    def expect_forks(self, sandbox_id: str) -> None:
+        """Raises SandboxNotFound, GuestFailed."""
+        self._engine.expect(self.get(sandbox_id))
+
     async def merge(self, parent_id: str, winner_id: str) -> None:
         """The winner's machine takes over the parent's id. Waits for what runs in either, then is one step.
 
@@ -342,6 +349,7 @@ class SandboxRegistry:
             self.ledger.merge(parent_id, winner_id)
             self.webhooks.tell("sandbox.merged", sandbox_id=parent_id, winner_id=winner_id)
         await replaced.guest.end()
+        await self._engine.settle()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
         """Every sandbox but those to `keep`, and every Space; returns the ids of the destroyed, oldest first."""

@@ -21,6 +21,7 @@ from podflare_emulator.hosting.jails import Branch, Jail
 from podflare_emulator.hosting.output import Output, Sink
 from podflare_emulator.hosting.terminal import Terminal
 
+_CHANGES_NOTHING = ("fork", "branch", "show")
 _FILES_A_MESSAGE = 200  # each brings a descriptor, of which the kernel lets few travel at once
 
 
@@ -60,11 +61,15 @@ class File:
 
 @dataclass(frozen=True)
 class Forked:
-    """What a live fork has made, and how many threads and processes only the parent has."""
+    """What a live fork has made, and how many threads and processes only the parent has.
+
+    `at_rest`: nothing happens in the parent, nor in the children, until they are told something.
+    """
 
     children: list[Guest]
     threads: int
     processes: int
+    at_rest: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,9 @@ class Guest:
         self._mark = ""
         self._let_in: tuple[Address, ...] = ()
         self._commands = NO_COMMANDS.version  # of the table that it has
+        self._left: list[int] = []  # descriptors of trees that it has stood on
         self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
+        self._threads = 0  # that its process has started while it became a guest
         self.pid = 0
         self.jail = jail
         self.take_jails: Callable[
@@ -123,6 +130,7 @@ class Guest:
         self.gone = asyncio.Event()  # with `ended`
         self.sink: Sink = lambda stream, data: None
         self.called: Callable[[list[tuple[int, list[str]]]], None] = lambda calls: None
+        self.stirs: Callable[[], None] = lambda: None  # it may be another from now on, or is about to end
         self.output = Output(*ends.kept, lambda stream, data: self.sink(stream, data))
         self._channel = Channel(ends.socket, self._received, self._closed)
         init.join()
@@ -140,8 +148,13 @@ class Guest:
             message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
-        self.pid, self._mark = message["ready"], message["mark"]
+        self.pid, self._mark, self._threads = message["ready"], message["mark"], message["threads"]
         self._init.watch(self.pid)
+
+    @property
+    def lives(self) -> bool:
+        """False as soon as its process is known to have ended; how, `ended` tells a little later."""
+        return not (self.ended or self._channel.closed)
 
     def execute(
         self,
@@ -154,6 +167,7 @@ class Guest:
 
         Before that, `called` is told which of the `commands` were called: the entry's number, and the arguments.
         """
+        self.stirs()
         self._on_exit = on_exit
         message = {"op": "exec", "code": code, "language": language, "interrupts": self._interrupts}
         if commands.version != self._commands:
@@ -210,8 +224,12 @@ class Guest:
         except BaseException:
             await _end_all(children, unused)
             raise
+        finally:
+            self._close_left()
         answer = asking.result()
-        return Forked(children, answer["threads"], answer["processes"])
+        left_behind = answer["threads"], answer["processes"]
+        at_rest = not (any(left_behind) or answer["timers"] or any(child._threads for child in children))
+        return Forked(children, *left_behind, at_rest)
 
     async def _fork(self, jails: Sequence[Jail], descriptors: Sequence[int], files: str) -> Message:
         """The guest may ask for trees that share layers, before it forks."""
@@ -224,11 +242,17 @@ class Guest:
             branch = await self.jail.branch(jails, freeze=freeze)
         except HostingError:
             branch = Branch(0, [])  # then files are copied
-        answer, _ = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
+        answer, self._left = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
         if "stayed" in answer:
             self.jail.stay()
             raise HostingError(answer["stayed"])
         return answer
+
+    def _close_left(self) -> None:
+        """Not before all children have closed theirs: the last to do so has much to do."""
+        if self._left:
+            left, self._left = self._left, []
+            self._init.close(left)
 
     async def follow(self, other: Guest) -> int:
         """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError.
@@ -251,6 +275,8 @@ class Guest:
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Sends what is no exec, and waits for its answer. Guests answer in order."""
+        if message["op"] not in _CHANGES_NOTHING:
+            self.stirs()
         arriving: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
         self._channel.send(message, descriptors)
         self._answers.append(arriving)
@@ -307,6 +333,7 @@ class Guest:
 
     async def stop(self) -> None:
         """The sandbox and all it has started take no processor time, until `go_on`; raises HostingError."""
+        self.stirs()
         await self._init.stop(self.pid, self._mark)
 
     async def go_on(self) -> None:
@@ -318,12 +345,14 @@ class Guest:
         if self._closing:
             return
         self._closing = True
+        self.stirs()
         left = False
         if self.pid and not self._init.channel.closed:
             with contextlib.suppress(HostingError):  # the init is gone, and with it all that it was init of
                 await self._init.end(0 if self.ended else self.pid, self._mark)
                 left = True
         self._channel.close()
+        self._close_left()
         self._init.leave()
         self.output.close()
         self.jail.let_go(left=left)
@@ -363,6 +392,7 @@ class Guest:
         self._end_as(Ended(await self._init.exit_code(self.pid) if self.pid else None))
 
     def _end_as(self, ended: Ended) -> None:
+        self.stirs()
         self.ended = ended
         self.gone.set()
         self.output.drain()

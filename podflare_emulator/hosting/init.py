@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.channel import Channel
+from podflare_emulator.hosting.errors import HostingError
 
 _REPORT_WITHIN = 2.0  # seconds between a guest's closing its socket and its init's telling how it ended
 _REMEMBERED = 1000
@@ -51,6 +53,11 @@ class Init:
     async def end(self, pid: int, mark: str) -> None:
         """Kills a sandbox's guest (`pid`; 0 when it has ended) and all it has started; returns when none is left."""
         await self.channel.request({"op": "end", "pid": pid, "mark": mark})
+
+    def close(self, descriptors: Sequence[int]) -> None:
+        """Has it close them, for that may take long; they are its from now on."""
+        with contextlib.suppress(HostingError):  # it is gone
+            self.channel.send({"op": "close"}, descriptors)
 
     def watch(self, pid: int) -> None:
         """A new process has this pid: what was known of the one before it is forgotten."""

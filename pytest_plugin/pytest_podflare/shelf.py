@@ -62,6 +62,7 @@ class Shelf:
             sandbox.close()
             raise
         target.kept.add(sandbox.id)
+        target.expect_forks(sandbox)
         return sandbox
 
 

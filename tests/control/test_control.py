@@ -13,7 +13,7 @@ import pytest
 
 from podflare import NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
-from podflare_emulator.domain import stock
+from podflare_emulator.domain.ahead import stock
 from podflare_emulator.vocabulary.settings import SettingsError
 from podflare_emulator.vocabulary.templates import Template
 

@@ -17,9 +17,9 @@ from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[SandboxRegistry]:
+async def serving(seed: int | None = None) -> AsyncIterator[SandboxRegistry]:
     launched = await launch("portable", find(None), ())
-    registry = SandboxRegistry(launched.launcher, pool_size=0)
+    registry = SandboxRegistry(launched.launcher, pool_size=0, seed=seed)
     registry.warm(launched.guest)
     try:
         yield registry

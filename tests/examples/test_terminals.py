@@ -30,7 +30,7 @@ def test_go_on_with_a_session_later(podflare_sandbox):
     terminal.close()  # the program goes on
 
     assert [session.pty_id for session in podflare_sandbox.pty.list()] == [terminal.id]
-    again = podflare_sandbox.pty.attach(terminal.id)  # what was printed before is told first
+    again = podflare_sandbox.pty.attach(terminal.id)  # earlier output comes first
     again.send_input("it\r")
     assert b"".join(again).endswith(b"got it\r\n")
 

@@ -168,3 +168,40 @@ def test_several_sandboxes_and_a_shared_client_are_closed_after_the_test(pyteste
         """
     )
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+def test_the_server_is_told_that_every_test_forks_it_and_no_test_sees_what_comes_of_that(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        from podflare_emulator import Emulator
+
+        def expect_forks(self, sandbox_id, expect=Emulator.expect_forks):
+            print("expected")
+            expect(self, sandbox_id)
+
+        Emulator.expect_forks = expect_forks
+        """
+    )
+    pytester.makepyfile(
+        _PREPARED.format(options="")
+        + """
+import time
+seen = []
+
+@pytest.mark.parametrize("number", range(4))
+def test(frame, podflare_emulator, number):
+    result = frame.run_code("import os, random; print(rows, random.Random(1).random(), os.listdir('/root'))")
+    time.sleep(0.05)
+    if number:  # the first has the preparation in its journal
+        (fork,) = podflare_emulator.forks
+        assert fork.children == (frame.id,)
+        assert [one.sandbox for one in podflare_emulator.execs()] == [frame.id]
+        seen.append((frame.id, result.stdout, len(podflare_emulator.requests()), str(podflare_emulator.tree())))
+        assert seen == [seen[0]] * len(seen)
+"""
+    )
+    result = pytester.runpytest_subprocess("-rP", "--podflare-seed=5")
+    result.assert_outcomes(passed=4)
+    assert result.outlines.count("expected") == 1

@@ -73,6 +73,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
     guest.flush()
     opened = [*descriptors]
     finished = -1
+    left: Sequence[int] = ()
     answer: Message
     try:
         # The kernel delivers as many as the limit allows.
@@ -81,12 +82,14 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         unpaused = openmp.pause()
         threads, processes = threads_left_behind(), _processes(guest)
         branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
+        opened += branch.left
         source = posix.open(guest.jail.root, _DIRECTORY)
         opened.append(source)
         finished, finish = posix.pipe()
         opened.append(finish)
         moment = _Moment(guest, [*opened, finished])
-        answer = {"forked": len(tickets), "threads": threads, "processes": processes}
+        answer = {"forked": len(tickets), "threads": threads, "processes": processes, "timers": moment.timers}
+        left = branch.left
         width = len(descriptors) // len(tickets)
         number = fork_siblings(len(tickets))
         if number is not None:
@@ -101,7 +104,8 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         answer = {"stayed": str(error)}
     except OSError as error:
         answer = {"forked": 0, "failed": str(error)}
-    guest.connection.send(answer)
+        left = ()
+    guest.connection.send(answer, left)
     _close(opened)
     if finished >= 0:
         posix.read(finished, 1)  # ends when the last child has closed its copy, or has died
@@ -109,11 +113,15 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
 
 
 class _Branch(NamedTuple):
-    """Where the children's trees come from. `layers`: two descriptors a child, as `Jail.stand_on` takes them."""
+    """Where the children's trees come from. `layers`: two descriptors a child, as `Jail.stand_on` takes them.
+
+    `left`: that of the parent's tree before, if it has moved to another; the host has it closed by who has time.
+    """
 
     way: ways.Way
     layers: Sequence[int] = ()
     depth: int = 0
+    left: Sequence[int] = ()
 
 
 class _Stayed(OSError):
@@ -141,17 +149,18 @@ def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone
     if len(layers) != 2 * (children + bool(resources)):
         problem = f"the sandbox has too many open files to be given the trees of {children} children"
         raise _Stayed(problem) if resources else OSError(problem)
+    left = []
     if resources:
         mine, layers = layers[:2], layers[2:]
         for number in mine:
             opened.remove(number)
         try:
-            guest.jail.stack.stand_on(mine, message["depth"], resources.prepare)
+            left.append(guest.jail.stack.stand_on(mine, message["depth"], resources.prepare))
         except OSError as error:
             resources.give_up()
             raise _Stayed(str(error)) from error
         resources.go_on()
-    return _Branch(way, layers, message["depth"])
+    return _Branch(way, layers, message["depth"], left)
 
 
 class _Moment:
@@ -163,6 +172,11 @@ class _Moment:
         self._timers = [signal.getitimer(timer) for timer in _TIMERS]
         self._random = _random()
         self._sequence = self._random and self._random.getstate()
+
+    @property
+    def timers(self) -> bool:
+        """Whether one runs, and will interrupt what is at rest."""
+        return any(setting[0] for setting in self._timers)
 
     def take_outputs(self, *pipes: int) -> None:
         """Whatever leads to the parent's pipes, standard output or a duplicate of it, leads to these from now on."""
@@ -197,7 +211,7 @@ def _become(
         stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
         if guest.jail.stack and branch.layers:
-            guest.jail.stack.stand_on(branch.layers, branch.depth)
+            posix.close(guest.jail.stack.stand_on(branch.layers, branch.depth))
         target = posix.open(guest.jail.root, _DIRECTORY)
         problems = []
         if branch.way != "freeze":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import socket
 import traceback
@@ -77,7 +78,8 @@ class Guest:
             os.close(null)
 
     def announce(self) -> None:
-        self.connection.send({"ready": self.pid, "mark": self.jail.mark()})
+        # Threads: those of handlers that a fork runs in a child.
+        self.connection.send({"ready": self.pid, "mark": self.jail.mark(), "threads": _thread._count()})
 
     def serve(self) -> None:
         """Until the host closes the connection. Does not return."""

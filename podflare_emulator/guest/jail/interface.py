@@ -25,12 +25,14 @@ class Stack(Protocol):
 
     def stand_on(
         self, layers: Sequence[int], depth: int, ready: Callable[[str], None] = lambda prefix: None
-    ) -> None:
+    ) -> int:
         """Makes others the tree of this process, and of all that will be in its jail; nobody else may be in it now.
 
         `layers`: descriptors of their overlay, and of the one in it that is written to; it closes them. When all is in
         place but not yet the root, `ready` gets the path below which that can be reached. Raises OSError, that of
         `ready` too, having changed nothing.
+
+        Returns a descriptor of the tree that was: the more it was used, the longer takes the last close.
         """
 
 

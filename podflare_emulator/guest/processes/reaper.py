@@ -36,7 +36,9 @@ class Reaper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self, other: Callable[[Message, list[int]], None] | None = None) -> None:
-        """Answers `signal`, `stop`, `continue`, `end`; hands others to `other`. Returns when the host is gone."""
+        """Answers `signal`, `stop`, `continue`, `end`, and closes what comes with `close`; hands others to `other`.
+
+        Returns when the host is gone."""
         with contextlib.suppress(ConnectionError):
             self._serve(other)
 
@@ -82,6 +84,9 @@ class Reaper:
             case "end":
                 self._end(message)
                 self._connection.send({"id": message["id"]})
+            case "close":
+                for number in descriptors:
+                    os.close(number)
             case _ if other is not None:
                 other(message, descriptors)
             case unknown:

@@ -87,11 +87,14 @@ def put(mount: int, directory: int, name: str) -> None:
     _call(f"move_mount to {name}", _MOVE_MOUNT, *arguments)
 
 
-def make_root(overlay: int, shown: Mapping[str, str], ready: Callable[[str], None]) -> None:
+def make_root(overlay: int, shown: Mapping[str, str], ready: Callable[[str], None]) -> int:
     """Puts it in the place of this namespace's root, with all that is mounted on that.
 
     `shown`: places below those mounts, and the directory of the new root's own that each shows. `ready` is called last,
     with the path below which everything can be reached. Raises OSError, that of `ready` too, having changed nothing.
+
+    Returns a descriptor of the root that was. Who closes that last frees what the kernel remembers of its files, some
+    2 µs for each.
     """
     copies = {place: tree(place) for place in over_root()}
     here = posix.open(".", posix.O_PATH | posix.O_CLOEXEC)
@@ -112,9 +115,13 @@ def make_root(overlay: int, shown: Mapping[str, str], ready: Callable[[str], Non
             posix.fchdir(here)
             kernel.unmount(prefix)
             raise
+    except OSError:
+        posix.close(root)
+        raise
     finally:
-        for number in (*copies.values(), here, root):
+        for number in (*copies.values(), here):
             posix.close(number)
+    return root
 
 
 def over_root() -> list[str]:

@@ -300,6 +300,9 @@ class EmulatorTarget:
             if reachable:
                 self.emulator.reachable = reachable
 
+    def expect_forks(self, sandbox: Any) -> None:
+        self.emulator.expect_forks(sandbox.id)
+
     def without_faults(self) -> AbstractContextManager[None]:
         return self.emulator.without_faults()
 

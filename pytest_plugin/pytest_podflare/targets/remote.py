@@ -114,6 +114,9 @@ class RemoteTarget:
     def create_lasting_sandbox(self) -> Any:
         return self.create_sandbox()
 
+    def expect_forks(self, sandbox: Any) -> None:
+        pass
+
     def without_faults(self) -> AbstractContextManager[None]:
         return nullcontext()
 

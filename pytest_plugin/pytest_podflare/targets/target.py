@@ -73,6 +73,10 @@ class Target(Protocol):
         """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
         ...
 
+    def expect_forks(self, sandbox: Any) -> None:
+        """Every test is to get one child of it."""
+        ...
+
     last: tuple[str, str]
     """Journal and log of the test that has ended last, as they were then."""
 

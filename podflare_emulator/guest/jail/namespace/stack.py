@@ -20,12 +20,12 @@ class Stack:
 
     def stand_on(
         self, layers: Sequence[int], depth: int, ready: Callable[[str], None] = lambda prefix: None
-    ) -> None:
+    ) -> int:
         """The jail's other mounts come along; what is in shared memory is in the tree."""
         overlay, layer = layers
         try:
             with kernel.able_to_move():
-                mounts.make_root(overlay, {"/dev/shm": base.SHARED_MEMORY}, ready)
+                before = mounts.make_root(overlay, {"/dev/shm": base.SHARED_MEMORY}, ready)
         except OSError:
             posix.close(layer)
             raise
@@ -35,3 +35,4 @@ class Stack:
         self.layer = hide(layer)
         self.depth = depth
         renames.install()
+        return before

@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Mapping
 
-from podflare_emulator.domain.pool import Pool
+from podflare_emulator.domain.ahead.pool import Pool
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.errors import HostingError
