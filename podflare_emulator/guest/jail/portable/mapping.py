@@ -11,9 +11,9 @@ Known not to be mapped:
 - paths that a program has compiled in, reads from a file, or builds while it runs; `cd ../..` out of the sandbox in
   bash; scripts of another shell than bash, and scripts that bash reads from a pipe;
 - Pythons that are not the sandbox's own (`/usr/bin/python3`), or run with `-S`, or by `env -i`;
-- output of programs that Python code captures: it names the real directory (which Python takes for the sandbox's, so
-  that it can be used), and so does `__file__` of a script that bash started;
-- tracebacks that the user's code formats by itself: they show the mapping's frames;
+- what bash captures of programs, and what Python captures otherwise than by subprocess and asyncio: it names the real
+  directory, which Python takes for the sandbox's, so that it can be used;
+- the frames of the mapping in a traceback that the user's code walks through by itself;
 - the types of `os`'s functions: they are instances of `MappedFunction`, not built-in functions.
 """
 
