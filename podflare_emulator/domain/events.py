@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import itertools
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
@@ -24,10 +26,23 @@ class Event:
     ts: int
 
 
+def without(hidden: bytes, data: bytes) -> bytes:
+    """Output with `hidden` taken out: where the sandbox's directory lies on the host is nobody's business.
+
+    What lies right below it goes as well where that is a script that was rewritten to be run (portable/rewrite.py).
+    """
+    return _paths(hidden).sub(lambda found: b"" if found[1] else b"/", data) if hidden else data
+
+
+@functools.lru_cache
+def _paths(hidden: bytes) -> re.Pattern[bytes]:
+    return re.compile(re.escape(hidden) + rb"(?:(/\.venv/scripts\.\d+/(?:-/)*)|/)?")
+
+
 class Lines:
     """Cuts one stream into lines. Only `\\n` ends one, or LONGEST_LINE; bytes that are not UTF-8 become U+FFFD.
 
-    `hidden` is taken out of every line: where the sandbox's directory lies on the host is nobody's business.
+    `hidden` is taken out of every line (`without`).
     """
 
     def __init__(self, hidden: bytes = b"") -> None:
@@ -50,9 +65,7 @@ class Lines:
         return [self._text(whole)] if whole else []
 
     def _text(self, data: bytes) -> str:
-        if self._hidden:
-            data = data.replace(self._hidden, b"")
-        return codecs.decode(data, "utf-8", "replace")
+        return codecs.decode(without(self._hidden, data), "utf-8", "replace")
 
 
 class Journal:

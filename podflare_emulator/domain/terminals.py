@@ -13,6 +13,8 @@ from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.terminal import Terminal
 from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
 
+from .events import without
+
 KEPT = 1 << 20
 """Bytes of output that are replayed to who attaches (contract)."""
 
@@ -37,7 +39,7 @@ class Session:
     """One terminal. Positions in its output count bytes from its start."""
 
     def __init__(self, number: int, label: str, hidden: bytes, created: int) -> None:
-        """`hidden` is taken out of the output: where the sandbox's directory lies on the host is nobody's business."""
+        """`hidden` is taken out of the output (`without`)."""
         self.id = f"pty_{number:08x}"
         self.label = label
         self.created = created
@@ -54,8 +56,7 @@ class Session:
         return self.exit_code is not None
 
     def hear(self, data: bytes) -> None:
-        if self._hidden:
-            data = data.replace(self._hidden, b"")
+        data = without(self._hidden, data)
         self._kept += data
         self.end += len(data)
         if len(self._kept) > 2 * KEPT:  # now and then: each time it has to be moved

@@ -253,7 +253,7 @@ def _description(value: object, hidden: str) -> str:
     """One line."""
     try:
         text = " ".join(str.split(_short(value, 0)))
-        text = text.replace(hidden, "") if hidden else text
+        text = text.replace(f"{hidden}/", "/").replace(hidden, "/") if hidden else text
     except BaseException as error:
         text = f"<its repr raised {_name_of(type(error))}>"
     return _sendable(text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...")

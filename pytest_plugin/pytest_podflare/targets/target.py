@@ -39,7 +39,7 @@ class Target(Protocol):
         ...
 
     def start(self) -> None:
-        """Returns when it serves, anew where it was lost."""
+        """Returns when it serves, again if it was lost."""
         ...
 
     def stop(self) -> None:
@@ -77,8 +77,9 @@ class Target(Protocol):
         """Every test is to get one child of it."""
         ...
 
-    last: tuple[str, str]
-    """Journal and log of the test that has ended last, as they were then."""
+    def last(self) -> tuple[str, str]:
+        """Journal and log of the test that has ended last, as they were then; empty where nobody knows."""
+        ...
 
     def without_faults(self) -> AbstractContextManager[None]:
         """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""

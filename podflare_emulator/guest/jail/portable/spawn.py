@@ -136,5 +136,5 @@ def _spawn_by_name(path: Any, argv: Any, env: Mapping[Any, Any] | None, **option
 def _system(command: str | bytes) -> int:
     import subprocess
 
-    code = subprocess.Popen(["/bin/sh", "-c", command]).wait()
+    code = subprocess.Popen(["sh", "-c", command], executable="/bin/sh").wait()
     return -code if code < 0 else code << 8  # a wait status
