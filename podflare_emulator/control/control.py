@@ -46,18 +46,30 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._settings = settings
         self._kept_log = KeptLog()
         self._requests = requests
+        self._remembered: dict[str, list[Any]] = {}
 
     def close(self) -> None:
         """The server ends: what belongs to the whole process is as it was."""
         self._kept_log.drop()
         self._faults.clear()
 
-    async def reset(self, keep: Collection[str] = ()) -> list[str]:
+    async def reset(self, keep: Collection[str] = (), remember: bool = False) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
 
-        What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold.
+        What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold. With
+        `remember` what has happened until now can be had from `remembered`, until another reset says so.
         """
         check_texts(keep=keep)
+        check_kind(bool, remember=remember)
+        if remember:
+            self._remembered = {
+                "execs": await self.execs(),
+                "forks": await self.forks(),
+                "merges": await self.merges(),
+                "requests": await self.requests(),
+                "sandboxes": await self.sandboxes(),
+                "log": await self.log(),
+            }
         self._registry.seeds.clear()
         self._registry.stubs.clear()
         self._registry.commands.clear()
@@ -77,6 +89,10 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._registry.ids.restart()
         self._requests.clear()
         return destroyed
+
+    async def remembered(self) -> dict[str, list[Any]]:
+        """Of the last reset that was to remember: what the calls of these names answered just before."""
+        return self._remembered
 
     async def requests(self) -> list[dict[str, Any]]:
         """Every request to the service since the last reset, in the order in which they came."""

@@ -317,7 +317,11 @@ class Emulator(Faults, Stubs):
         Removes everything that was arranged since the start (`files`, `env`, stubs, faults, `egress`, `reachable`,
         ...) and empties the journal. The settings of the constructor stay.
         """
-        self.files.clear()
+        return self._reset(keep)
+
+    def _reset(self, keep: Collection[str], *, remember: bool = False) -> list[str]:
+        """`remember`: for `last_report`."""
+        self._files.forget()
         self._env.forget()
         self._arranged_stubs.clear()
         self._faults.clear()
@@ -325,7 +329,7 @@ class Emulator(Faults, Stubs):
         self._reachable = ()
         self._webhook_url = ...
         self._echo = None
-        destroyed: list[str] = self._call("reset", keep=list(keep))
+        destroyed: list[str] = self._call("reset", keep=list(keep), remember=remember)
         return destroyed
 
     def _call(self, name: str, **arguments: Any) -> Any:

@@ -49,6 +49,10 @@ class Files:
         self._call("clear_files")
         self._arranged = []
 
+    def forget(self) -> None:
+        """A reset has taken them away."""
+        self._arranged = []
+
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """Inside, new sandboxes have none of them: what is made there is to outlive the test that wants the files."""

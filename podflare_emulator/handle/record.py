@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from podflare_emulator.handle.inspection import Inspection
@@ -137,9 +138,23 @@ class Record(ABC):
 
     def report(self) -> str:
         """The journal as text, as in the report of a failing test; empty if nothing has happened."""
-        forks = self.forks
-        told = report(self.execs(), forks, self.merges, self.requests())
-        return f"{self.tree()}\n\n{told}" if forks else told
+        names = ("execs", "forks", "merges", "requests", "sandboxes")
+        return _told({name: self._call(name) for name in names})
+
+    def _last_report(self) -> tuple[str, str]:
+        """`report`, and the log as text, of before the last reset that was to remember them."""
+        remembered = self._call("remembered")
+        return (_told(remembered), "\n".join(remembered["log"])) if remembered else ("", "")
+
+
+def _told(record: Mapping[str, list[Any]]) -> str:
+    told = report(
+        [*map(read_exec, record["execs"])],
+        [*map(read_fork, record["forks"])],
+        [Merge(**entry) for entry in record["merges"]],
+        [Request(**entry) for entry in record["requests"]],
+    )
+    return f"{Tree.of(record['sandboxes'])}\n\n{told}" if record["forks"] else told
 
 
 def listed(execs: list[Exec]) -> str:

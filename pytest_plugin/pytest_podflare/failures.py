@@ -13,8 +13,9 @@ _MISMATCH = re.compile(r"fixture (\w+) with a (session|package|module|class) sco
 
 def tell(item: pytest.Item, report: pytest.TestReport, target: Target) -> None:
     """Adds the backend, journal and log as sections, and, for JUnit's XML, which has none of these, as properties."""
-    over = report.when == "teardown" and any(target.last)
-    told = target.last if over else (target.journal(), target.log())
+    told = target.last() if report.when == "teardown" else ("", "")
+    if not any(told):
+        told = target.journal(), target.log()
     if description := target.describe():
         report.sections.append(("Podflare emulator", description))
     for name, text in zip(("journal", "log"), told, strict=True):

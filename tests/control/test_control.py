@@ -68,7 +68,30 @@ def test_the_control_api_names_its_calls(emulator: Emulator) -> None:
 def test_the_control_api_names_an_argument_that_does_not_fit(emulator: Emulator) -> None:
     response = control(emulator, "reset", kep=[])
     assert response.status_code == 400
-    assert response.json()["error"] == "reset: got an unexpected keyword argument 'kep'; there are keep"
+    assert (
+        response.json()["error"]
+        == "reset: got an unexpected keyword argument 'kep'; there are keep, remember"
+    )
+
+
+def test_what_a_reset_has_remembered_can_be_asked_for_until_another_remembers(emulator: Emulator) -> None:
+    def reset(remember: bool) -> dict[str, Any]:
+        control(emulator, "reset", remember=remember)
+        return dict(control(emulator, "remembered").json()["result"])
+
+    reset(True)
+    control(emulator, "keep_log", level="info")
+    with Sandbox() as sandbox:
+        sandbox.run_code("print(6 * 7)")
+        asked = {
+            name: control(emulator, name).json()["result"]
+            for name in ("execs", "forks", "merges", "requests", "sandboxes", "log")
+        }
+        assert asked["execs"]
+        assert asked["log"]
+        assert reset(True) == asked
+    assert reset(False) == asked
+    assert reset(True)["execs"] == []
 
 
 def test_a_question_is_not_lost_on_whoever_asked_for_it_and_went_away(

@@ -39,13 +39,15 @@ def copy_contents(reader: int, writer: int, status: posix.stat_result, *, may_se
         _copy_range(reader, writer, 0, size)
 
 
-def copy_metadata(reader: int | None, writer: int, status: posix.stat_result) -> None:
+def copy_metadata(
+    reader: int | None, writer: int, status: posix.stat_result, found: posix.stat_result | None = None
+) -> None:
     """Give the open file or directory `writer` the attributes, owner, mode and times of another.
 
     Extended attributes come from the descriptor `reader`, the rest from `status`. What this process may not
-    set is left as it is.
+    set is left as it is. `found`: what owner and mode `writer` has, if that is known.
     """
-    found = posix.fstat(writer)
+    found = found or posix.fstat(writer)
     owner = (status.st_uid, status.st_gid)
     changes_owner = owner != (found.st_uid, found.st_gid)
     if changes_owner:

@@ -97,7 +97,7 @@ class TooMuch(Exception):
 class _Directory:
     """A directory of the source that is being worked on."""
 
-    __slots__ = ("changed", "in_place", "pending", "status", "untouched")
+    __slots__ = ("changed", "given", "in_place", "pending", "status", "untouched")
 
     def __init__(self, status: posix.stat_result, *, in_place: bool, untouched: bool) -> None:
         self.status = status
@@ -108,6 +108,9 @@ class _Directory:
         self.changed = not (in_place and untouched)
         # Subdirectories to enter, and whether each is untouched.
         self.pending: list[tuple[str, bool]] = []
+        # What a new file in the target's has become, by the mode that it was made with: the umask, a default ACL and
+        # the owner are the same for all.
+        self.given: dict[int, posix.stat_result] = {}
 
 
 class _Synchronization:
@@ -237,8 +240,10 @@ class _Synchronization:
             name = entry.name
             if name in skipped or (changed is not None and name not in changed):
                 continue
+            status = None
             try:
-                status = entry.stat(follow_symlinks=False)
+                if in_place or not entry.is_file(follow_symlinks=False):  # else it is copied in any case
+                    status = entry.stat(follow_symlinks=False)
             except OSError as error:
                 if error.errno == errno.EACCES:  # a directory that may be listed but not searched
                     self._report(name, error)
@@ -246,20 +251,21 @@ class _Synchronization:
                     raise self._named(name, error) from error
                 self._clear(directory, name)
                 continue
-            untouched = status.st_ctime_ns <= since
-            if stat.S_ISDIR(status.st_mode):
-                directory.pending.append((name, untouched))
-                continue
-            if in_place and untouched:
-                if status.st_nlink == 1:
+            if status is not None:
+                untouched = status.st_ctime_ns <= since
+                if stat.S_ISDIR(status.st_mode):
+                    directory.pending.append((name, untouched))
                     continue
-                identity = (status.st_dev, status.st_ino)
-                if identity not in self._links:
-                    self._links[identity] = self._target.path(name)
-                    continue
+                if in_place and untouched:
+                    if status.st_nlink == 1:
+                        continue
+                    identity = (status.st_dev, status.st_ino)
+                    if identity not in self._links:
+                        self._links[identity] = self._target.path(name)
+                        continue
             directory.changed = True
             try:
-                self._copy(name, status, here, present is None or name in present)
+                self._copy(directory, name, status, here, present is None or name in present)
             except OSError as error:
                 raise self._named(name, error) from error
 
@@ -274,10 +280,12 @@ class _Synchronization:
                 return None
             raise
 
-    def _copy(self, name: str, status: posix.stat_result, here: int, replaces: bool) -> None:
-        """Copy one entry that is no directory."""
+    def _copy(
+        self, directory: _Directory, name: str, status: posix.stat_result | None, here: int, replaces: bool
+    ) -> None:
+        """Copy one entry that is no directory. `status`: None for a regular file, which is to be asked for its own."""
         there = self._target.fd
-        kind = stat.S_IFMT(status.st_mode)
+        kind = stat.S_IFREG if status is None else stat.S_IFMT(status.st_mode)
         if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):
             # The target may have a device of its own here, even a mounted one; anything else must go.
             if replaces and _kind(name, there) != kind:
@@ -285,23 +293,23 @@ class _Synchronization:
             return
         if replaces:
             remove(there, name)
-        identity = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1 and identity in self._links and self._link(self._links[identity], name, there):
+        copied: posix.stat_result | None
+        if status is None:
+            copied = self._copy_file(directory, name, here, there)
+        elif self._is_linked(status, name, there):
             return
-        if self._left is not None:
-            if not self._left:
-                raise TooMuch
-            self._left -= 1
-        if kind == stat.S_IFREG:
-            copied = self._copy_file(name, here, there)
-        elif kind == stat.S_IFLNK:
-            copied = _copy_symlink(name, status, here, there, self._resolve)
+        elif kind == stat.S_IFREG:
+            copied = self._copy_file(directory, name, here, there)
         else:
-            copied = _copy_fifo(name, status, there)
+            self._count()
+            if kind == stat.S_IFLNK:
+                copied = _copy_symlink(name, status, here, there, self._resolve)
+            else:
+                copied = _copy_fifo(name, status, there)
         if copied is not None and copied.st_nlink > 1:
             self._links[copied.st_dev, copied.st_ino] = self._target.path(name)
 
-    def _copy_file(self, name: str, here: int, there: int) -> posix.stat_result | None:
+    def _copy_file(self, directory: _Directory, name: str, here: int, there: int) -> posix.stat_result | None:
         """Copy a regular file; the status of what was copied, None when there was nothing to copy."""
         try:
             # O_NONBLOCK for the case that it has become a FIFO meanwhile.
@@ -313,25 +321,38 @@ class _Synchronization:
                 raise
             return None
         try:
-            # Not the status that was listed: a file that is written and renamed into place by a background
+            # Not a status that was listed: a file that is written and renamed into place by a background
             # process must come over whole.
             status = posix.fstat(reader)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode) or self._is_linked(status, name, there):
                 return None
-            writer = posix.open(
-                name,
-                posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL,
-                status.st_mode & 0o777 | 0o600,
-                dir_fd=there,
-            )
+            self._count()
+            mode = status.st_mode & 0o777 | 0o600
+            writer = posix.open(name, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, mode, dir_fd=there)
             try:
+                given = directory.given.get(mode)
+                if given is None:
+                    given = directory.given[mode] = posix.fstat(writer)
                 copy_contents(reader, writer, status)
-                copy_metadata(reader, writer, status)
+                copy_metadata(reader, writer, status, given)
             finally:
                 posix.close(writer)
         finally:
             posix.close(reader)
         return status
+
+    def _count(self) -> None:
+        if self._left is not None:
+            if not self._left:
+                raise TooMuch
+            self._left -= 1
+
+    def _is_linked(self, status: posix.stat_result, name: str, there: int) -> bool:
+        """Whether `name` has become another name of a file that the target has."""
+        if status.st_nlink == 1:
+            return False
+        first = self._links.get((status.st_dev, status.st_ino))
+        return first is not None and self._link(first, name, there)
 
     def _link(self, path: str, name: str, there: int) -> bool:
         """Make `name` another link to what the target has at `path`; False where that cannot be done."""

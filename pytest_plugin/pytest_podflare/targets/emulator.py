@@ -37,18 +37,26 @@ class SessionEmulator(Emulator):
         self._setups = setups
         self.arrange_again: Callable[[], None] | None = None
 
-    def reset(self, keep: Collection[str] = ()) -> list[str]:
-        destroyed = super().reset({*keep, *self.kept, *self._setups.scopes})
+    def _reset(self, keep: Collection[str], *, remember: bool = False) -> list[str]:
+        destroyed = super()._reset({*keep, *self.kept, *self._setups.scopes}, remember=remember)
         if self.arrange_again:
             self.arrange_again()
         return destroyed
+
+    def end_test(self) -> list[str]:
+        """Resets; what the test has done can be told until the next has ended."""
+        return self._reset((), remember=True)
+
+    def last_report(self) -> tuple[str, str]:
+        """Journal and log of the test that has ended last."""
+        return self._last_report()
 
     def forget_lost(self) -> None:
         """What was arranged with a server that somebody has killed. The next is to have its port: clients know that."""
         self.kept.clear()
         self._setups.scopes.clear()
         with suppress(EmulatorError):
-            super().reset()
+            super()._reset(())
         self.settings = replace(self.settings, port=self._started.port if self._started else 0)
 
     def _before_time_moves(self) -> None:
@@ -74,7 +82,6 @@ class EmulatorTarget:
         self._has_forgotten = False  # what was arranged with a server that was killed, and is to be again
         self._has_told = False  # of a server that was killed
         self.taken = ""
-        self.last = ("", "")
         self._between_tests: Callable[[], None] | None = None
         self._standing: tuple[Any, ...] = ()
         self.egress = True
@@ -174,9 +181,8 @@ class EmulatorTarget:
         finally:
             self._emulator.arrange_again = self._between_tests
             self.egress, self.echo = self._default_egress, self._default_echo
-            self.last = (self.journal(), self.log())  # a teardown that fails is told of when they are gone
             self._close_tools()
-            left_open = self._reset()
+            left_open = self._reset(remember=True)  # a teardown that fails is told of when they are gone
         self._report(left_open, wishes.leaks or self._leaks)
 
     @contextmanager
@@ -203,10 +209,10 @@ class EmulatorTarget:
             left_open = [] if self._has_told else self._reset()
         self._report(left_open, self._leaks)
 
-    def _reset(self) -> list[str]:
-        """Ids of what was left open. A test that has killed the server fails."""
+    def _reset(self, *, remember: bool = False) -> list[str]:
+        """Ids of what was left open. A test that has killed the server fails. `remember`: for `last`."""
         try:
-            return self.emulator.reset()
+            return self._emulator.end_test() if remember else self._emulator.reset()
         except EmulatorError as error:
             if not self.is_lost:
                 raise
@@ -308,6 +314,12 @@ class EmulatorTarget:
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return self.emulator.only_default_stubs()
+
+    def last(self) -> tuple[str, str]:
+        with suppress(EmulatorError):
+            journal, log = self._emulator.last_report()
+            return journal, "" if self._log == "off" else log
+        return "", ""
 
     def describe(self) -> str:
         with suppress(EmulatorError):

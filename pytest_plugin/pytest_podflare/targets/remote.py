@@ -29,7 +29,6 @@ class RemoteTarget:
     def __init__(self, options: Options) -> None:
         assert options.url is not None
         self.kept = set[str]()
-        self.last = ("", "")
         self.taken = ""
         self.is_lost = False
         self.egress = True
@@ -122,6 +121,9 @@ class RemoteTarget:
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def last(self) -> tuple[str, str]:
+        return "", ""
 
     def describe(self) -> str:
         return ""

@@ -77,8 +77,9 @@ class Target(Protocol):
         """Every test is to get one child of it."""
         ...
 
-    last: tuple[str, str]
-    """Journal and log of the test that has ended last, as they were then."""
+    def last(self) -> tuple[str, str]:
+        """Journal and log of the test that has ended last, as they were then; empty where nobody knows."""
+        ...
 
     def without_faults(self) -> AbstractContextManager[None]:
         """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""
