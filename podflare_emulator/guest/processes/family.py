@@ -33,7 +33,7 @@ class Families:
 
         def run_guest(shown: Meminfo | None) -> None:
             os.close(channel)
-            jail = inside.NamespaceJail(*self._jail, shown and shown.mount)
+            jail = inside.NamespaceJail(*self._jail, shown.mount if shown else None)
             guest.run(jail, ticket, entrance, (control, out, err), repl)
 
         def run_init() -> None:
