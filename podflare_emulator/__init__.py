@@ -29,7 +29,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports them when they are asked for: whoever needs only a part of the package must not wait for all of it."""
+    """Imports a name on first use: a program that needs a part of the package does not wait for all of it."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

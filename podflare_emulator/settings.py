@@ -1,4 +1,4 @@
-"""A public name of what an `Emulator` can be told when it is made."""
+"""The public name of the settings of an `Emulator`."""
 
 from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
 

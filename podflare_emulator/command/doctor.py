@@ -79,7 +79,7 @@ def run(settings: Settings) -> int:
 def _probe() -> dict[str, str]:
     """See guest/processes/probe.py.
 
-    In a process of its own: this one may have threads, and what is tried cannot be undone.
+    In its own process: this one may have threads, and what is tried cannot be undone.
     """
     ours, theirs = socket.socketpair()
     with ours:
@@ -146,7 +146,7 @@ def _temp_directory() -> None:
 
 
 async def _try(backend: str, python: Python) -> str | None:
-    """Why the backend cannot be had; None if it can."""
+    """Why the backend is not available; None if it is."""
     outcome = await attempt(backend, python, ())
     if isinstance(outcome, Refusal):
         return outcome.reason

@@ -127,7 +127,7 @@ _SUBCOMMANDS = (
     (
         "exec",
         "exec [option ...] -- PROGRAM [argument ...]",
-        "run a program with an emulator of its own: on a free port unless --port is given, with PODFLARE_HOST and "
+        "run a program with its own emulator: on a free port unless --port is given, with PODFLARE_HOST and "
         "PODFLARE_API_URL set; ends with the program's status",
     ),
 )
@@ -210,7 +210,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--reachable",
         action="append",
         metavar="HOST:PORT",
-        help="let sandboxes with a network of their own reach this server of the machine's loopback, such as "
+        help="let sandboxes with their own network reach this server of the machine's loopback, such as "
         "127.0.0.1:8080; repeatable",
     )
     add(
@@ -227,7 +227,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--templates",
         metavar="FILE",
-        help="kinds of sandboxes of your own, in TOML: what is imported, files, variables, a setup, a Python",
+        help="your own templates, in TOML: imports, files, variables, a setup, a Python",
     )
     add(
         "--profile",

@@ -1,4 +1,4 @@
-"""What the command does: it serves, until it is told to end or as long as a program runs."""
+"""The command: serves until it gets a signal, or as long as a program runs."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def serve(settings: Settings) -> int:
 
 
 def execute(settings: Settings, program: Sequence[str]) -> int:
-    """Runs a program whose clients find an emulator of its own.
+    """Runs a program whose clients find its own emulator.
 
     Returns the program's status, 128 + the signal's number if one has ended it, 127 if it is not found, 126 if it
     cannot be started, 2 when the emulator cannot.
@@ -91,7 +91,7 @@ def _signals(*numbers: signal.Signals) -> Iterator["SimpleQueue[int]"]:
     arrived: SimpleQueue[int] = SimpleQueue()
     for number in numbers:
         signal.signal(number, lambda received, _: arrived.put(received))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # whoever started it may have blocked them
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # the parent may have blocked them
     try:
         yield arrived
     finally:

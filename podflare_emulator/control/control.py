@@ -28,7 +28,7 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
-    """What clients have asked for, as whoever serves them records it."""
+    """What clients have asked for, as the serving side records it."""
 
     def described(self) -> list[dict[str, Any]]: ...
 
@@ -56,8 +56,8 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
     async def reset(self, keep: Collection[str] = (), remember: bool = False) -> list[str]:
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
 
-        What was arranged since the start is forgotten, all of it, and so is what has happened; the settings hold. With
-        `remember` what has happened until now can be had from `remembered`, until another reset says so.
+        Everything that was arranged since the start is forgotten, and so is the journal; the settings stay. With
+        `remember`, `remembered` returns the journal until now, until another reset with it.
         """
         check_texts(keep=keep)
         check_kind(bool, remember=remember)

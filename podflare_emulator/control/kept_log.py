@@ -24,7 +24,7 @@ class KeptLog(logging.Filter):
         self._level_before: int | None = None
 
     def keep(self, level: str) -> None:
-        """Begins anew, from this level on, whatever a program's own configuration of logging has done to the logger."""
+        """Starts again at this level, whatever a program's own logging configuration has done to the logger."""
         self.drop()
         self._level_before = logger.level
         logger.setLevel(level.upper())

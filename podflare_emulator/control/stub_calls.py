@@ -37,7 +37,7 @@ class StubControl:
     ) -> int:
         """Execs in whose code the regular expression `pattern` is found are answered with this; returns its number.
 
-        Without a pattern, whoever takes `next_question` is asked which execs match. `asks`: it is asked for the answer
+        Without a pattern, the reader of `next_question` is asked which execs match. `asks`: it is asked for the answer
         too. `raises`: what the exec fails with instead. `label`: what the journal calls it.
         """
         check_kind(bool, asks=asks, default=default)

@@ -70,7 +70,7 @@ class Emulator(Faults, Stubs):
         self.settings = replace(settings or Settings(port=0), **with_present_names(changes))
         self.isolation = ""  # the backend in use, once started
         self.network = ""  # whose network sandboxes with egress have: each its "private" one, or the "host"'s
-        self.refusals: tuple[Refusal, ...] = ()  # better ones that could not be had
+        self.refusals: tuple[Refusal, ...] = ()  # better ones that are not available
         self._kind = server
         self._origins = Origins()
         self._egress = True
@@ -162,7 +162,7 @@ class Emulator(Faults, Stubs):
         lacks = "; ".join(
             f"{refusal.backend}: {' '.join(refusal.reason.split())}" for refusal in self.refusals
         )
-        return f"{self.isolation} (better ones cannot be had: {lacks})" if lacks else self.isolation
+        return f"{self.isolation} (better ones are not available: {lacks})" if lacks else self.isolation
 
     @contextmanager
     def redirect_clients(self) -> Iterator[None]:
@@ -306,7 +306,7 @@ class Emulator(Faults, Stubs):
     def exempt_from_patchers(self) -> None:
         """Tells libraries that freeze the clock or fake the file system, if they are loaded, to leave the server alone.
 
-        Call it before they begin. A server in a process of its own does not need it.
+        Call it before they begin. A server in its own process does not need it.
         """
         if self._kind == "thread":
             exempt_server()

@@ -1,4 +1,4 @@
-"""What a test lets go wrong, or slowly: the part of `Emulator` that is about faults."""
+"""Injected failures and delays: the part of `Emulator` for faults and latency."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Functions:
     answer: AnswerFunction | None
 
     def serve(self, call: Callable[..., Any], stub: int) -> None:
-        """From a thread of its own, until the stub is gone. `call` makes a call of the control API."""
+        """From its own thread, until the stub is gone. `call` makes a call of the control API."""
         threading.Thread(
             target=self._serve, args=(call, stub), name="podflare-emulator-stub", daemon=True
         ).start()

@@ -12,9 +12,7 @@ from typing import Any
 
 from podflare_emulator.vocabulary.settings import ClockKind
 
-_PATIENCE = (
-    5.0  # real seconds that a move waits for what it has set off: some of it may wait for whoever moves
-)
+_PATIENCE = 5.0  # real seconds that a move waits for what it has set off: some of it may wait for the mover
 _TURNS = 5  # of the loop, in which what was waited for goes on, and says when it wants to be woken next
 _EARLY = 0.002  # seconds that a loop may wake before the time
 
@@ -42,7 +40,7 @@ class Clock:
     kind: "real" goes on with the machine's; "manual" stands still; "skipping" stands still too, but when a call waits,
     it moves on to the end of that wait at once. `advance` moves any of them. It moves nothing inside a sandbox.
 
-    To be made on the loop that it is for. What it waits for by the machine's time is told by the loop's clock, which no
+    To be made on the loop that it is for. Waits in the machine's time go by the loop's clock, which no
     test stops.
     """
 
@@ -116,7 +114,7 @@ class Clock:
         task.add_done_callback(self._late.discard)
 
     async def close(self) -> None:
-        """Nothing is going to happen any more."""
+        """Nothing more is going to happen."""
         self._timers.clear()
         self._wake()
         under_way = [*self._under_way, *self._late]

@@ -40,7 +40,7 @@ class BindTraceparent(logging.Filter):
 
 
 # A filter on a logger sees only what is logged on that very logger: enough for a test author's own handlers.
-# The command's handler filters besides, for the lines of other loggers (uvicorn's, asyncio's).
+# The command's handler filters too, for the lines of other loggers (uvicorn's, asyncio's).
 logger.addFilter(BindTraceparent())
 
 
@@ -62,7 +62,7 @@ class JsonFormatter(logging.Formatter):
     """One object a line, with the keys that the service documents: `timestamp`, `level`, `message`, `span` and so on.
 
     `timestamp` is UTC. `span` (`name`, and under a trace `trace_id` and `parent_span_id`) and `sandbox_id` are those of
-    the request that the line was logged for. Ours besides: `logger`, `traceback`, and the fields of an access line.
+    the request that the line was logged for. `logger`, `traceback`, and the fields of an access line are ours.
     """
 
     def __init__(self) -> None:

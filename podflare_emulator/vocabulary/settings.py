@@ -95,7 +95,7 @@ class Settings:
         isolation: How sandboxes are kept apart; `auto` takes the best that works here.
         fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
         fork_files: How a live fork's children come by their files: by `layers` that they share with the parent, or each
-            by a `copy`; `auto` takes layers where they can be had and much is held. Layers need namespace isolation.
+            by a `copy`; `auto` takes layers where they are available and much is held. Layers need namespace isolation.
         rootfs: Directory of an unpacked system, as of `docker export`, that is every sandbox's, with its own
             Python (3.10 or later) and bash; None for the host's. Takes namespace isolation.
         python: Absolute path of the guests' interpreter, in `rootfs` if there is one; None for the one that is running
@@ -103,15 +103,15 @@ class Settings:
         mounts: What every new sandbox gets a copy of; a text such as "./data:/data" may be given for one.
         api_keys: Keys of which each request must carry one; none means no authentication.
         auth_disabled: Let everybody in, whatever `api_keys` says.
-        allow_hosts: `Host` names to answer to besides the loopback ones, without a port.
+        allow_hosts: `Host` names to answer to, in addition to the loopback ones, without a port.
         log_format: Of the lines on stderr.
         pool_size: Guests kept ready for the next create.
         egress: False cuts every sandbox off the network, whatever is asked for.
         egress_denied: What a connection out of a sandbox without egress meets: `refuse`, an error at once; `drop`,
             nothing, until it times out, as on the service.
-        egress_unenforced: Where sandboxes cannot be cut off the network, make them all the same.
+        egress_unenforced: Where sandboxes cannot be cut off the network, still create them.
         network: Whose network sandboxes have: each its `private` one, or the `host`'s; `auto` takes private ones where
-            they can be had with a way out.
+            they are available with a way out.
         reachable: Servers of this machine's loopback, such as `("127.0.0.1", 8080)`, that sandboxes with a network of
             their own find at the same address in it.
         echo_last_expression: Print the `repr` of a last line that is an expression, as Jupyter does.
@@ -123,11 +123,11 @@ class Settings:
             still too, but moves on at once to the end of whatever a call waits for.
         tier: What a sandbox may have and how long it may live, as the service's billing tiers have it.
         webhook_url: Where events such as `sandbox.frozen` are sent; None: they are only kept.
-        state_dir: Directory in which Spaces outlive the emulator, made if it is not there; None: they end with it.
+        state_dir: Directory in which Spaces outlive the emulator, made if it does not exist; None: they end with it.
         region: The one that answers to a create name; None: they name none.
         endpoint: The URL that they name, to which published clients move and which they remember; None: none.
-        env: Variables that every sandbox's processes have besides their own; nothing else of the host's environment
-            reaches them.
+        env: Variables for every sandbox's processes, in addition to their own; nothing else of the host's
+            environment reaches them.
         templates: Kinds of sandboxes beside the service's, by their names: dicts of what `Template` has.
         seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
 

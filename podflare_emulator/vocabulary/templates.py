@@ -26,7 +26,7 @@ class Template:
         files: Absolute path in the sandbox, permission bits, content.
         env: Variables of the environment.
         setup: Python code, or a script that begins with `#!` and names a shell; run once, and forked from then on.
-        python: Absolute path of an interpreter of its own; None for that of all others.
+        python: Absolute path of another interpreter; None for the default one.
         install: What to write where a module is missing.
     """
 
@@ -103,7 +103,7 @@ def _name(name: Any) -> str:
         raise SettingsError(f"templates: expected a name such as 'reports', got {name!r}")
     if name == "default":
         raise SettingsError(
-            "templates: default is what a sandbox is without a template; give yours a name of its own, or use "
+            "templates: default is what a sandbox is without a template; give yours another name, or use "
             "mounts and env, which every sandbox has"
         )
     return name

@@ -1,4 +1,4 @@
-"""What the report of a failing test says besides."""
+"""What the report of a failing test adds."""
 
 from __future__ import annotations
 

@@ -53,5 +53,5 @@ def report(
 
 def _made(origin: Origin | None) -> str:
     if origin is None:
-        return "made by a program of its own, without the SDK, or by a call whose answer was lost"
+        return "made by a separate program, without the SDK, or by a call whose answer was lost"
     return f"made at {os.path.relpath(origin.file)}:{origin.line}"

@@ -146,7 +146,7 @@ def read(node: pytest.Item) -> Wishes:
 
 
 def target(node: pytest.Item) -> Any:
-    """Alone, for whoever asks before the markers have been checked."""
+    """Alone, for calls before the markers have been checked."""
     return _nearest(node, "target")
 
 

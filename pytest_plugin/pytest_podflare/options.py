@@ -1,4 +1,4 @@
-"""What a run is told about Podflare: command line, then environment, then ini file; checked once, at its start.
+"""The settings of a run: command line, then environment, then ini file; checked once, at its start.
 
 Every test run loads this, with Podflare or without, so it imports nothing that pytest has not imported already.
 """
@@ -38,7 +38,7 @@ SETTINGS = (
     Setting(
         "server",
         "process|thread",
-        "where the emulator runs: in a process of its own, or in a thread of the tests' process, which tests must not "
+        "where the emulator runs: in its own process, or in a thread of the tests' process, which tests must not "
         "patch then (default process)",
         ("process", "thread"),
     ),
@@ -85,7 +85,7 @@ SETTINGS = (
         "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
         ("local", "hosted"),
     ),
-    Setting("templates", "FILE", "templates of your own, in TOML (default none)"),
+    Setting("templates", "FILE", "your own templates, in TOML (default none)"),
     Setting("seed", "N", "draw ids, and whatever else the emulator leaves to chance, from this number"),
     Setting(
         "log",
@@ -102,8 +102,8 @@ SETTINGS = (
     Setting(
         "allow_hosts",
         "HOST,...",
-        "hosts that podflare clients of the tests may connect to besides the emulator and this machine, * for any "
-        "(default none; with --podflare-url any)",
+        "hosts that podflare clients of the tests may connect to, in addition to the emulator and this machine; "
+        "* for any (default none; with --podflare-url any)",
     ),
     Setting(
         "url", "URL", "run the tests against this server, a real one for example, instead of the emulator"
@@ -158,7 +158,7 @@ def read(config: pytest.Config) -> Options:
     key_variable = given.get("api_key_env")
     if key_variable and not url:
         raise pytest.UsageError(
-            f"{values['api_key_env'][1]}: the emulator needs no key; give --podflare-url URL besides"
+            f"{values['api_key_env'][1]}: the emulator needs no key; give --podflare-url URL too"
         )
     if url:
         _check_url(url, values["url"][1])

@@ -74,7 +74,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Launches the server, if a test needs it, while no test and no fixture has patched anything.
 
     It starts while tests run that do not need it; one in a thread has started before. Under xdist only workers get
-    here. What goes wrong is told by the tests, each of which tries again.
+    here. Errors are reported by the tests, each of which tries again.
     """
     config = session.config
     if config.option.collectonly:
@@ -106,7 +106,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
-    """A test that pytest-forked runs in a process of its own finds the server started, and not one for it alone."""
+    """A test that pytest-forked runs in its own process finds the server started, and not one for it alone."""
     forked = item.get_closest_marker("forked") or getattr(item.config.option, "forked", False)
     if forked and _TARGETS_FIXTURE in getattr(item, "fixturenames", ()) and _TARGETS in item.config.stash:
         with suppress(Exception, pytest.fail.Exception):  # its set-up tries again, and tells

@@ -34,7 +34,7 @@ def prepared_sandbox(prepare: Prepare | None = None, *, scope: Scope = "session"
         def test_rows(trained):
             assert trained.run_code("print(len(df))").stdout == "100000"
 
-    The function runs once a scope, when the first test needs it. Each test gets a child of its own with all of the
+    The function runs once a scope, when the first test needs it. Each test gets its own child with all of the
     memory, REPL state and files, and may do with it what it likes: no other test sees that.
 
     Args:

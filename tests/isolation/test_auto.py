@@ -81,7 +81,7 @@ def test_the_first_line_of_the_command_names_what_was_taken_and_what_a_better_on
         line = process.stdout.readline()
         process.terminate()
     assert re.match(
-        r"Podflare emulator, isolation: (preload|portable) \(better ones cannot be had: "
+        r"Podflare emulator, isolation: (preload|portable) \(better ones are not available: "
         r"namespace: .*Operation not permitted.*\), listening on http://\S+\n",
         line,
     ), line

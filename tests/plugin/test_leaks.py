@@ -95,7 +95,7 @@ def test_one_that_another_program_made_is_told_too(pytester: pytest.Pytester) ->
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, warnings=1)
-    result.stdout.fnmatch_lines(["*was left open, made by a program of its own*"])
+    result.stdout.fnmatch_lines(["*was left open, made by a separate program*"])
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_the_isolation_that_auto_has_taken_is_told_at_the_end(
     pytester.makepyfile("def test(podflare_emulator): ...")
     result = pytester.runpytest_subprocess(*arguments)
     result.stdout.fnmatch_lines(
-        ["podflare: isolation: portable (better ones cannot be had: namespace: no user namespaces)"]
+        ["podflare: isolation: portable (better ones are not available: namespace: no user namespaces)"]
     )
     result = pytester.runpytest_subprocess("--podflare-isolation=portable", *arguments)
     result.stdout.no_fnmatch_line("podflare: isolation:*")
@@ -177,7 +177,7 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
             ["--podflare-url=http://127.0.0.1:1", "--podflare-api-key-env=STAGING_KEY"],
             "*needs a key: set the environment variable STAGING_KEY*",
         ),
-        (["--podflare-api-key-env=KEY"], "*--podflare-api-key-env: * give --podflare-url URL besides*"),
+        (["--podflare-api-key-env=KEY"], "*--podflare-api-key-env: * give --podflare-url URL too*"),
     ],
 )
 def test_a_mistake_ends_the_run_at_once_and_says_what_to_write(

@@ -71,7 +71,7 @@ class APIStatusError(PodflareError, httpx.HTTPStatusError):
 
 
 class BadRequestError(APIStatusError):
-    """The server does not accept what was asked: 400, 415, or another 4xx that has no class of its own."""
+    """The server does not accept the request: 400, 415, or another 4xx without a more specific class."""
 
 
 class UnauthorizedError(APIStatusError):

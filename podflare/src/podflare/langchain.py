@@ -34,7 +34,7 @@ class PodflareTool(BaseTool):
     Args:
         sandbox: The sandbox to use, of either kind, or the id of one; it stays the caller's to close. Without one, the
             tool makes its own when the model first calls it, and destroys it by `close`, or when nothing refers to the
-            tool any more, or else when Python exits. With an `AsyncSandbox` only `ainvoke` works.
+            tool, or when Python exits. With an `AsyncSandbox` only `ainvoke` works.
         persistent_sandbox: Whether what the model defines in one call is there in the next. Without it each call has
             a fresh sandbox, which is destroyed after it.
         timeout: Seconds after which code is interrupted, and the model told so; None for no limit.

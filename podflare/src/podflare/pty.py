@@ -1,5 +1,5 @@
 # Generated from aio/pty.py by generate_sync.py: edit that file.
-"""Terminals: programs of a sandbox that believe that a person sits before them."""
+"""Terminals: interactive programs in a sandbox."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ OnExitCallback: TypeAlias = Callable[[int], object]
 class PtyNamespace:
     """The terminals of a sandbox: `sandbox.pty`.
 
-    The callbacks of `create` and `attach` are called in the order of what happens: `on_data` with the bytes that the
-    program prints, piece by piece as they come, and `on_exit` with its exit code, once. They run in a thread of the
-    terminal's own; those of an `Sandbox` run in a task, and may be coroutine functions. One that raises is logged
-    (`logging.getLogger("podflare")`), and the terminal goes on.
+    `create` and `attach` take two callbacks: `on_data` gets the bytes that the program prints, piece by piece, and
+    `on_exit` its exit code, once. They are called in order, in a separate thread; those of an `Sandbox` run in a
+    task, and may be coroutine functions. An exception in a callback is logged (`logging.getLogger("podflare")`), and
+    the terminal continues.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -55,18 +55,18 @@ class PtyNamespace:
         cwd: str | None = None,
         timeout_ms: int = 300000,
     ) -> PtyHandle:
-        """Start a program on a terminal of its own. It runs beside the sandbox's execs.
+        """Start a program on its own terminal. It runs at the same time as the sandbox's execs.
 
         Args:
-            cmd: A command for `bash -lc`, or a list of words, which is executed as it is.
+            cmd: A command for `bash -lc`, or a list of words, which is executed directly.
             cols, rows: The size, in characters.
-            on_data, on_exit: What to call; see above.
-            env: Variables besides the sandbox's.
-            cwd: Where it starts. Default: `/root`.
-            timeout_ms: Milliseconds to wait until the program has been started. It may run for as long as it likes.
+            on_data, on_exit: Callbacks; see above.
+            env: Variables, in addition to the sandbox's.
+            cwd: Working directory. Default: `/root`.
+            timeout_ms: Milliseconds to wait for the program to start. Its run time is not limited.
 
         Raises:
-            PtyTimeoutError: If it was not started in time. It is a `TimeoutError`.
+            PtyTimeoutError: If it has not started in time. It is a `TimeoutError`.
             PtyError: If the server cannot start it.
         """
         if not cmd or not isinstance(cmd, (str, list, tuple)):
@@ -79,7 +79,7 @@ class PtyNamespace:
     def attach(
         self, pty_id: str, *, on_data: OnDataCallback | None = None, on_exit: OnExitCallback | None = None
     ) -> PtyHandle:
-        """Make a handle on a terminal that exists: what it has printed lately, up to 1 MiB, is told first.
+        """Make a handle on an existing terminal. Its recent output, up to 1 MiB, comes first.
 
         Raises:
             NotFoundError: If the sandbox has no such terminal.
@@ -89,7 +89,7 @@ class PtyNamespace:
         return self._handle(pty_id, None, None, on_data, on_exit)
 
     def list(self) -> builtins.list[PtySessionInfo]:
-        """Return the terminals whose programs run."""
+        """Return the terminals whose programs are still running."""
         with self._sandbox._in_use() as client:
             return [
                 PtySessionInfo(
@@ -109,7 +109,7 @@ class PtyNamespace:
         on_data: OnDataCallback | None,
         on_exit: OnExitCallback | None,
     ) -> PtyHandle:
-        """Attached if there is an id, else made as the body says."""
+        """Attached to `pty_id` if given, else created from the body."""
         owned = pty_id is None
         shared = self._sandbox._shared_client
         with self._sandbox._in_use() as client:
@@ -146,8 +146,8 @@ class PtyNamespace:
 class PtyHandle:
     """A terminal of a sandbox, and its program. `Sandbox.pty` makes it.
 
-    Iterating over it yields what the program prints, as bytes, until it ends; what nobody has taken yet is kept, up to
-    the last MiB. `with` closes it at the end, and kills the program if `create` has made the handle.
+    Iterate over it to read the program's output, as bytes, until it ends. Unread output is kept, up to the last MiB.
+    `with` closes the handle at the end, and kills the program if the handle comes from `create`.
     """
 
     def __init__(self, sandbox: Sandbox, pty_id: str, output: TerminalOutput, *, owned: bool) -> None:
@@ -158,43 +158,43 @@ class PtyHandle:
 
     @property
     def id(self) -> str:
-        """What `attach` takes, here or in another process."""
+        """The id for `attach`, in this or another process."""
         return self._id
 
     def send_input(self, data: bytes | str) -> None:
-        """Type something: a str goes as UTF-8. A line ends with `"\\r"`, Ctrl-C is `"\\x03"`, Ctrl-D `"\\x04"`."""
+        """Type something; a str is sent as UTF-8. A line ends with `"\\r"`, Ctrl-C is `"\\x03"`, Ctrl-D `"\\x04"`."""
         typed = data.encode() if isinstance(data, str) else bytes(data)
         with self._sandbox._in_use() as client:
             client.pty_input(self._sandbox.id, self._id, typed)
 
     def resize(self, cols: int, rows: int) -> None:
-        """Give the terminal another size, in characters. The program gets SIGWINCH."""
+        """Resize the terminal, in characters. The program gets SIGWINCH."""
         with self._sandbox._in_use() as client:
             client.pty_resize(self._sandbox.id, self._id, cols, rows)
 
     def kill(self) -> None:
-        """Kill the program and its process group; `wait` then returns 137. Of one that has ended it does nothing."""
+        """Kill the program and its process group; `wait` then returns 137. Does nothing if it has ended."""
         with self._sandbox._in_use() as client:
             client.pty_kill(self._sandbox.id, self._id)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until the program has ended and all callbacks have returned; not to be called in `on_data`.
+        """Wait until the program has ended and all callbacks have returned. Do not call it in `on_data`.
 
         Args:
             timeout: In seconds; None for no limit.
 
         Returns:
-            Its exit code; 128 and the signal's number if a signal has ended it.
+            Its exit code; 128 plus the signal's number if a signal ended it.
 
         Raises:
-            PtyTimeoutError: If the time is over; the program goes on. It is a `TimeoutError`.
+            PtyTimeoutError: If the time is over; the program keeps running. It is a `TimeoutError`.
             PtyError: If this handle was closed.
-            APIConnectionError: If the connection was lost. The program goes on: attach to it.
+            APIConnectionError: If the connection was lost. The program keeps running: attach to it.
         """
         return self._output.wait(timeout)
 
     def close(self) -> None:
-        """Let go of the terminal: no callback is called any more. Its program goes on, and may be attached to."""
+        """Close this handle: no more callbacks. The program keeps running; `attach` returns to it."""
         self._output.stop()
 
     def __iter__(self) -> PtyHandle:

@@ -37,7 +37,7 @@ from podflare.types import Event, ExecResult, Forked, Language
 
 
 class Sandbox:
-    """A cloud sandbox: a long-lived Python REPL with a filesystem of its own, which can be forked in memory.
+    """A cloud sandbox: a long-lived Python REPL with its own filesystem, which can be forked in memory.
 
     `with Sandbox(...) as sandbox` creates it on the server, and destroys it at the end of the block; or else
     `sandbox = Sandbox(...)` and `sandbox.close()`. It may be used from several threads, or
@@ -186,7 +186,7 @@ class Sandbox:
 
         The server is not asked: if there is no such sandbox, the first call raises `NotFoundError`. The handle does not
         own the sandbox: a block of `with` closes its connections and leaves the sandbox running.
-        `close` destroys it all the same.
+        `close` still destroys it.
 
         Args:
             sandbox_id: The sandbox's `id`.

@@ -34,7 +34,7 @@ class _Event:
     seq: int
     ts: int
 
-    # The parameters are those of the fields, for whoever inspects them.
+    # The parameters are those of the fields, for tools that inspect signatures.
     def __new__(
         cls,
         type: EventType | None = None,  # noqa: A002

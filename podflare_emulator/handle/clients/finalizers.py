@@ -56,7 +56,7 @@ def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
         return method(*args, **kwargs)
 
     def elsewhere(*args: Any, **kwargs: Any) -> None:
-        with contextlib.suppress(Exception):  # there is nobody who could be told
+        with contextlib.suppress(Exception):  # nobody is left to report it to
             method(*args, **kwargs)
 
     return call
@@ -70,7 +70,7 @@ def _calling_on(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
             raise EmulatorError(
                 f"{method.__qualname__} is called in the server's own thread, which would wait for itself: an object "
                 "of the program's is collected there, and its finalizer calls the server. A finalizer may close "
-                "sandboxes; for more, run the server in a process of its own: Emulator(server='process')"
+                "sandboxes; for more, run the server in its own process: Emulator(server='process')"
             )
         _calling.depth = getattr(_calling, "depth", 0) + 1
         try:

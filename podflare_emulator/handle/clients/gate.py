@@ -1,7 +1,7 @@
-"""Which way the `podflare` clients of this process go: to an emulator past whatever mocks httpx, elsewhere if let.
+"""Routes of this process's `podflare` clients: to an emulator past mocks of httpx, elsewhere if allowed.
 
-Mocks replace methods of httpx's and httpcore's classes. A client that the package `podflare` makes, whoever published
-it, gets subclasses that keep their own of these methods, and takes them for the emulators' addresses alone.
+Mocks replace methods of httpx's and httpcore's classes. A client of the package `podflare`, ours or the vendor's, gets
+subclasses that keep the original methods, and uses them for the emulators' addresses alone.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Gate:
             create(client, *args, **kwargs)
             if _of_podflare():
                 _pass_mocks_to_emulators(client._transport)
-                # A class of its own: mocks replace the method in httpx's, and a finalizer may have lost an instance's.
+                # A separate class: mocks replace the method in httpx's, and a finalizer may have lost an instance's.
                 kind = type(client)
                 if kind not in guarded:
                     guarded[kind] = type(kind.__name__, (kind,), {"_transport_for_url": checked_way})

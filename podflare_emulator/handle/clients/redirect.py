@@ -58,7 +58,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def settle_environment() -> None:
-    """To be called when whoever has patched the environment within a redirect has undone that, after its end.
+    """Call it after a patch of the environment, made within a redirect, was undone after its end.
 
     What such a patcher has found, and puts back, are the redirect's own values: they go, others stay.
     """
@@ -76,7 +76,7 @@ def _put_variable(name: str, value: str | None) -> None:
 
 
 def import_sdk() -> ModuleType | None:
-    """The `podflare` that is installed, whoever published it; None if there is none."""
+    """The installed `podflare`, ours or the vendor's; None if there is none."""
     if "podflare" in sys.modules:
         return sys.modules["podflare"]
     with tempfile.TemporaryDirectory() as home, environment({"HOME": home}):
@@ -103,7 +103,7 @@ def _loaded_clients(url: str) -> Iterator[None]:
         for name, module in modules.items():
             _restore(module, settings[name])
         for name, module in _client_modules().items():
-            # Imported meanwhile, it has frozen this URL: whoever imports it next must get a new one.
+            # Imported meanwhile, it has frozen this URL: the next import must get a new one.
             if modules.get(name) is not module and any(value == url for _, value in _places(module)):
                 _unload(name, module)
 

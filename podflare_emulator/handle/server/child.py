@@ -1,4 +1,4 @@
-"""What the server's process does, when there is one: it serves until whoever has started it wants no more."""
+"""The server in its own process: it serves until the process that started it hangs up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def serve(settings: Settings) -> None:
     except EmulatorError as error:
         answer = EmulatorError(str(error))  # without its cause, which need not be picklable
     sent = pickle.dumps(answer)
-    with suppress(ConnectionError):  # whoever has started it wants no more, and has not waited for the answer
+    with suppress(ConnectionError):  # the parent has hung up, without waiting for the answer
         lifeline.sendall(b"%d\n%b" % (len(sent), sent))
         if isinstance(answer, Started):
             lifeline.recv(1)

@@ -1,6 +1,6 @@
-"""Tools that patch the process in which a test runs, and how each is told to leave the server's thread alone.
+"""Tools that patch a test's process, and how to make each leave the server's thread alone.
 
-Only those that are loaded: whoever does not use them does not pay for them. time-machine has no such list and needs
+Only those that are loaded: a test run without them does not pay for them. time-machine has no such list and needs
 none: it leaves the monotonic clock alone, by which alone the server waits.
 """
 
@@ -30,7 +30,7 @@ _EVENTLETS = ("thread", "socket", "select", "subprocess", "os")
 
 
 def refuse_green_threads() -> None:
-    """Raises EmulatorError where the server's thread would be none, and whoever waits for it would wait for ever."""
+    """Raises EmulatorError if the server's thread would not be a real one: to wait for it would never end."""
     for tool, patched in (("gevent", _by_gevent()), ("eventlet", _by_eventlet())):
         if patched:
             raise EmulatorError(

@@ -1,4 +1,4 @@
-"""The server in a process of its own: what a test does to its process does not reach it.
+"""The server in its own process: what a test does to its process does not reach it.
 
 The child's standard input, a socket, is its lease on life: a byte, or the end of the parent by whatever means, ends it.
 """

@@ -1,4 +1,4 @@
-"""What a server tells whoever has started it, and how long that one waits for it."""
+"""What a server reports when it has started, and how long the other side waits for that."""
 
 from __future__ import annotations
 

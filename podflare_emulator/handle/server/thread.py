@@ -30,7 +30,7 @@ _GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by t
 
 
 class ServerThread:
-    """With a `side_door`, whoever started it reaches the control API by a port of its own besides.
+    """With a `side_door`, the starter also reaches the control API, through a separate port.
 
     It shares its process with whatever a test does to that; see `process` for one that does not.
     """
@@ -65,7 +65,7 @@ class ServerThread:
             self.launch()
         try:
             return self._started.result(START)
-        except BaseException as error:  # it could not start, or whoever waits for it was interrupted
+        except BaseException as error:  # it could not start, or the wait for it was interrupted
             if isinstance(error, TookTooLong) and not self._started.done():
                 self._given_up = f"it did not serve within {START} seconds"
             self.stop()
@@ -85,7 +85,7 @@ class ServerThread:
 
     @property
     def is_here(self) -> bool:
-        """Whether whoever asks does so in the server's own thread."""
+        """Whether the caller is in the server's own thread."""
         return self._thread is threading.current_thread()
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
@@ -94,13 +94,13 @@ class ServerThread:
 
         if self.owner != getpid():
             raise EmulatorError(
-                "the server is a thread of the process from which this one was forked, and not here: run it in a "
-                "process of its own, which is the default, or start another in this one"
+                "the server is a thread of the process from which this one was forked, not of this one: run it in "
+                "its own process, which is the default, or start another in this one"
             )
         if self.is_here:
             raise EmulatorError(
-                f"{name!r} is called in the server's own thread, which would wait for itself: an object of the test's "
-                "was collected there, as the garbage collector pleases; run the server in a process of its own"
+                f"{name!r} is called in the server's own thread, which would wait for itself: the garbage "
+                "collector has collected an object of the test's there; run the server in its own process"
             )
         if self._given_up:
             raise EmulatorError(f"the server's thread was given up: {self._given_up}")
@@ -243,7 +243,7 @@ class ServerThread:
 
 
 async def _break_off() -> None:
-    """Whoever waits for a call that has come too late must not wait for ever."""
+    """A caller that came too late must not wait forever."""
     late = asyncio.all_tasks() - {asyncio.current_task()}
     for task in late:
         task.cancel()
@@ -266,7 +266,7 @@ def _listen(host: str, port: int) -> socket.socket:
             picked = port
             if not port and sys.platform == "linux":
                 # A port that the kernel has picked for a socket is lost when that socket stops listening, as
-                # `Connections.refuse` makes it; one that was asked for is not. So it is picked for another.
+                # `Connections.refuse` makes it; a port that was asked for is not. So another is picked.
                 picking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 picking.bind((host, 0))
                 picked = picking.getsockname()[1]

@@ -71,7 +71,7 @@ class Both:
                 "seen": seen(),
             }
 
-    @pytest.hookimpl(hookwrapper=True)  # before whoever counts and prints
+    @pytest.hookimpl(hookwrapper=True)  # before the hooks that count and print
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         told = getattr(report, "podflare_observed", None)
         if told and self._compares and report.outcome in ("passed", "failed"):

@@ -44,7 +44,7 @@ class SessionEmulator(Emulator):
         return destroyed
 
     def end_test(self) -> list[str]:
-        """Resets; what the test has done can be told until the next has ended."""
+        """Resets; what the test has done can be reported until the next has ended."""
         return self._reset((), remember=True)
 
     def last_report(self) -> tuple[str, str]:
@@ -146,7 +146,7 @@ class EmulatorTarget:
 
     @contextmanager
     def _undone_if_it_fails(self) -> Iterator[None]:
-        """So that the next test begins anew."""
+        """So that the next test starts afresh."""
         try:
             yield
         except BaseException as error:
@@ -182,7 +182,7 @@ class EmulatorTarget:
             self._emulator.arrange_again = self._between_tests
             self.egress, self.echo = self._default_egress, self._default_echo
             self._close_tools()
-            left_open = self._reset(remember=True)  # a teardown that fails is told of when they are gone
+            left_open = self._reset(remember=True)  # a teardown that fails is reported when they are gone
         self._report(left_open, wishes.leaks or self._leaks)
 
     @contextmanager

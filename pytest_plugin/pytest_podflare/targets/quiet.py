@@ -10,7 +10,7 @@ _THREAD = "podflare-emulator"
 
 
 class Quiet(logging.Filter):
-    """A program under test may run a uvicorn of its own: its lines stay."""
+    """A program under test may run its own uvicorn: its lines stay."""
 
     def begin(self) -> None:
         if _OURS.level == logging.NOTSET:  # else somebody has asked for them

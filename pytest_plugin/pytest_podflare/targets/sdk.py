@@ -1,4 +1,4 @@
-"""The installed SDK, whoever published it, as far as the fixtures need it."""
+"""The installed SDK, ours or the vendor's, as far as the fixtures need it."""
 
 from __future__ import annotations
 

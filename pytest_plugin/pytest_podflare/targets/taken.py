@@ -14,7 +14,7 @@ _OUTPUT = "podflare_isolation"  # of a worker
 
 
 def note(config: pytest.Config, taken: str) -> None:
-    """It is to be told, or to be sent to whoever tells."""
+    """To be reported here, or sent to the process that reports."""
     if hasattr(config, "workeroutput"):
         config.workeroutput[_OUTPUT] = taken
     else:

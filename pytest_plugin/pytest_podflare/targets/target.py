@@ -39,7 +39,7 @@ class Target(Protocol):
         ...
 
     def start(self) -> None:
-        """Returns when it serves, anew where it was lost."""
+        """Returns when it serves, again if it was lost."""
         ...
 
     def stop(self) -> None:

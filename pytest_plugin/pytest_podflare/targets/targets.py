@@ -59,7 +59,7 @@ class Targets:
     def serving_scope(
         self, target: Target, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> Iterator[None]:
-        """As of `Target`. Meanwhile it is where tests without a fixture of their own are, too."""
+        """As of `Target`. Meanwhile tests without their own fixture use it too."""
         outer, self.of_a_scope = self.of_a_scope, target
         try:
             with target.serving_scope(scope, stubs, commands):
@@ -68,7 +68,7 @@ class Targets:
             self.of_a_scope = outer
 
     def choose(self, wish: str | None, where: str | None) -> Target:
-        """For a test whose marker says `wish`; `where`, if it runs on both. Skips it if that is not to be had."""
+        """For a test whose marker says `wish`; `where`, if it runs on both. Skips it if that is not available."""
         if where:
             return self._targets[where]
         if wish == "real" and not self._url:

@@ -171,7 +171,7 @@ class AsyncClient:
     async def _exec_events(
         self, sandbox_id: str, code: str, language: Language, interruption: Interruption
     ) -> AsyncGenerator[Event, None]:
-        """As `exec_stream`, for a caller that has an interruption of its own."""
+        """As `exec_stream`, for a caller that has its own interruption."""
         body = {"code": code, "language": language}
         request = self._request("POST", f"/v1/sandboxes/{sandbox_id}/exec", body, self._exec_timeout)
         interruption.begin()
@@ -210,7 +210,7 @@ class AsyncClient:
         return (await self.fork(sandbox_id, n)).ids
 
     async def fork(self, sandbox_id: str, n: int = 1) -> Forked:
-        """As `fork_sandbox`, and return what the server says of the children besides."""
+        """As `fork_sandbox`, and return everything that the server says about the children."""
         return wire.forked(await self._call("POST", f"/v1/sandboxes/{sandbox_id}/fork", {"n": n}))
 
     async def merge_into(self, parent_id: str, winner_id: str) -> None:

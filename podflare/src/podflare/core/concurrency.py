@@ -73,7 +73,7 @@ def called(callback: Callable[[T], object], value: T) -> None:
 
 
 class AsyncNews:
-    """Wakes whoever waits for something to become true. `tell` is called by the task that makes it so."""
+    """Wakes all that wait for something to become true. `tell` is called by the task that makes it so."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
@@ -91,7 +91,7 @@ class AsyncNews:
 
 
 class News:
-    """Wakes whoever waits for something to become true. Any thread may make it so, and call `tell`."""
+    """Wakes all that wait for something to become true. Any thread may make it so, and call `tell`."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()

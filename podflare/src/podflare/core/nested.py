@@ -46,7 +46,7 @@ class PoolLock:
 def send_beside(
     connect: Callable[[], httpx.Client], request: httpx.Request, *, stream: bool
 ) -> httpx.Response:
-    """Send a request over connections of its own, which are closed with the answer."""
+    """Send a request over its own connections, which are closed with the answer."""
     http = connect()
     try:
         response = http.send(request, stream=stream)

@@ -1,4 +1,4 @@
-"""The tool as a model is told of it, whatever the framework."""
+"""The description of the tool for a model, the same for all frameworks."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 from podflare.integrations.running import CodeRunner
 from podflare.types import ExecResult
 
-# Runs in globals of its own and gives the code those of the REPL. With tools, the code runs in a thread: the exec ends
+# Runs in its own globals and gives the code those of the REPL. With tools, the code runs in a thread: the exec ends
 # where it calls one, and a second exec brings the answer. The thread is then at rest between two execs.
 _PROGRAM = """
 import ast, ctypes, json, linecache, queue, sys, threading, traceback

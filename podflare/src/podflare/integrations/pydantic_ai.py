@@ -31,7 +31,7 @@ class PodflareTool(Tool[Any]):
     Args:
         sandbox: The sandbox to use, of either kind, or the id of one; it stays the caller's to close. Without one, the
             tool makes its own when the model first calls it, and destroys it by `close`, or when nothing refers to the
-            tool any more, or else when Python exits.
+            tool, or when Python exits.
         timeout: Seconds after which code is interrupted, and the model told so; None for no limit.
         max_output: Characters of stdout, and of stderr, that the model is given; None for all.
         **settings: Arguments of `Sandbox`: `template`, `host`, `api_key`, `client`, `timeout_seconds`, ...

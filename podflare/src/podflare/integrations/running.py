@@ -106,7 +106,7 @@ class CodeRunner:
         else:
             call = _Call()
             try:
-                # A limit of its own: the event loop's would let a few pieces of code run, and the others wait.
+                # Not the event loop's limit, which would let a few pieces of code run, and the others wait.
                 result = await to_thread.run_sync(
                     self._run,
                     code,

@@ -15,7 +15,7 @@ _FIELDS: dict[str, tuple[dict[str, type], dict[str, type]]] = {
     "insert": ({"path": str, "insert_line": int}, {"insert_text": str, "new_str": str}),
 }
 
-# It runs in globals of its own, so that it neither sees nor leaves a name in the sandbox's REPL.
+# It runs in its own globals, so that it neither sees nor leaves a name in the sandbox's REPL.
 _PROGRAM = """
 import os, sys
 

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class TerminalOutput:
-    """Reads one stream of a terminal in a thread or task of its own, so that who only waits need not read.
+    """Reads one stream of a terminal in its own thread or task, so that a caller who only waits need not read.
 
     Args:
         name: What errors call the terminal.
@@ -60,7 +60,7 @@ class TerminalOutput:
         self._on_exit = on_exit
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        # Everything is told; and then, the connection is given back.
+        # Everything has arrived; only then is the connection given back.
         self._over = False
         self._done = False
         self._stopped = False
@@ -98,9 +98,7 @@ class TerminalOutput:
                 f"the program on terminal {self._name} did not end within {timeout} seconds"
             )
         if self._error is None or self._stopped:
-            message = (
-                f"this handle on terminal {self._name} was closed before its program ended; attach to it anew"
-            )
+            message = f"this handle on terminal {self._name} was closed before its program ended; attach to it again"
             raise PtyError(message)
         raise self._error
 
