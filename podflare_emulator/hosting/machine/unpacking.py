@@ -95,7 +95,7 @@ def _extract(tar: tarfile.TarFile, target: str) -> None:
         member.name = os.path.normpath(f"/{member.name}").lstrip("/")
         if member.name in _OF_LAYERS:
             raise HostingError(
-                f"rootfs: {tar.name or 'this'} is an image in layers, as of docker save; one tree of them is what "
+                "rootfs: this is an image in layers, as of docker save; one tree of them is what "
                 "docker export writes: docker export $(docker create IMAGE) > FILE"
             )
         place = _place(target, member.name)
