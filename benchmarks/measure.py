@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
-Unit = Literal["ms", "MB", "1/s"]
+Unit = Literal["ms", "ms CPU", "MB", "1/s"]
 Point = tuple[str, int]
 """A place in a series, for the plot: the series' name, and the number that grows along it."""
 

@@ -31,9 +31,9 @@ _TWO_PROCESSES = (
     "httptools have made the floor half of what it was when the price was set, and that way no shorter"
 )
 _CHILD = (
-    "a child takes 1.1 ms of processor time, and the parent half as much for each: most of it the kernel's, for page "
-    "tables, and for pages that are copied when they are first written to. Next: fewer pages touched by what a child "
-    "does before it is ready"
+    "a child takes some 2 ms of processor time, and `fork` waits for the last one's: half of it the kernel's, for page "
+    "tables and for 380 pages that are copied when they are first written to. A bare `os.fork` of a Python whose child "
+    "writes one message has 200 of them; see docs/fork.md, What a fork costs"
 )
 
 _FIRST = (
@@ -83,7 +83,7 @@ PRICES = (
     ),
     Price("`fork(1)`, small state", "fork-small", "fork(1), small state", 2.5, "floor", _CHILD),
     Price("`fork(5)`, small state", "fork-small", "fork(5), small state", 5, "floor", _CHILD),
-    Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 25, "ms", _CHILD),
+    Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 20, "ms", _CHILD),
     Price(
         "prepared sandbox: a test's fork of it",
         "fork-prepared",
@@ -111,7 +111,8 @@ PRICES = (
         "fork(5), 1 GB in small objects",
         101,
         "ms",
-        "page tables: Python's arenas are smaller than a huge page, and so are on small ones",
+        "page tables: Python's arenas are smaller than a huge page, and so are on small ones; moving 1 GB to huge ones "
+        "takes 1.1 s, as much as 50 children",
     ),
     Price(
         "idle sandbox, 200 at once",

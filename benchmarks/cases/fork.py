@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench import Bench, Skipped, case
+from cases.memory import descendants
 from podflare import Sandbox
 
 _CHILDREN = (1, 5, 32)
 _BETWEEN_TESTS = 0.005  # seconds: pytest's, and the resets'
+_REFILLED = 0.05  # seconds: in which the jails for the next fork are made, if there are few
+_SETTLED = 0.5
 _GB = 1 << 30
 _MB = 1 << 20
 
@@ -78,6 +84,38 @@ for number in range({size} // {piece}):
 @case()
 def fork_small(bench: Bench) -> None:
     _fork(bench, "small state", "x = 1")
+
+
+@case(seconds=120)
+def fork_processor_time(bench: Bench) -> None:
+    """A whole cycle: with the children's ends, and the jails that are made for the next fork."""
+    if not os.path.exists("/proc/self/stat"):
+        raise Skipped("there is no /proc here")
+    with Sandbox(client=bench.client) as parent:
+        for count in _CHILDREN:
+            cycles = (320 if bench.full else 64) // count
+            for repetition in range(cycles + 1):
+                if repetition == 1:  # the first fork has the jails made that the others take
+                    before = _settled_processor_time()
+                for child in parent.fork(count):
+                    child.close()
+                time.sleep(_REFILLED)
+            each = (_settled_processor_time() - before) / cycles / count
+            bench.record(f"processor time of a child, by fork({count})", "ms CPU", [each])
+
+
+def _settled_processor_time() -> float:
+    """In ms, of the emulator's processes and those that have ended, when they have nothing left to do.
+
+    The server is not among them where it is a thread of this process.
+    """
+    time.sleep(_SETTLED)
+    ticks = 0
+    for pid in descendants():
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # its own, user and system, and its children's
+    return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
 
 @case()

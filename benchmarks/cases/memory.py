@@ -41,16 +41,17 @@ def memory(bench: Bench) -> None:
 
 def settled_pss() -> float:
     """In MB, of this process's descendants, the emulator's processes among them."""
-    known, since = set(_descendants()), time.monotonic()
+    known, since = set(descendants()), time.monotonic()
     while time.monotonic() < since + _SETTLED:
         time.sleep(0.02)
-        now = set(_descendants())
+        now = set(descendants())
         if now != known:
             known, since = now, time.monotonic()
     return sum(_pss(pid) for pid in known) / 1e6
 
 
-def _descendants() -> Iterator[int]:
+def descendants() -> Iterator[int]:
+    """Of this process: the emulator's processes among them."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():

@@ -1,4 +1,4 @@
-"""`python -I -B <this directory> ROLE DESCRIPTOR STATE`: starts one of the emulator's own processes.
+"""`python <this directory> ROLE DESCRIPTOR STATE`: starts one of the emulator's own processes.
 
 The directory may be bound anywhere, so it is made a package by hand, under a name that user code does not look for.
 """
@@ -8,6 +8,8 @@ import types
 from importlib import import_module
 
 if __name__ == "__main__":
+    # Nor does the REPL write any: what it imports, changes and imports again within a second would be the old.
+    sys.dont_write_bytecode = True
     package = types.ModuleType("podflare_guest")
     package.__path__ = [__file__.rpartition("/")[0]]
     sys.modules[package.__name__] = package

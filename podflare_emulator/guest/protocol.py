@@ -21,12 +21,15 @@ _HEADER = struct.Struct("!IB")
 _MOST_DESCRIPTORS = 250  # the kernel's SCM_MAX_FD is 253
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _CHUNK = 1 << 16
+# Made once: `json.dumps` would make an encoder for each message.
+_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_from_json = json.JSONDecoder().decode
 
 
 def encode(message: Message, descriptors: Sequence[int] = ()) -> bytes:
     if len(descriptors) > _MOST_DESCRIPTORS:
         raise ValueError(f"{len(descriptors)} descriptors in one message; at most {_MOST_DESCRIPTORS} travel")
-    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    body = _to_json(message).encode("ascii")
     return _HEADER.pack(len(body), len(descriptors)) + body
 
 
@@ -65,7 +68,7 @@ class Decoder:
         end = _HEADER.size + length
         if len(self._bytes) < end:
             return None
-        message: Message = json.loads(self._bytes[_HEADER.size : end])
+        message: Message = _from_json(self._bytes[_HEADER.size : end].decode("ascii"))
         del self._bytes[:end]
         # Fewer than were sent, when this process may not have more open files.
         return message, [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]

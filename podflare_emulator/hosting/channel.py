@@ -25,6 +25,7 @@ class Channel:
     def __init__(self, sock: socket.socket, on_message: OnMessage, on_close: Callable[[], None]) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self._number = sock.fileno()  # the loop looks it up faster than a socket
         self._on_message = on_message
         self._on_close = on_close
         self._decoder = Decoder()
@@ -32,9 +33,10 @@ class Channel:
         self._requests: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
         self._numbered = 0
         self._loop = asyncio.get_running_loop()
+        self._waits_to_write = False
         self.closed = False
         # What runs here belongs to no request, though one may have caused it: its log lines must not bear its trace.
-        contextvars.Context().run(self._loop.add_reader, sock, self._readable)
+        contextvars.Context().run(self._loop.add_reader, self._number, self._readable)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Raises HostingError when the other end is gone."""
@@ -65,8 +67,8 @@ class Channel:
         if self.closed:
             return
         self.closed = True
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_reader(self._number)
+        self._stop_waiting()
         self._socket.close()
         for _, descriptors in self._outgoing:
             _close_all(descriptors)
@@ -107,12 +109,19 @@ class Channel:
                 else:
                     self._outgoing.popleft()
         except BlockingIOError:
-            self._loop.add_writer(self._socket, self._writable)
+            if not self._waits_to_write:
+                self._waits_to_write = True
+                self._loop.add_writer(self._number, self._writable)
             return
         except OSError:
             self._loop.call_soon(self.close)
             return
-        self._loop.remove_writer(self._socket)
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._waits_to_write:
+            self._waits_to_write = False
+            self._loop.remove_writer(self._number)
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

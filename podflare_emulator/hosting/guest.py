@@ -24,6 +24,8 @@ from podflare_emulator.hosting.terminal import Terminal
 _CHANGES_NOTHING = ("fork", "branch", "show")
 _FILES_A_MESSAGE = 200  # each brings a descriptor, of which the kernel lets few travel at once
 
+_Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -112,7 +114,7 @@ class Guest:
         self._init = init
         self._ready: asyncio.Future[Message] = self._loop.create_future()
         self._on_exit: Callable[[int | Ended], None] | None = None
-        self._answers: deque[asyncio.Future[tuple[Message, list[int]]]] = deque()
+        self._answers: deque[asyncio.Future[_Arrived]] = deque()
         self._closing = False
         self._doomed = False
         self._mark = ""
@@ -148,6 +150,7 @@ class Guest:
             message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
+        self.jail.is_awaited = False
         self.pid, self._mark, self._threads = message["ready"], message["mark"], message["threads"]
         self._init.watch(self.pid)
 
@@ -200,28 +203,34 @@ class Guest:
         """
         unused = [*jails]
         children: list[Guest] = []
+        ends: list[Ends] = []
         descriptors: list[int] = []
         try:
             for jail in jails:
-                ends = Ends()
-                child = Guest(ends, unused.pop(0), self._init)
+                ends.append(Ends())
+                descriptors += (*ends[-1].given, *jail.give_entrance())
+        except OSError as error:  # too many open files, here
+            for number in descriptors:
+                os.close(number)
+            _close_kept(ends)
+            await _end_all(children, unused)
+            raise HostingError(f"no child can be made: {error}") from error
+        try:
+            order = {"op": "fork", "children": [jail.ticket for jail in jails], "files": files}
+            answering = self._order(order, descriptors)
+            while ends:  # the guest is busy meanwhile
+                child = Guest(ends.pop(0), unused.pop(0), self._init)
                 child.take_jails = self.take_jails
                 child._commands = self._commands
                 child._interrupts = self._interrupts  # its process remembers what the parent's has seen
                 children.append(child)
-                descriptors += (*ends.given, *jail.give_entrance())
-        except OSError as error:  # too many open files, here
-            for number in descriptors:
-                os.close(number)
-            await _end_all(children, unused)
-            raise HostingError(f"no child can be made: {error}") from error
-        try:
-            asking = asyncio.ensure_future(self._fork(jails, descriptors, files))
+            asking = asyncio.ensure_future(self._fork(jails, answering))
             # Begun, it must come to its end: the guest waits in the middle of it.
             await _all([asyncio.shield(asking), *(child.arrive() for child in children)])
             if self._let_in:
                 await _all(child.let_in(self._let_in) for child in children)
         except BaseException:
+            _close_kept(ends)
             await _end_all(children, unused)
             raise
         finally:
@@ -231,10 +240,9 @@ class Guest:
         at_rest = not (any(left_behind) or answer["timers"] or any(child._threads for child in children))
         return Forked(children, *left_behind, at_rest)
 
-    async def _fork(self, jails: Sequence[Jail], descriptors: Sequence[int], files: str) -> Message:
+    async def _fork(self, jails: Sequence[Jail], answering: asyncio.Future[_Arrived]) -> Message:
         """The guest may ask for trees that share layers, before it forks."""
-        tickets = [jail.ticket for jail in jails]
-        answer, _ = await self._ask({"op": "fork", "children": tickets, "files": files}, descriptors)
+        answer, _ = _checked(await answering)
         if "branch" not in answer:
             return answer
         freeze = answer["branch"] == "freeze"
@@ -273,17 +281,18 @@ class Guest:
         """Makes the sandbox's tree, and `random`, what they were in the one that was packed; raises HostingError."""
         await self._ask({"op": "unpack", "packed": packed}, [os.dup(archive)])
 
-    async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
-        """Sends what is no exec, and waits for its answer. Guests answer in order."""
+    async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> _Arrived:
+        """Sends what is no exec, and waits for its answer; raises HostingError, with its reason, for a refusal."""
+        return _checked(await self._order(message, descriptors))
+
+    def _order(self, message: Message, descriptors: Sequence[int]) -> asyncio.Future[_Arrived]:
+        """Sends it at once. Guests answer in order."""
         if message["op"] not in _CHANGES_NOTHING:
             self.stirs()
-        arriving: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
+        arriving: asyncio.Future[_Arrived] = self._loop.create_future()
         self._channel.send(message, descriptors)
         self._answers.append(arriving)
-        answer, received = await arriving
-        if "failed" in answer:
-            raise HostingError(answer["failed"])
-        return answer, received
+        return arriving
 
     async def write(self, files: Sequence[File]) -> None:
         """Writes files in the sandbox; raises HostingError for one that cannot be. Not while code runs."""
@@ -400,6 +409,18 @@ class Guest:
         for arriving in self._answers:
             if not arriving.done():
                 arriving.set_exception(HostingError(f"the sandbox's interpreter {ended}"))
+
+
+def _checked(arrived: _Arrived) -> _Arrived:
+    """Raises HostingError where an answer says that nothing came of it."""
+    if "failed" in arrived[0]:
+        raise HostingError(arrived[0]["failed"])
+    return arrived
+
+
+def _close_kept(ends: Iterable[Ends]) -> None:
+    for end in ends:
+        end.close_kept()
 
 
 async def _all(waited_for: Iterable[Awaitable[object]]) -> None:

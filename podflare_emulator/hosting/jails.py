@@ -45,6 +45,7 @@ class Jail:
     """One jail. Whoever has it must give its entrance away, and let go of it in the end.
 
     `hidden`: where it lies on the host, if processes in it can see that; `network`: its own, None for the machine's.
+    `is_awaited`: somebody has taken it, and waits for a guest in it.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Jail:
         self.network = network
         self.ticket = ticket
         self.hidden = hidden
+        self.is_awaited = False
         # When a change in it can be told from what was there before.
         self.settled_at = asyncio.get_running_loop().time() + settles_in
         self._entrance = tuple(entrance)
@@ -74,6 +76,7 @@ class Jail:
 
     def let_go(self, *, left: bool = False) -> None:
         """Nobody needs it any more. `left`: all that was in it has ended, so that its directory may serve again."""
+        self.is_awaited = False
         for number in self.give_entrance():
             os.close(number)
         self._keeper.remove(self.name, left)
@@ -106,6 +109,7 @@ class Jails:
         self._make = make
         self._spare = spare
         self._stock: deque[Jail] = deque()
+        self._awaited: list[Jail] = []
         self._refill: asyncio.Task[None] | None = None
 
     async def take(self, count: int) -> list[Jail]:
@@ -123,6 +127,9 @@ class Jails:
         except BaseException:
             self._stock.extend(jails)
             raise
+        for jail in jails:
+            jail.is_awaited = True
+        self._awaited += jails
         return jails
 
     def refill(self) -> None:
@@ -143,4 +150,13 @@ class Jails:
             HostingError, OSError
         ):  # whoever needs a jail next is told why there is none
             while len(self._stock) < self._spare:
-                self._stock.append(await self._make())
+                if (
+                    self._is_awaited()
+                ):  # making jails would take processor time from the guests that are being made
+                    await asyncio.sleep(_AFTER)
+                else:
+                    self._stock.append(await self._make())
+
+    def _is_awaited(self) -> bool:
+        self._awaited = [jail for jail in self._awaited if jail.is_awaited]
+        return bool(self._awaited)

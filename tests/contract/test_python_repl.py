@@ -253,6 +253,27 @@ def test_the_handler_of_interrupts_is_pythons_own_for_whoever_looks(sandbox: San
     assert sandbox.run_code(code).stdout == "True default_int_handler\nstopped"
 
 
+def test_the_handler_of_interrupts_is_no_method_of_a_class_that_has_it(sandbox: Sandbox) -> None:
+    code = """
+        import signal
+        class Program: on_interrupt = signal.default_int_handler
+        try: Program().on_interrupt(signal.SIGINT, None)
+        except KeyboardInterrupt: print("stopped")
+        """
+    assert sandbox.run_code(code).stdout == "stopped"
+
+
+def test_pythons_that_code_starts_with_its_own_options_get_none(sandbox: Sandbox) -> None:
+    code = """
+        import multiprocessing, os
+        os.environ["PYTHONPATH"] = "/root/lib"
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            shown = "__import__('sys').flags.isolated, __import__('sys').flags.ignore_environment"
+            print(pool.apply(eval, (shown,)))
+        """
+    assert sandbox.run_code(code).stdout == "(0, 0)"
+
+
 def test_an_interrupt_that_code_sends_itself_is_not_the_next_execs(sandbox: Sandbox) -> None:
     assert sandbox.run_code("import os, signal; os.kill(os.getpid(), signal.SIGINT)").exit_code == 130
     assert sandbox.run_code("print(1)").stdout == "1"

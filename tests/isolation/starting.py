@@ -6,6 +6,7 @@ import pty
 import resource
 import signal
 import sys
+import tempfile
 import termios
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
@@ -27,6 +28,7 @@ def main() -> None:
             (resource.RLIMIT_FSIZE, 10_000_000),
             (resource.RLIMIT_CPU, 1000),
             (resource.RLIMIT_STACK, 4 << 20),
+            (resource.RLIMIT_NOFILE, 64),
         ):
             resource.setrlimit(kind, (soft, resource.getrlimit(kind)[1]))
     elif how == "terminal":
@@ -36,6 +38,17 @@ def main() -> None:
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     elif how == "directory":
         os.chdir("/usr")
+    elif how == "directory removed":
+        directory = tempfile.mkdtemp()
+        os.chdir(directory)
+        os.rmdir(directory)
+    elif how == "streams closed":
+        os.close(0)
+        os.close(2)
+    elif how == "session":
+        os.setsid()
+    elif how == "scheduling":
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     program = sys.argv[sys.argv.index("--") + 1 :]
     os.execvp(program[0], program)
 

@@ -18,12 +18,15 @@ from ..matrix import backends
 from ..serving import serving
 
 STARTING = str(Path(__file__).with_name("starting.py"))
-WAYS = ["signals ignored", "signals blocked", "umask", "nice", "limits", "terminal", "directory"]
+WAYS = [
+    *("signals ignored", "signals blocked", "umask", "nice", "scheduling", "limits", "terminal", "session"),
+    *("directory", "directory removed", "streams closed"),
+]
 # In bash, in a child of Python's, and in the REPL itself.
 SHOW = """
 trap
 grep -E '^Sig(Blk|Ign):' /proc/self/status
-umask; nice; ulimit -S -f; ulimit -S -t; ulimit -S -s; ulimit -S -c; pwd
+umask; nice; ulimit -S -f; ulimit -S -t; ulimit -S -s; ulimit -S -c; ulimit -S -n; pwd
 (: < /dev/tty) 2> /dev/null && echo terminal
 (trap 'echo told; exit' HUP; kill -HUP $BASHPID; echo ignored)
 (kill -TERM $BASHPID; echo ignored)
@@ -37,6 +40,7 @@ print([getattr(signal.getsignal(getattr(signal, name)), "__name__", signal.getsi
 print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 umask = os.umask(0o022)
 print(oct(umask), os.getpriority(os.PRIO_PROCESS, 0), os.getcwd())
+print(os.sched_getscheduler(0), os.getsid(0) == os.getpid(), sorted(os.environ))
 print([resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_STACK)])
 """
 Shown = tuple[str, str]

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
 
-from podflare import Client, Sandbox
+from podflare import Client, Sandbox, ServerError
 
 from .command import Command, eventually, every_one_has_ended, launch, nothing_is_left
 from .conftest import Start
@@ -30,12 +31,65 @@ def fill(command: Command) -> Client:
     return client
 
 
+def cannot_be_made(client: Client) -> bool:
+    try:
+        Sandbox(client=client).close()
+    except ServerError:
+        return True
+    return False
+
+
+def of_the_machine(temporary: Path) -> tuple[list[str], set[str]]:
+    """Mounts that have to do with this directory, and network interfaces."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [line for line in mounts if str(temporary) in line], set(os.listdir("/sys/class/net"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc and /sys are Linux's")
+def test_kill_9_leaves_no_mount_and_no_interface(start: Start, tmp_path: Path) -> None:
+    before = of_the_machine(tmp_path)
+    command = start()
+    with fill(command):
+        inside = command.inside()
+        command.end(signal.SIGKILL)
+        nothing_is_left(inside, command.temporary)
+    assert of_the_machine(tmp_path) == before
+
+
 def test_kill_9_leaves_no_process_and_no_file(start: Start) -> None:
     command = start()
     with fill(command):
         inside = command.inside()
         assert len(inside) > 20
         assert command.end(signal.SIGKILL) == -signal.SIGKILL
+        nothing_is_left(inside, command.temporary)
+
+
+def test_when_the_warden_is_killed_everything_goes_on_and_the_next_start_removes_the_files(
+    start: Start,
+) -> None:
+    command = start()
+    with fill(command) as client:
+        inside = command.inside()
+        [warden] = psutil.Process(command.process.pid).children()
+        warden.kill()
+        with Sandbox(client=client) as sandbox:
+            assert sandbox.run_code("print('works')").stdout == "works"
+        command.end()
+    eventually(partial(every_one_has_ended, inside))
+    [left] = command.directories()
+    start()
+    eventually(lambda: not left.exists())
+
+
+def test_when_the_keeper_is_killed_the_sandboxes_end_and_nothing_is_left(start: Start) -> None:
+    command = start()
+    with fill(command) as client:
+        inside = command.inside()
+        [warden] = psutil.Process(command.process.pid).children()
+        min(warden.children(), key=lambda child: child.pid).kill()  # the others are for networks
+        eventually(partial(cannot_be_made, client))
+        command.end()
         nothing_is_left(inside, command.temporary)
 
 

@@ -85,6 +85,9 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         opened += branch.left
         source = posix.open(guest.jail.root, _DIRECTORY)
         opened.append(source)
+        written = guest.jail.written_over()
+        kept = {source, *(number for over in written for number in (over.tree, over.changes))}
+        opened += kept - {source}
         finished, finish = posix.pipe()
         opened.append(finish)
         moment = _Moment(guest, [*opened, finished])
@@ -95,9 +98,10 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         if number is not None:
             mine = descriptors[number * width : (number + 1) * width]
             layers = branch.layers[2 * number : 2 * number + 2]
-            _close({*opened, finished} - {*mine, *layers, source, finish})
+            _close({*opened, finished} - {*mine, *layers, *kept, finish})
             openmp.restrict(unpaused)
-            _become(guest, tickets[number], mine, source, moment, branch._replace(layers=layers))
+            branch = branch._replace(layers=layers)
+            _become(guest, tickets[number], mine, source, written, moment, branch)
             posix.close(finish)
             return
     except _Stayed as error:
@@ -193,9 +197,18 @@ class _Moment:
 
 
 def _become(
-    guest: Guest, ticket: Message, descriptors: list[int], source: int, moment: _Moment, branch: _Branch
+    guest: Guest,
+    ticket: Message,
+    descriptors: list[int],
+    source: int,
+    written: Sequence[Written],
+    moment: _Moment,
+    branch: _Branch,
 ) -> None:
-    """In a child: a guest with its own pipes, its own tree and its own handles."""
+    """In a child: a guest with its own pipes, its own tree and its own handles.
+
+    `source` and `written` are the parent's tree, and what of the system the parent has written over.
+    """
     control, out, err, *entrance = descriptors
     try:
         posix.dup2(control, guest.connection.fileno(), inheritable=False)
@@ -207,7 +220,6 @@ def _become(
         guest.pid = posix.getpid()
         guest.has_started = False
         changes = guest.jail.changes
-        written = guest.jail.written_over()
         stood = guest.jail.stack and guest.jail.stack.depth
         guest.jail.move(ticket["tree"], entrance)
         if guest.jail.stack and branch.layers:

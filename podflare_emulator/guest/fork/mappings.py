@@ -6,11 +6,13 @@ os.fork leaves them shared with the parent, and so would leave the index of a da
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import io
 import posix
 import re
+import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..files.contents import printable
@@ -26,6 +28,12 @@ _DELETED = " (deleted)"
 _NAMELESS = ("/dev/zero (deleted)", "/SYSV")
 # Of a line of /proc/self/maps: addresses, rights, offset, device, inode, path.
 _SHARED = re.compile(rb"^(\w+)-(\w+) (...s) (\w+) \S+ \d+ +(\S.*)$", re.MULTILINE)
+# The same of one region (Linux 6.11): the first that is shared, at an address or after it.
+_PROCMAP_QUERY = 0xC0686611
+_QUERY = struct.Struct("=9Q4I2Q")
+_ANY_SHARED = 0x08 | 0x10
+_ANY_RIGHTS = _PROT_READ | _PROT_WRITE | _PROT_EXEC  # its flags for them are the same
+_LONGEST_PATH = 4096
 
 
 class Mapping(NamedTuple):
@@ -116,18 +124,52 @@ def record(root: str) -> list[Mapping]:
     if sys.platform != "linux":
         return []
     inside = root.rstrip("/") + "/"
-    with io.FileIO("/proc/self/maps") as maps:
-        lines = _SHARED.findall(maps.readall())
     found = []
-    for start, end, letters, offset, name in lines:
-        path = name.replace(b"\\012", b"\n").decode(sys.getfilesystemencoding(), "surrogateescape")
-        system = inside == "/" and path.startswith(SYSTEM_TREES) and b"w" not in letters
+    for region in _shared_regions():
+        path, protection = region.path, region.protection
+        system = inside == "/" and path.startswith(SYSTEM_TREES) and not protection & _PROT_WRITE
         of_tree = path.startswith(inside) and not system and not in_kernel_tree(path, root)
         if of_tree or path.startswith((*_NAMELESS, "/memfd:")):
-            first = int(start, 16)
-            length = int(end, 16) - first
-            found.append(Mapping(first, length, _protection(letters), int(offset, 16), path))
+            found.append(region)
     return found
+
+
+def _shared_regions() -> list[Mapping]:
+    """Those of /proc/self/maps that are shared, whatever they are of."""
+    with io.FileIO("/proc/self/maps") as maps:
+        try:
+            return [*_asked_for(maps.fileno())]
+        except OSError:  # an older kernel
+            lines = [line for line in maps.readall().split(b"\n") if b"s " in line]
+    return [
+        Mapping(
+            int(start, 16),
+            int(end, 16) - int(start, 16),
+            _protection(letters),
+            int(offset, 16),
+            _decoded(name.replace(b"\\012", b"\n")),
+        )
+        for start, end, letters, offset, name in _SHARED.findall(b"\n".join(lines))
+    ]
+
+
+def _asked_for(maps: int) -> Iterator[Mapping]:
+    """From a kernel that answers for single regions, and need not write about the hundreds that are not shared."""
+    name = ctypes.create_string_buffer(_LONGEST_PATH)
+    end = 0
+    while True:
+        asked = (_QUERY.size, _ANY_SHARED, end, *[0] * 8, len(name), 0, ctypes.addressof(name), 0)
+        query = bytearray(_QUERY.pack(*asked))
+        try:
+            fcntl.ioctl(maps, _PROCMAP_QUERY, query)
+        except FileNotFoundError:  # no more
+            return
+        start, end, flags, _, offset = _QUERY.unpack(query)[3:8]
+        yield Mapping(start, end - start, flags & _ANY_RIGHTS, offset, _decoded(name.value))
+
+
+def _decoded(path: bytes) -> str:
+    return path.decode(sys.getfilesystemencoding(), "surrogateescape")
 
 
 def _protection(letters: bytes) -> int:

@@ -84,18 +84,21 @@ class Repl:
         """SIGINT stops the running code. Between two execs it is late for the last one, or early for the next.
 
         The handler takes the place of Python's own, under its name: pdb, asyncio and others look whether it is there.
+        Like that it belongs to its module, and so it is no method of a class that has it as an attribute.
         """
 
-        def default_int_handler(number: int, frame: types.FrameType | None, /) -> None:
+        def default_int_handler(
+            module: types.ModuleType, number: int, frame: types.FrameType | None, /
+        ) -> None:
             """The default handler for SIGINT installed by Python: it raises KeyboardInterrupt."""
             if self._running:
                 self._interrupts.hits += 1
                 raise KeyboardInterrupt
             self._interrupts.between += 1
 
-        default_int_handler.__module__, default_int_handler.__qualname__ = "_signal", "default_int_handler"
-        signal.default_int_handler = default_int_handler  # type: ignore[assignment]
-        signal.signal(signal.SIGINT, default_int_handler)
+        default_int_handler.__module__, default_int_handler.__qualname__ = "signal", "default_int_handler"
+        signal.default_int_handler = types.MethodType(default_int_handler, signal)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _leave(self, code: object) -> int:
         if code is None:

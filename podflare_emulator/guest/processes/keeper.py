@@ -66,7 +66,8 @@ class Keeper:
             os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # guests inherit what it has
             os.execve(
                 self._keep.executable,
-                [self._keep.python, "-I", "-B", self._keep.guest_code, "zygote", "3", self._keep.name],
+                # No options: Python programs that code in there starts would be given the same (multiprocessing).
+                [self._keep.python, self._keep.guest_code, "zygote", "3", self._keep.name],
                 self._keep.environment,
             )
         except OSError as error:

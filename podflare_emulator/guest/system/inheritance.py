@@ -20,7 +20,8 @@ _RAISED = ("AS", "CPU", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "NPROC", "RSS", 
 def forget() -> None:
     """In the warden, before it does anything: all that the emulator starts descends from it.
 
-    Hard limits stay, since an ordinary user cannot raise them; so does a nice value where it may not be lowered.
+    Hard limits stay, since an ordinary user cannot raise them; so do a nice value and a scheduling
+    policy where they may not be changed.
     """
     for number in signal.valid_signals() - _PYTHONS_OWN - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -28,6 +29,9 @@ def forget() -> None:
     os.umask(_UMASK)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
+    if hasattr(os, "sched_setscheduler"):  # a batch job's, `chrt --idle`'s
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     for name in _RAISED:
         kind = getattr(resource, f"RLIMIT_{name}", None)
         if kind is not None:

@@ -32,7 +32,7 @@ _PIVOT_ROOT, _CAPSET = {"aarch64": (41, 91), "riscv64": (41, 91)}.get(os.uname()
 _OPEN_TREE, _OPEN_TREE_CLONE = 428, 1  # Linux 5.2
 _MOVE_MOUNT, _MOVE_EMPTY_PATH = 429, 4
 _MOUNT_SETATTR = 442  # Linux 5.12
-_NS_GET_NSTYPE = 0xB703
+_NS_GET_NSTYPE = ctypes.c_ulong(0xB703)
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 1, 0x00100000
 
@@ -55,7 +55,7 @@ def unshare(flags: int) -> None:
 
 
 def is_namespace(descriptor: int) -> bool:
-    kind: int = libc.ioctl(descriptor, ctypes.c_ulong(_NS_GET_NSTYPE))
+    kind: int = libc.ioctl(descriptor, _NS_GET_NSTYPE)
     return kind >= 0
 
 
@@ -139,14 +139,22 @@ def pivot_root_here() -> None:
     os.chdir("/")
 
 
-def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+def _capabilities(effective: int, permitted: int, inheritable: int) -> bytes:
     words = [
         word & 0xFFFFFFFF
         for shift in (0, 32)
         for word in (effective >> shift, permitted >> shift, inheritable >> shift)
     ]
-    header = struct.pack("Ii", 0x20080522, 0)
-    _checked(libc.syscall(_CAPSET, header, struct.pack("IIIIII", *words)), "capset")
+    return struct.pack("IIIIII", *words)
+
+
+_CAPABILITIES_HEADER = struct.pack("Ii", 0x20080522, 0)
+_LOCKED_DOWN = _capabilities(CAP_KEPT, CAP_KEPT | CAP_MOVE, CAP_KEPT)
+_ABLE_TO_MOVE = _capabilities(CAP_KEPT | CAP_MOVE, CAP_KEPT | CAP_MOVE, CAP_KEPT)
+
+
+def _set_capabilities(words: bytes) -> None:
+    _checked(libc.syscall(_CAPSET, _CAPABILITIES_HEADER, words), "capset")
 
 
 def bound_capabilities() -> None:
@@ -159,7 +167,7 @@ def bound_capabilities() -> None:
 
 def lock_down() -> None:
     """After `bound_capabilities`: leaves CAP_KEPT for good, here too; CAP_MOVE stays permitted, not effective."""
-    set_capabilities(CAP_KEPT, CAP_KEPT | CAP_MOVE, CAP_KEPT)
+    _set_capabilities(_LOCKED_DOWN)
     for number in range(_LAST_CAP + 1):
         if CAP_KEPT >> number & 1:
             _checked(libc.prctl(_PR_CAP_AMBIENT, 2, number, 0, 0), "prctl ambient")
@@ -168,12 +176,11 @@ def lock_down() -> None:
 @contextlib.contextmanager
 def able_to_move() -> Iterator[None]:
     """After `lock_down`: CAP_MOVE for a moment."""
-    both = CAP_KEPT | CAP_MOVE
-    set_capabilities(both, both, CAP_KEPT)
+    _set_capabilities(_ABLE_TO_MOVE)
     try:
         yield
     finally:
-        set_capabilities(CAP_KEPT, both, CAP_KEPT)
+        _set_capabilities(_LOCKED_DOWN)
 
 
 def give_up_new_privileges() -> None:

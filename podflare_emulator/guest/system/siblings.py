@@ -14,7 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import kernel
 
@@ -79,13 +79,29 @@ def _tid_address() -> ctypes.c_void_p | None:
     return address if ctypes.c_int.from_address(address.value).value == os.getpid() else None
 
 
+class _Calls(NamedTuple):
+    """What a fork takes of the C library and of Python's, found before it: each child would find it anew, in memory of
+    its own.
+
+    `tid_before_tls`: whether the tid's place is the last argument of clone but one.
+    """
+
+    system_call: Callable[..., int]
+    clone: int
+    tid_before_tls: bool
+    before: Callable[[], None]
+    in_child: Callable[[], None]
+    in_parent: Callable[[], None]
+
+
 @functools.cache
-def _system_call() -> tuple[Callable[..., int], int, bool]:
-    """The C library's `syscall`, the number of clone, and whether the tid's place is its last argument but one."""
+def _calls() -> _Calls:
     system_call = ctypes.PyDLL(None, use_errno=True).syscall  # holds the interpreter's lock, as os.fork does
     system_call.restype = ctypes.c_long
     machine = os.uname().machine
-    return system_call, _CLONE[machine], machine == "x86_64"
+    api = ctypes.pythonapi
+    hooks = api.PyOS_BeforeFork, api.PyOS_AfterFork_Child, api.PyOS_AfterFork_Parent
+    return _Calls(system_call, _CLONE[machine], machine == "x86_64", *hooks)
 
 
 def _clone(count: int, flags: int, tid: ctypes.c_void_p) -> int | None:
@@ -93,19 +109,26 @@ def _clone(count: int, flags: int, tid: ctypes.c_void_p) -> int | None:
 
     Little happens between two clones: after each, every page that is written to has to be copied once more.
     """
-    clone, number, tid_before_tls = _system_call()
-    arguments = number, ctypes.c_ulong(flags), None, None, *((tid, None) if tid_before_tls else (None, tid))
-    ctypes.pythonapi.PyOS_BeforeFork()
+    calls = _calls()
+    arguments = (
+        calls.clone,
+        ctypes.c_ulong(flags),
+        None,
+        None,
+        *((tid, None) if calls.tid_before_tls else (None, tid)),
+    )
+    clone = calls.system_call
+    calls.before()
     pid = 0
     for child in range(count):
         pid = clone(*arguments)
         if pid == 0:
-            ctypes.pythonapi.PyOS_AfterFork_Child()
+            calls.in_child()
             return child
         if pid < 0:
             break
     reason = ctypes.get_errno()
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    calls.in_parent()
     if pid < 0:
         raise OSError(reason, f"clone: {os.strerror(reason)}")
     return None
