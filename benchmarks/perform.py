@@ -67,8 +67,11 @@ def perform(case: Case, server: Server, effort: Effort) -> Outcome:
     except Exception as error:
         status, reason = "failed", _anonymous(f"{type(error).__name__}: {error}")
     if status == "failed":
-        with _budget(_CLEANING):
-            server.stop()
+        try:
+            with _budget(_CLEANING):
+                server.stop()
+        except OverBudget:  # the next case starts another
+            reason += "; nor did the server stop in time"
     return Outcome(case, status, reason, time.monotonic() - started, bench.measurements, floor)
 
 

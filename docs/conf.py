@@ -73,7 +73,7 @@ def _on_the_site(file: str, link: re.Match[str], page: str = "") -> str:
     path = target.relative_to(_TOP).as_posix()
     if path in _PAGES:
         path = f"docs/{_PAGES[path]}"
-    if not (path.startswith("docs/") and path.endswith(".md")):
+    if not (path.startswith("docs/") and path.endswith((".md", ".svg"))):
         return f"] (`{path}` in the repository)"
     return f"]({os.path.relpath(path, Path(page or file).parent)}{link['anchor'] or ''})"
 

@@ -33,6 +33,7 @@ _EXPECTED = Path(__file__).with_name("cpython_expected.txt")
 _HEADING = re.compile(r"^(\w+) \(([\w.]+)\)(?:\n.*?)? \.\.\. ", re.M)
 _OUTCOME = re.compile(r"(?:^|(?<=[ .]))(ok|FAIL|ERROR|skipped(?= ['\"].*$)|expected failure)", re.M)
 _SECONDS = 1200
+_ENDLESS = ("ThreadedVSOCKSocketStreamTest",)  # a virtual machine without a loopback for VSOCK waits for ever
 
 Outcomes = dict[str, str]
 Run = Callable[[Sequence[str]], str]  # what `python -m test` with these arguments prints
@@ -86,7 +87,14 @@ def in_the_repl(sandbox: Sandbox) -> Run:
 
 def asked_for(modules: Sequence[str], names: Sequence[str] = ()) -> list[str]:
     """Arguments of `python -m test`: of these modules all tests, or those with these names."""
-    return ["-v", "--timeout", str(_SECONDS), *(f"-m={name}" for name in names), *modules]
+    return [
+        "-v",
+        "--timeout",
+        str(_SECONDS),
+        *(f"-i={name}" for name in _ENDLESS),
+        *(f"-m={name}" for name in names),
+        *modules,
+    ]
 
 
 def outcomes(printed: str) -> Outcomes:

@@ -150,8 +150,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--rootfs",
-        metavar="DIR",
-        help="an unpacked system (docker export, debootstrap) that is every sandbox's, with its own Python and bash",
+        metavar="DIR|TAR",
+        help="a system (docker export, mmdebstrap) that is every sandbox's, with its own Python and bash",
     )
     add(
         "--python",

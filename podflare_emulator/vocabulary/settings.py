@@ -96,7 +96,7 @@ class Settings:
         fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
         fork_files: How a live fork's children come by their files: by `layers` that they share with the parent, or each
             by a `copy`; `auto` takes layers where they are available and much is held. Layers need namespace isolation.
-        rootfs: Directory of an unpacked system, as of `docker export`, that is every sandbox's, with its own
+        rootfs: Directory or tar file of a system, as of `docker export`, that is every sandbox's, with its own
             Python (3.10 or later) and bash; None for the host's. Takes namespace isolation.
         python: Absolute path of the guests' interpreter, in `rootfs` if there is one; None for the one that is running
             (in `rootfs`: its python3). A relative path or a name on PATH may be given.
@@ -229,11 +229,12 @@ class Settings:
         if self.rootfs is None:
             return
         if not isinstance(self.rootfs, (str, os.PathLike)):
-            raise SettingsError(f"rootfs: expected a directory such as ./ubuntu, got {self.rootfs!r}")
+            raise SettingsError(
+                f"rootfs: expected a directory or a tar file such as ./ubuntu, got {self.rootfs!r}"
+            )
         path = os.path.realpath(self.rootfs)
-        if not os.path.isdir(path):
-            unpack = "; unpack it: mkdir DIR && tar -C DIR -xf FILE" if os.path.isfile(path) else ""
-            raise SettingsError(f"rootfs: {path!r} is no directory{unpack}")
+        if not os.path.isdir(path) and not os.path.isfile(path):
+            raise SettingsError(f"rootfs: {path!r} is no directory and no tar file")
         if path == "/":
             raise SettingsError("rootfs: / is the host's own system; leave it out")
         if self.isolation in ("preload", "portable"):

@@ -10,9 +10,9 @@ from pathlib import Path
 _BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 
 _WITH_BROKEN_CASES = f"""
-import sys
+import sys, time
 sys.path.insert(0, {str(_BENCHMARKS)!r})
-import run
+import perform, run
 from bench import case
 from podflare import Sandbox
 
@@ -24,6 +24,15 @@ def broken(bench):
 def endless(bench):
     with Sandbox(client=bench.client) as sandbox:
         sandbox.run_code("while True: pass")
+
+@case()
+def stuck(bench):
+    stop, budget = bench._server.stop, perform._CLEANING
+    def slow():
+        bench._server.stop, perform._CLEANING = stop, budget
+        time.sleep(60)
+    bench._server.stop, perform._CLEANING = slow, 0.1
+    raise RuntimeError("and it hangs")
 
 @case()
 def sound(bench):
@@ -55,12 +64,23 @@ def test_a_few_cases_are_measured_and_written_down(tmp_path: Path) -> None:
 
 
 def test_a_case_that_fails_or_takes_too_long_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
-    words = ("--isolation", "portable", "--output", str(tmp_path), "--only", "broken", "endless", "sound")
+    words = (
+        "--isolation",
+        "portable",
+        "--output",
+        str(tmp_path),
+        "--only",
+        "broken",
+        "endless",
+        "stuck",
+        "sound",
+    )
     finished = _run("-c", _WITH_BROKEN_CASES, *words)
     assert finished.returncode == 1, finished.stdout + finished.stderr
     results = json.loads((tmp_path / "portable.json").read_text())
     assert [(case["case"], case["status"], case["reason"]) for case in results["cases"]] == [
         ("broken", "failed", "RuntimeError: out of luck"),
         ("endless", "failed", "it took longer than its 0.5 seconds"),
+        ("stuck", "failed", "RuntimeError: and it hangs; nor did the server stop in time"),
         ("sound", "ok", ""),
     ]

@@ -74,6 +74,21 @@ def test_parent_and_children_share_what_was_there_and_nothing_else(layers: Clien
     assert run(parent, "print(open('/root/tree/0.txt').read().strip())") == "left"
 
 
+def test_nobody_keeps_the_trees_that_the_parent_has_left(layers: Client) -> None:
+    parent = begin(layers, _TREE.format(count=3))
+    count = "def count(): return [len(os.listdir(f'/proc/{process}/fd')) for process in (1, 'self')]\n"
+    run(
+        parent, count + "before = count()"
+    )  # process 1 is the family's init, which lets go of them after the fork
+    children = []
+    for number in range(3):
+        run(parent, f"open('/root/{number}', 'w').close()")
+        children += parent.fork(2)
+    assert depths(parent, children[-1]) == [3, 3]
+    for sandbox in (parent, children[-1]):
+        run(sandbox, "import time\nwhile count() != before: time.sleep(0.01)")
+
+
 def test_what_the_parent_holds_open_goes_on(layers: Client) -> None:
     code = """
 import fcntl, mmap, os, sqlite3, tempfile

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,11 +86,24 @@ def test_a_tree_without_a_python_is_refused(namespace_emulator: Emulator, tmp_pa
         pass
 
 
+@pytest.mark.parametrize("packed", ["gz", "xz"])
+def test_a_tar_file_is_unpacked_and_gone_afterwards(tree: Path, tmp_path: Path, packed: str) -> None:
+    archive = tmp_path / f"tree.tar.{packed}"
+    with tarfile.open(
+        archive, f"w:{packed}", **({"compresslevel": 1} if packed == "gz" else {"preset": 0})
+    ) as tar:
+        tar.add(tree, ".")
+    before = {*Path(tempfile.gettempdir()).glob("podflare-emulator-*")}
+    with Emulator(rootfs=archive) as emulator, Sandbox(host=emulator.url) as sandbox:
+        assert bash(sandbox, "cat /etc/image; ls /usr/bin/id") == "of the image\n/usr/bin/id"
+        made = {*Path(tempfile.gettempdir()).glob("podflare-emulator-*/tree/etc/image")}
+        assert any(path.parents[2] not in before for path in made)
+    assert not [path for path in made if path.parents[2] not in before and path.exists()]
+
+
 def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
-    archive = tmp_path / "ubuntu.tar"
-    archive.touch()
-    with pytest.raises(SettingsError, match="is no directory; unpack it"):
-        Emulator(rootfs=archive)
+    with pytest.raises(SettingsError, match="is no directory and no tar file"):
+        Emulator(rootfs=tmp_path / "ubuntu.tar")
     with pytest.raises(SettingsError, match="rootfs: portable isolation has the host's system"):
         Emulator(rootfs=tmp_path, isolation="portable")
     with pytest.raises(SettingsError, match="is the host's own system"):

@@ -25,7 +25,6 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
     "portable": {
         "configuration_in_etc": "/etc is the host's, and Landlock refuses to write it",
         "paths_from_variables": "paths that are put together in bash are not rewritten",
-        "wheel_program": "a program that pip installs names an interpreter at a path that the host does not have",
     },
 }
 if os.getuid() != 0:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from ..interpreter import guest
 from ..interpreter.repl import Repl
 from ..jail.namespace import inside
+from ..jail.namespace.meminfo import Meminfo
 from ..protocol import Connection, Message, encode
 from ..system import kernel, landlock, root_emulation
 from .reaper import Reaper
@@ -30,9 +31,10 @@ class Families:
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
         control, out, err, channel, *entrance = descriptors
 
-        def run_guest() -> None:
+        def run_guest(shown: Meminfo | None) -> None:
             os.close(channel)
-            guest.run(inside.NamespaceJail(*self._jail), ticket, entrance, (control, out, err), repl)
+            jail = inside.NamespaceJail(*self._jail, shown.mount if shown else None)
+            guest.run(jail, ticket, entrance, (control, out, err), repl)
 
         def run_init() -> None:
             connection.close()
@@ -49,7 +51,7 @@ class Families:
 def run(
     channel: int,
     guests: Sequence[int],
-    run_guest: Callable[[], None],
+    run_guest: Callable[[Meminfo | None], None],
     *,
     ram_mib: int | None,
     complaints: int,
@@ -59,13 +61,17 @@ def run(
     `guests` are the descriptors that only the guest needs; `complaints` among them is the sandbox's stderr, which the
     watch over `ram_mib`, if there is one, needs too. Does not return.
     """
+    shown = None
+    if ram_mib is not None:
+        with contextlib.suppress(OSError):  # then the machine's is seen
+            shown = Meminfo(ram_mib)
     if os.fork() == 0:
         try:
-            run_guest()
+            run_guest(shown)
         finally:
             os._exit(1)
     if ram_mib is not None:
-        _watch_memory(ram_mib, os.dup(complaints))
+        _watch_memory(ram_mib, os.dup(complaints), shown)
     for number in guests:
         os.close(number)
     try:
@@ -74,10 +80,10 @@ def run(
         os._exit(0)
 
 
-def _watch_memory(ram_mib: int, complaints: int) -> None:
+def _watch_memory(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
     """A thread, because no process of the sandbox's can be kept from killing another."""
     from threading import Thread
 
     from . import memory
 
-    Thread(target=memory.watch, args=(ram_mib, complaints), daemon=True).start()
+    Thread(target=memory.watch, args=(ram_mib, complaints, shown), daemon=True).start()

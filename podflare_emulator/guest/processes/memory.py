@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from ..system.process_table import processes
+
+if TYPE_CHECKING:
+    from ..jail.namespace.meminfo import Meminfo
 
 _PAUSE = 0.02  # seconds: how long a sandbox can be over its limit
 _MIB = 1 << 20
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def watch(ram_mib: int, complaints: int) -> None:
+def watch(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
     """In the family's init: while its processes have more than `ram_mib` together, kills the largest. Does not return.
 
-    `complaints` is a descriptor of the sandbox's stderr, where it says so.
+    `complaints` is a descriptor of the sandbox's stderr, where it says so; `shown` is told what they have.
     """
     limit = ram_mib * _MIB
     while True:
         time.sleep(_PAUSE)
         pids = [pid for pid in processes() if pid != os.getpid()]
-        if sum(map(_resident, pids)) <= limit:
+        used = sum(map(_resident, pids))
+        if shown is not None:
+            shown.tell(used)
+        if used <= limit:
             continue
         shares = {pid: _share(pid) for pid in pids}  # dear, and exact: what forks have in common counts once
         if sum(shares.values()) <= limit:

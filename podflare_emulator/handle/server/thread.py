@@ -142,22 +142,28 @@ class ServerThread:
             self._loop.close()
 
     async def _run(self, listener: socket.socket, started: Future[Started]) -> None:
+        from podflare_emulator.hosting.errors import HostingError
+        from podflare_emulator.hosting.launcher import STATE_PREFIX
+        from podflare_emulator.hosting.machine.unpacking import system
+
         try:
-            await self._serve(listener, started)
+            with system(self._settings.rootfs, STATE_PREFIX) as root:
+                await self._serve(listener, started, root)
         except BaseException as error:
             if started.done():
                 raise
+            if isinstance(error, HostingError):
+                error = EmulatorError(str(error))
             started.set_exception(error)
 
-    async def _serve(self, listener: socket.socket, started: Future[Started]) -> None:
-        from podflare_emulator.hosting.errors import HostingError
+    async def _serve(self, listener: socket.socket, started: Future[Started], root: str) -> None:
         from podflare_emulator.hosting.isolation import launch
         from podflare_emulator.hosting.machine.interpreter import find
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
         try:
-            python = find(self._settings.python, self._settings.rootfs or "")
+            python = find(self._settings.python, root)
             launched = await launch(
                 self._settings.isolation,
                 python,
@@ -169,8 +175,6 @@ class ServerThread:
                 network=self._settings.network,
                 layers_needed=self._settings.fork_files == "layers",
             )
-        except HostingError as error:
-            raise EmulatorError(str(error)) from error
         finally:
             await importing
 

@@ -18,6 +18,7 @@ from ...system.siblings import fork_siblings
 from .. import environment
 from ..interface import Written
 from ..layout import PROC_FLAGS
+from .meminfo import lay
 from .places import written
 from .stack import Stack
 
@@ -47,7 +48,8 @@ def start_family(run_init: Callable[[], None]) -> None:
 class NamespaceJail:
     """The jail that this process is in: its absolute paths are the sandbox's own.
 
-    `mounts`: what in its tree is no file of the sandbox's; `places`: those of them that it may have layers over.
+    `mounts`: what in its tree is no file of the sandbox's; `places`: those of them that it may have layers over;
+    `meminfo`: a descriptor of what is to be /proc/meminfo, if that is not the kernel's.
     """
 
     root = "/"
@@ -56,7 +58,8 @@ class NamespaceJail:
     left = None
     belongs = staticmethod(belongs)
 
-    def __init__(self, mounts: Sequence[str], places: Sequence[str]) -> None:
+    def __init__(self, mounts: Sequence[str], places: Sequence[str], meminfo: int | None = None) -> None:
+        self._meminfo = meminfo
         self.mounts = frozenset(mounts)
         self._places = places
         self._system: int | None = None
@@ -72,6 +75,8 @@ class NamespaceJail:
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
         self._move(*entrance)
+        if self._meminfo is not None:
+            lay(self._meminfo)
         os.chdir("/root")
         kernel.lock_down()
 

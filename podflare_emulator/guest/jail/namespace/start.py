@@ -25,6 +25,9 @@ _OWN_ETC = {
     **environment.ACCOUNTS,
 }
 _OF_A_MACHINE = ("hostname", "hosts")
+_APT_AS_ROOT = (
+    'APT::Sandbox::User "root";\n'  # it makes sure that it has become another, which nobody can here
+)
 _WITH_PASSWORD = re.compile(rb"://[^/\s]*@")
 
 
@@ -61,6 +64,10 @@ def build_base(order: Order) -> None:
     os.symlink("/proc/mounts", f"{tree}/etc/mtab")
     if not order.python.root:
         _copy_package_sources("/etc/apt", f"{tree}/etc/apt")
+    inside = ids.choose(lent=True)
+    if inside.count < ids.COUNT and inside.lent is None:
+        os.makedirs(f"{tree}/etc/apt/apt.conf.d", exist_ok=True)
+        ids.write(f"{tree}/etc/apt/apt.conf.d/90podflare", _APT_AS_ROOT)
 
 
 def _copy_package_sources(source: str, target: str) -> None:

@@ -6,20 +6,21 @@ import _imp
 import _io
 import io
 import os
-import posixpath
 from abc import ABCMeta
 
 from .paths import PathMap
 
 TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from functools import partial
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 else:
     from _functools import partial  # functools itself takes longer to import than everything here
+
+__tracebackhide__ = True  # which pytest asks
 
 # What os has that takes paths: the name, and what its leading parameters are. A "link" may be relative to another place
 # than the current directory.
@@ -103,7 +104,7 @@ class MappedFunction(partial[Any] if TYPE_CHECKING else partial):  # type: ignor
         return name  # pickled by name, as functions are
 
     def __repr__(self) -> str:
-        return f"<mapped function {self.__name__}>"
+        return repr(self.__wrapped__)
 
 
 def stand_in(function: Callable[..., Any], call: Callable[..., Any]) -> MappedFunction:
@@ -178,16 +179,6 @@ def of_keyword(function: Callable[..., Any], keyword: str, first: int) -> Callab
     return call
 
 
-def of_address(method: Callable[..., Any], unix: int) -> Callable[..., Any]:
-    def call(self: Any, address: Any) -> Any:
-        if self.family == unix:
-            address = _paths.target(address)
-        return method(self, address)
-
-    call.__name__, call.__doc__ = method.__name__, method.__doc__
-    return call
-
-
 def _real_or_url(path: Any) -> Any:
     """SQLite and pyarrow take `file:` URLs too."""
     if isinstance(path, str) and path.startswith("file:"):
@@ -205,8 +196,7 @@ def _with_result(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def os_stand_ins() -> dict[str, MappedFunction]:
     """By the name in os."""
-    found = {name: _os_stand_in(name) for name in (*_OS_CALLS, *_OS_RESULTS) if hasattr(os, name)}
-    return {**found, "scandir": stand_in(os.scandir, _scandir)}
+    return {name: _os_stand_in(name) for name in (*_OS_CALLS, *_OS_RESULTS) if hasattr(os, name)}
 
 
 def _os_stand_in(name: str) -> MappedFunction:
@@ -293,57 +283,3 @@ class FileIO(_io.FileIO, metaclass=_FileType):
         super().__init__(
             file, mode, closefd, _open_mapped if opener is None and not isinstance(file, int) else opener
         )
-
-
-class _Entry:
-    """A directory entry whose path begins with what `scandir` was given."""
-
-    __slots__ = ("_entry", "name", "path")
-
-    def __init__(self, entry: os.DirEntry[Any], directory: Any) -> None:
-        self._entry = entry
-        self.name = entry.name
-        self.path = posixpath.join(directory, entry.name)
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # what isinstance asks
-        return os.DirEntry
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._entry, name)
-
-    def __fspath__(self) -> Any:
-        return self.path
-
-    def __repr__(self) -> str:
-        return repr(self._entry)
-
-
-class _Entries:
-    def __init__(self, entries: Any, directory: Any) -> None:
-        self._entries = entries
-        self._directory = directory
-        self.close = entries.close
-
-    def __iter__(self) -> Iterator[_Entry]:
-        return self
-
-    def __next__(self) -> _Entry:
-        return _Entry(next(self._entries), self._directory)
-
-    def __enter__(self) -> _Entries:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-def _scandir(path: Any = None) -> Any:
-    real = _paths.real(path)
-    if real is path:
-        return original.scandir(path)
-    try:
-        return _Entries(original.scandir(real), os.fspath(path))
-    except OSError as error:
-        show(error, (real, path))
-        raise

@@ -6,6 +6,7 @@ No help from the kernel but Landlock, where it has that: what escapes the mappin
 from __future__ import annotations
 
 import os
+import site
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -87,6 +88,10 @@ class DirectoryJail:
         sys.path[:] = [path.replace(venv, base.VENV) for path in sys.path]
         sys.prefix = sys.exec_prefix = base.VENV
         sys.executable = f"{base.VENV}/bin/python3"
+        for name in ("USER_BASE", "USER_SITE"):  # of the zygote's home
+            found = getattr(site, name)
+            setattr(site, name, found and found.replace(f"{self._state}/base", ""))
+        site.PREFIXES[:] = dict.fromkeys([base.VENV, *site.PREFIXES[1:]])
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)

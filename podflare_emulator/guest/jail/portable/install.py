@@ -12,6 +12,7 @@ import posixpath
 import sys
 
 from . import calls, spawn
+from .library import entries
 
 TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
 if TYPE_CHECKING:
@@ -26,18 +27,25 @@ _LATE_CALLS = {
     "_ctypes": {"dlopen": "name"},
     "_dbm": {"open": "filename"},
     "_gdbm": {"open": "filename"},
-    "_sqlite3": {"connect": "database"},
     "pyarrow.lib": {"OSFile": "path", "memory_map": "path"},
     "pyarrow.util": {"_stringify_path": "path"},  # all that pyarrow opens by itself has been through this
 }
-_SOCKET_CALLS = ("bind", "connect", "connect_ex")
-_LATE = frozenset({*_LATE_CALLS, "_posixsubprocess", "socket"})
+# Those that `library` has a module for, and the function in it.
+_LATE_MODULES = {
+    "_sqlite3": ("sqlite", "dress"),
+    "asyncio.base_subprocess": ("pipes", "dress_asyncio"),
+    "distlib.scripts": ("environments", "dress_scripts"),
+    "pip._vendor.distlib.scripts": ("environments", "dress_scripts"),
+    "socket": ("sockets", "dress"),
+    "subprocess": ("pipes", "dress_subprocess"),
+    "threading": ("tracebacks", "dress_threading"),
+    "traceback": ("tracebacks", "dress"),
+    "venv": ("environments", "dress_venv"),
+}
+_LATE = frozenset({*_LATE_CALLS, *_LATE_MODULES, "_posixsubprocess"})
 
 # Modules whose classes and functions keep functions of os that they found when they were imported.
 _REBOUND_INSIDE = ("glob", "pathlib", "pathlib._local", "shutil", "tempfile")
-
-FILES = frozenset({__file__, calls.__file__, spawn.__file__})
-"""The modules whose frames stand between user code and Python's own functions."""
 
 _GUEST = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -50,6 +58,8 @@ def install() -> None:
         return
     for name, mapped in {**calls.os_stand_ins(), **spawn.stand_ins()}.items():
         _replace((os, posix), name, mapped)
+    _replace((os, posix), "scandir", calls.stand_in(os.scandir, entries.scandir))
+    _replace((os, posix), "DirEntry", entries.DirEntry)
     _replace((posixpath,), "realpath", calls.stand_in(posixpath.realpath, calls.realpath))
     _replace((builtins, io, _io), "open", calls.stand_in(io.open, calls.open_file))
     _replace((io, _io), "open_code", calls.stand_in(io.open_code, calls.of_path(io.open_code)))
@@ -88,9 +98,11 @@ def _replace_late(module: ModuleType) -> None:
             _replace((module,), name, mapped)
     if module.__name__ == "_posixsubprocess":
         _replace((module,), "fork_exec", spawn.fork_exec_stand_in(module.fork_exec))
-    if module.__name__ == "socket":
-        for name in _SOCKET_CALLS:
-            setattr(module.socket, name, calls.of_address(getattr(module.socket, name), module.AF_UNIX))
+    if module.__name__ in _LATE_MODULES:
+        name, function = _LATE_MODULES[module.__name__]
+        room = __import__(f"{__package__}.library.{name}", fromlist=[name])
+        for replaced, mapped in getattr(room, function)(module).items():
+            _replace((module,), replaced, mapped)
 
 
 class _LateFinder:

@@ -11,9 +11,9 @@ Known not to be mapped:
 - paths that a program has compiled in, reads from a file, or builds while it runs; `cd ../..` out of the sandbox in
   bash; scripts of another shell than bash, and scripts that bash reads from a pipe;
 - Pythons that are not the sandbox's own (`/usr/bin/python3`), or run with `-S`, or by `env -i`;
-- output of programs that Python code captures: it names the real directory (which Python takes for the sandbox's, so
-  that it can be used), and so does `__file__` of a script that bash started;
-- tracebacks that the user's code formats by itself: they show the mapping's frames;
+- what bash captures of programs, and what Python captures otherwise than by subprocess and asyncio: it names the real
+  directory, which Python takes for the sandbox's, so that it can be used;
+- the frames of the mapping in a traceback that the user's code walks through by itself;
 - the types of `os`'s functions: they are instances of `MappedFunction`, not built-in functions.
 """
 
@@ -23,13 +23,11 @@ import os
 import sys
 
 from . import calls
+from .boot import write_boot
 from .calls import original
-from .install import FILES, install
+from .install import install
+from .library import main, tracebacks
 from .paths import ROOT_VARIABLE, SHARED_VARIABLE, SYSTEM_DIRECTORIES, PathMap
-
-TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
-if TYPE_CHECKING:
-    from types import TracebackType
 
 __all__ = [
     "SYSTEM_DIRECTORIES",
@@ -42,7 +40,6 @@ __all__ = [
     "move",
     "original",
     "shell_command",
-    "without_wrappers",
     "write_boot",
 ]
 
@@ -55,11 +52,11 @@ def activate(path_map: PathMap) -> None:
         if path_map.root in value:
             os.environ[name] = path_map.shown(value)
     sys.path[:] = [path_map.shown(path) if isinstance(path, str) else path for path in sys.path]
-    for attribute in ("executable", "prefix", "exec_prefix"):
-        setattr(sys, attribute, path_map.shown(getattr(sys, attribute)))
-    sys.argv[:] = map(path_map.shown, sys.argv)
+    sys.executable = path_map.shown(sys.executable)
+    for words in (sys.argv, sys.orig_argv):
+        words[:] = map(path_map.shown, words)
     sys.path_importer_cache.clear()
-    sys.excepthook = _excepthook
+    sys.excepthook = tracebacks.excepthook
     if "tempfile" in sys.modules:
         sys.modules["tempfile"].__dict__["tempdir"] = None  # found before there was a mapping
 
@@ -117,55 +114,11 @@ def child_environment(path_map: PathMap, guest_path: str) -> dict[str, str]:
     return programs.child_variables(path_map, f"{guest_path}/jail/portable")
 
 
-def write_boot(site_packages: str, guest_path: str) -> None:
-    """Makes every Python that starts with this site-packages come into its mapping, if its environment names one."""
-    room = f"{guest_path}/jail/portable"
-    original.stat(f"{room}/mapping.py")  # says at once what is wrong, where a child would die of it
-    with original.open(f"{site_packages}/podflare_jail_boot.py", "w", encoding="utf-8") as file:
-        file.write(_BOOT.format(room=room))
-    with original.open(f"{site_packages}/podflare_jail.pth", "w", encoding="utf-8") as file:
-        file.write("import podflare_jail_boot\n")
-
-
-_BOOT = """\
-import os
-
-if "PODFLARE_PORTABLE_ROOT" in os.environ:
-    import sys
-
-    package = type(sys)("_podflare_jail")
-    package.__path__ = [{room!r}]
-    sys.modules[package.__name__] = package
-    from _podflare_jail.mapping import activate_from_environment
-
-    activate_from_environment()
-"""
-
-
 def activate_from_environment() -> None:
     """In a Python that a sandbox has started: the mapping of the process that started it."""
     path_map = PathMap.of_variables(os.environ)
     for name in (ROOT_VARIABLE, SHARED_VARIABLE, "BASH_ENV"):
         os.environ.pop(name, None)  # what this process starts is given them anew
     activate(path_map)
-
-
-def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    import traceback  # only where it is needed; before 3.13 the built-in hook knows no source but files
-
-    chained: BaseException | None = error
-    seen: list[BaseException] = []
-    while chained is not None and chained not in seen:
-        chained.__traceback__ = without_wrappers(chained.__traceback__)
-        seen.append(chained)
-        chained = chained.__cause__ or chained.__context__
-    traceback.print_exception(kind, error, without_wrappers(trace))
-
-
-def without_wrappers(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback with the frames of the mapping taken out: what failed is the user's call."""
-    while trace is not None and trace.tb_frame.f_code.co_filename in FILES:
-        trace = trace.tb_next
-    if trace is not None:
-        trace.tb_next = without_wrappers(trace.tb_next)
-    return trace
+    main.show()
+    tracebacks.show_childs()

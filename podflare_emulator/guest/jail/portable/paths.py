@@ -108,6 +108,8 @@ class PathMap:
             path = os.fspath(path)
         if isinstance(path, bytes):
             return os.fsencode(self.real(os.fsdecode(path)))
+        if isinstance(path, (bytearray, memoryview)):
+            return type(path)(self.real(bytes(path)))
         return self.real(str(path)) if isinstance(path, str) else path
 
     def target(self, path: Any) -> Any:
@@ -127,11 +129,19 @@ class PathMap:
         return path
 
     def shown(self, text: str) -> str:
-        """Text (a search path, a variable) with the roots taken off the paths in it."""
+        """Text (a search path, a variable, output) with the roots taken off the paths in it."""
         for root in filter(None, (self.prefix, *self._former)):
             if root in text:
-                text = "/" if text == root else text.replace(f"{root}/", "/")
+                text = text.replace(f"{root}/", "/").replace(root, "/")
         return text
+
+    def shown_bytes(self, data: bytes) -> bytes:
+        """As `shown`, of text; what has a NUL byte in it is none, and stays."""
+        roots = (os.fsencode(root) for root in (self.prefix, *self._former) if root)
+        for root in roots:
+            if root in data and b"\0" not in data:
+                data = data.replace(root + b"/", b"/").replace(root, b"/")
+        return data
 
     def _clamped(self, path: str) -> str:
         if ".." not in path.split("/") or not self.prefix:

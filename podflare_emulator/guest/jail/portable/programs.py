@@ -15,6 +15,8 @@ REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # bash's script has been through `she
 BASH_START = "BASH_ENV"
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_MOST_INTERPRETERS = 4  # as the kernel
+_LONGEST_LINE = 256
 _OPTION = re.compile(r"([A-Za-z_-][\w-]*=)(/.*)", re.DOTALL)
 
 
@@ -57,6 +59,31 @@ def _argument(word: Any, command: Command, path_map: PathMap) -> Any:
 def _is_known(path: str, path_map: PathMap) -> bool:
     top: str = path_map.real("/" + path.split("/", 2)[1])
     return os.path.lexists(top)
+
+
+def interpreter(
+    places: Sequence[Any], words: list[Any], path_map: PathMap
+) -> tuple[Sequence[Any], list[Any]]:
+    """The program and the arguments that a kernel would find which has the sandbox for its root.
+
+    Args:
+        places: where the program may be, on the host; the first that is there is meant.
+        words: its arguments, mapped.
+
+    A script whose first line names an interpreter of the sandbox's is that interpreter's program.
+    """
+    for _ in range(_MOST_INTERPRETERS):
+        place = next(filter(os.path.isfile, map(os.fsdecode, places)), "")
+        if not place.startswith(f"{path_map.prefix}/") or not os.access(place, os.X_OK):
+            break
+        with open(place, "rb") as file:
+            mark, line = file.read(2), file.readline(_LONGEST_LINE)
+        named, *option = os.fsdecode(line).strip().split(None, 1)[:2] or [""]
+        real = path_map.real(named)
+        if mark != b"#!" or real == named or named[:1] != "/":
+            break
+        places, words = [os.fsencode(real)], [real, *option, place, *words[1:]]
+    return places, words
 
 
 def environment(variables: Mapping[Any, Any], path_map: PathMap, words: Sequence[Any]) -> dict[bytes, bytes]:

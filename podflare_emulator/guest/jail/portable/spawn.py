@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from .calls import MappedFunction
 
+__tracebackhide__ = True  # which pytest asks
+
 _execve = os.execve
 _posix_spawn = os.posix_spawn
 
@@ -48,9 +50,10 @@ def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
         if variables is not None:
             by_name = dict(variable.partition(b"=")[::2] for variable in variables)
         environment = _environment(by_name, words)
+        executables, words = _program(tuple(map(paths.real, executables)), _arguments(words))
         return function(
-            _arguments(words),
-            tuple(map(paths.real, executables)),
+            words,
+            executables,
             close_fds,
             kept,
             paths.real(directory),
@@ -67,6 +70,13 @@ def _arguments(words: Sequence[Any]) -> list[Any]:
     return arguments(words, calls.current())
 
 
+def _program(places: Sequence[Any], words: list[Any]) -> tuple[Sequence[Any], list[Any]]:
+    """Where it may be, and its arguments: those of its interpreter, if it is a script for one of the sandbox's."""
+    from .programs import interpreter
+
+    return interpreter(places, words, calls.current())
+
+
 def _environment(variables: Mapping[Any, Any], words: Sequence[Any]) -> dict[bytes, bytes]:
     from .programs import environment
 
@@ -74,17 +84,23 @@ def _environment(variables: Mapping[Any, Any], words: Sequence[Any]) -> dict[byt
 
 
 def _exec_in_own_environment(path: Any, argv: Any) -> None:
-    _exec(path, argv, os.environ)
+    try:
+        _exec(path, argv, os.environ)
+    except OSError as error:
+        if error.filename is not None:  # which the system's own does not tell
+            del error.filename
+        raise
 
 
 def _exec(path: Any, argv: Any, env: Mapping[Any, Any]) -> None:
     if calls.current().prefix:
         argv, env = _arguments(argv), _environment(env, argv)
     real = calls.current().real(path)
+    (program,), argv = _program([real], argv) if calls.current().prefix else ([real], argv)
     try:
-        _execve(real, argv, env)
+        _execve(program, argv, env)
     except OSError as error:
-        calls.show(error, (real, path))
+        calls.show(error, (program, path))
         raise
 
 
@@ -93,12 +109,13 @@ def _spawn(path: Any, argv: Any, env: Mapping[Any, Any] | None, **options: Any) 
     if calls.current().prefix:
         argv, env = _arguments(argv), _environment(env, argv)
     real = calls.current().real(path)
+    (program,), argv = _program([real], argv) if calls.current().prefix else ([real], argv)
     if options.get("file_actions"):
         options["file_actions"] = [_file_action(*action) for action in options["file_actions"]]
     try:
-        return _posix_spawn(real, argv, env, **options)
+        return _posix_spawn(program, argv, env, **options)
     except OSError as error:
-        calls.show(error, (real, path))
+        calls.show(error, (program, path))
         raise
 
 

@@ -1,0 +1,103 @@
+"""Tracebacks: without the frames between a program's call and Python's own function, and by the sandbox's paths."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .. import calls
+
+TYPE_CHECKING = False  # as in `typing`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType, TracebackType
+    from typing import Any
+
+_ROOM = os.path.dirname(os.path.abspath(calls.__file__)) + os.sep
+_WALKS = ("walk_tb", "_walk_tb_with_full_positions")
+
+
+def dress(module: Any) -> dict[str, Any]:
+    """All tracebacks that the module `traceback` formats it has walked through by these."""
+    for name in _WALKS:
+        if hasattr(module, name):
+            setattr(module, name, _without_own(getattr(module, name)))
+    return {}
+
+
+def _without_own(walk: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+    def walk_users(tb: Any) -> Iterator[Any]:
+        if tb is None or _is_own(tb.tb_frame):  # someone goes from frame to frame, and asks for this one
+            return walk(tb)
+        return (step for step in walk(tb) if not _is_own(step[0]))
+
+    walk_users.__name__, walk_users.__doc__ = walk.__name__, walk.__doc__
+    return walk_users
+
+
+def dress_threading(module: Any) -> dict[str, Any]:
+    native = module.excepthook
+
+    def excepthook(args: Any, /) -> None:
+        _strip(args.exc_value)
+        native(args)
+
+    excepthook.__doc__ = native.__doc__
+    module.excepthook = module.__excepthook__ = excepthook
+    return {}
+
+
+def show_childs() -> None:
+    """In a Python that a sandbox has started: what Python prints of errors by itself."""
+    sys.excepthook = _excepthook
+    sys.unraisablehook = _unraisablehook
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _strip(error)
+    if isinstance(error, SyntaxError):  # perhaps of a program that C has read by the host's path
+        for name in ("msg", "filename"):
+            if isinstance(getattr(error, name), str):
+                setattr(error, name, calls.current().shown(getattr(error, name)))
+    sys.__excepthook__(kind, error, trace)
+    if issubclass(kind, KeyboardInterrupt):
+        _end_by_signal()
+
+
+def _unraisablehook(unraisable: Any, /) -> None:
+    _strip(unraisable.exc_value)
+    sys.__unraisablehook__(unraisable)
+
+
+def _strip(error: BaseException | None) -> None:
+    """Takes the frames of the mapping out of its tracebacks, and out of those of the errors that it came from."""
+    waiting, seen = [error], set()
+    while waiting:
+        error = waiting.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        trace = error.__traceback__
+        while trace is not None:
+            while trace.tb_next is not None and _is_own(trace.tb_next.tb_frame):
+                trace.tb_next = trace.tb_next.tb_next
+            trace = trace.tb_next
+        waiting += (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
+
+
+def _is_own(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_ROOM)
+
+
+def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback  # only where it is needed; before 3.13 the built-in hook knows no source but files
+
+    traceback.print_exception(kind, error, trace)
+
+
+def _end_by_signal() -> None:
+    """As after any KeyboardInterrupt. Python has a note of it, which every `exec` of text begins by tearing up."""
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return
