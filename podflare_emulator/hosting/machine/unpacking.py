@@ -7,12 +7,14 @@ import fcntl
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from podflare_emulator.hosting.errors import HostingError
+
+if TYPE_CHECKING:
+    import tarfile
 
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OF_LAYERS = ("manifest.json", "oci-layout")  # at the top of `docker save`, and of an OCI layout
@@ -63,6 +65,8 @@ def system(rootfs: str | None, prefix: str) -> Iterator[str]:
 
 
 def _unpack(archive: str, target: str) -> None:
+    import tarfile  # only where it is needed: every server loads this module
+
     try:
         with _opened(archive) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
             _extract(tar, target)
@@ -89,7 +93,7 @@ def _opened(archive: str) -> Iterator[IO[bytes]]:
 
 def _extract(tar: tarfile.TarFile, target: str) -> None:
     """Everything but devices and pipes, which a sandbox has of its own; nothing outside of `target`."""
-    trusted = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+    trusted = {"filter": "fully_trusted"} if hasattr(tar, "extraction_filter") else {}
     directories: list[tuple[str, tarfile.TarInfo]] = []
     for member in tar:
         member.name = os.path.normpath(f"/{member.name}").lstrip("/")
