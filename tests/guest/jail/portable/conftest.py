@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from podflare_emulator.guest.jail.portable import mapping
-from podflare_emulator.guest.system import landlock
+from podflare_emulator.guest.system import inheritance, landlock
 
 GUEST = str(Path(mapping.__file__).parents[2])
 PACKAGES = (*site.getsitepackages(), str(Path(pytest.__file__).parents[1]))
@@ -101,7 +101,11 @@ class Sandbox:
         return done.stdout.replace(f"{self.root}/", "/").replace(self.root, "/")
 
     def _confine(self) -> None:
-        """What escapes the mapping is refused, so that a failing test harms nothing."""
+        """As a guest, it has nothing of the tests' starter, such as an ignored SIGINT.
+
+        What escapes the mapping is refused, so that a failing test harms nothing.
+        """
+        inheritance.forget()
         landlock.restrict_writes([os.path.dirname(self.root), "/dev/null"])
 
     def file(self, path: str) -> Path:
