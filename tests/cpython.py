@@ -19,6 +19,7 @@ import tempfile
 import venv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 
 from podflare import Sandbox
@@ -40,7 +41,8 @@ Run = Callable[[Sequence[str]], str]  # what `python -m test` with these argumen
 
 
 def has_tests() -> bool:
-    return importlib.util.find_spec("test.libregrtest") is not None
+    """Debian's has what runs them, without them."""
+    return all(importlib.util.find_spec(f"test.{name}") for name in ("libregrtest", *QUICK))
 
 
 def beside(arguments: Sequence[str]) -> str:
@@ -101,7 +103,7 @@ def outcomes(printed: str) -> Outcomes:
     """What `python -m test -v` says of each test, by its full name, whatever the test has printed meanwhile."""
     found: Outcomes = {}
     headings = list(_HEADING.finditer(printed))
-    for heading, following in zip(headings, [*headings[1:], None], strict=True):
+    for heading, following in zip_longest(headings, headings[1:]):
         name, place = heading.groups()
         said = _OUTCOME.search(printed, heading.end(), following.start() if following else len(printed))
         if said:
