@@ -65,6 +65,16 @@ def test_a_client_that_goes_before_any_output_interrupts_too(
         assert texts(wire.events(sandbox_id, "print('next')")) == ["next"]
 
 
+def test_bash_that_became_another_program_instead_of_ending_is_interrupted_again(wire: Wire) -> None:
+    """As where the interrupt comes between bash's last look for one and its exec of the last command."""
+    sandbox_id = wire.create()
+    code = "trap 'exec sleep 1000' INT\necho running\nwhile :; do :; done"
+    running = wire.begin(sandbox_id, code, "bash")
+    running.next_event()
+    running.go_away()
+    assert texts(wire.events(sandbox_id, "print('next')")) == ["next"]
+
+
 def test_the_process_group_of_bash_is_interrupted(wire: Wire) -> None:
     sandbox_id = wire.create()
     sleep = (

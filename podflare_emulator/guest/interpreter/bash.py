@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from ..system.siblings import threads
-from . import remainders
+from . import waiting
 
 _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128 KiB
 _RESET = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)]
@@ -57,7 +57,7 @@ def _run(
     except OSError as error:
         os.write(2, f"bash could not be started: {not_found(environment['PATH']) or error}\n".encode())
         return 127
-    code = _wait(pid, interrupted)
+    code = waiting.wait(pid, interrupted)
     return 128 - code if code < 0 else code
 
 
@@ -145,22 +145,3 @@ def _start_beside_threads(
     )
     process.returncode = 0  # it is waited for elsewhere
     return int(process.pid)
-
-
-def _wait(pid: int, interrupted: Callable[[], bool]) -> int:
-    previous = signal.signal(signal.SIGINT, lambda *_: _interrupt(pid))
-    try:
-        if interrupted():
-            _interrupt(pid)
-        _, status = os.waitpid(pid, 0)
-        remainders.wait(pid)
-        return os.waitstatus_to_exitcode(status)
-    except ChildProcessError:  # the user's code ignores the end of its children
-        return 0
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)
-
-
-def _interrupt(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGINT)

@@ -50,6 +50,18 @@ def is_stopped(pid: int) -> bool:
     return bool(status) and status[0] in (b"T", b"t")
 
 
+def dies_of(pid: int, number: int) -> bool:
+    """Whether a signal that ends processes would end this one: it neither catches, ignores nor blocks it."""
+    masked = {b"SigBlk:", b"SigIgn:", b"SigCgt:"}
+    try:
+        with io.FileIO(f"/proc/{pid}/status") as file:
+            lines = [line.split() for line in file.readall().splitlines()]
+    except OSError:
+        return False
+    masks = [int(words[1], 16) for words in lines if words and words[0] in masked]
+    return len(masks) == len(masked) and not any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def _status(pid: int) -> list[bytes]:
     """What /proc says of it from its state on; empty where it has ended and was waited for."""
     try:
