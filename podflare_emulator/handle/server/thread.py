@@ -219,6 +219,7 @@ class ServerThread:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
             server_header=False,
             proxy_headers=False,  # they would hide which connection a request came by
             timeout_keep_alive=_KEEP_ALIVE,

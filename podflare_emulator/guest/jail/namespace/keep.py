@@ -241,7 +241,7 @@ class Keep:
         kernel.mount(
             "podflare", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=0755,size={disk_gb}g"
         )
-        if self._root:
+        if len(self._base) > 1:
             for name in ("tree", "upper", "work"):
                 os.mkdir(f"{directory}/{name}")
             options = mounts.overlay_options(self._base, f"{directory}/upper", f"{directory}/work")
@@ -258,13 +258,15 @@ class Keep:
         self._mounts = [name for name in self._mounts if name not in system.places]
         for place in system.places:
             os.makedirs(f"{self.state}/base/{place}", exist_ok=True)
-        if system.places:
-            own_etc(f"{RUNTIME}/etc", f"{self.state}/base/etc")
         return system
 
     def _lay_out_base(self, parts: Sequence[Part]) -> list[str]:
         """What every jail's own layer lies over, the top one first."""
         directories = [f"{self.state}/base"]
+        if self.places:
+            directories.insert(0, f"{self.state}/jails/system/base")
+            os.makedirs(f"{directories[0]}/etc")
+            own_etc(f"{RUNTIME}/etc", f"{self.state}/base/etc", f"{directories[0]}/etc")
         if self._root:
             lower = f"{self.state}{self._root}"
             if not parts[0].shifted:

@@ -164,12 +164,11 @@ class System:
         return True
 
 
-def own_etc(source: str, target: str) -> None:
-    """Copies in `target`, in the place of links into `source`; of what the sandboxes' root may read."""
+def own_etc(source: str, base: str, target: str) -> None:
+    """Copies in `target` for what is a link into `source` in `base`; of what the sandboxes' root may read."""
     for name in _OWN_ETC:
         original, own = f"{source}/{name}", f"{target}/{name}"
-        if os.path.islink(own) and os.path.exists(original):
-            os.unlink(own)
+        if os.path.islink(f"{base}/{name}") and os.path.exists(original):
             if os.path.isdir(original):
                 tree.copy(original, own)
             else:
