@@ -16,6 +16,7 @@ from podflare_emulator import Emulator
 from podflare_emulator.api.contract.service import CALLS
 from podflare_emulator.control.control import Control
 
+from ..matrix import SLOW
 from ..serving import serving
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -88,6 +89,7 @@ def _terminal(url: str) -> Iterator[str]:
         yield json.loads(next(answer.iter_lines()))["session_id"]
 
 
+@SLOW
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize("tag", ["health", "sandboxes", "spaces", "terminals", "control"])
 def test_the_server_keeps_to_it(emulator: Emulator, document: Any, tag: str, mode: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import SLOW
 from ..serving import serving
 
 
@@ -66,6 +67,7 @@ def test_children_echo_too(echoing: Emulator) -> None:
         child.close()
 
 
+@SLOW
 def test_by_default_nothing_is_printed_and_a_test_may_want_it_until_the_reset() -> None:
     with serving("auto") as emulator:
         assert not emulator.echo_last_expression

@@ -147,6 +147,7 @@ def test_the_journal_tells_why_a_sandbox_is_gone(emulator: Emulator, make: Make)
     assert "expired (lifetime of 60 s), 0 execs" in str(emulator.tree())
 
 
+@matrix.SLOW
 def test_a_real_clock_ends_sandboxes_too() -> None:
     with Emulator() as emulator, emulator.redirect_clients(), making() as make:
         sandbox = make(timeout_seconds=1)

@@ -10,6 +10,8 @@ import pytest
 
 from podflare_emulator import Emulator, SettingsError
 
+from ..matrix import SLOW
+
 Ask = Callable[..., httpx.Response]
 
 
@@ -19,6 +21,7 @@ def test_answers_name_neither_unless_the_settings_do(portable_emulator: Callable
     assert made.json().keys() == {"id", "state"}
 
 
+@SLOW
 def test_answers_name_what_the_settings_do_and_the_region_that_was_asked_for(
     portable_emulator: Callable[..., Emulator],
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import backends
+from ..matrix import SLOW, backends
 from ..serving import serving
 
 PYTHON = """
@@ -229,6 +229,7 @@ def test_a_server_in_a_process_answers_them_too() -> None:
         assert aws.calls == [["x"]]
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("command", "options", "message"),
     [
@@ -262,6 +263,7 @@ def test_a_command_that_cannot_be_meant_is_refused(
         any_emulator.stub_command(command, **options)
 
 
+@SLOW
 def test_the_control_api_takes_and_refuses_the_same(any_emulator: Emulator) -> None:
     def control(name: str, **arguments: Any) -> httpx.Response:
         return httpx.post(f"{any_emulator.url}/_emulator/{name}", json=arguments)

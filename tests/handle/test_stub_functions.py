@@ -15,7 +15,7 @@ from podflare import Client, ExecResult, NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.stubs import Answer, StubCall
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -236,6 +236,7 @@ def test_what_really_ran_is_in_a_fork_by_replay() -> None:
             assert child.run_code("print(x)").stdout == "free"
 
 
+@SLOW
 def test_an_emulator_stops_while_a_function_thinks(thinking: Thinking) -> None:
     for kind in ("thread", "process"):
         thinking.asked.clear()

@@ -10,6 +10,7 @@ import pytest
 from podflare import APIStatusError, Client, ForkWarning, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import SLOW
 from ..serving import serving
 
 # How many layers the sandbox's tree shares; a new one has only what all start with.
@@ -277,6 +278,7 @@ def test_a_parent_that_cannot_move_stays_where_it_is(layers: Client) -> None:
         assert run(sandbox, "print(open('/root/large', 'rb').read()[3_000_000:])") == "b'++'"
 
 
+@SLOW
 def test_what_is_mapped_for_reading_since_the_fork_does_not_show_what_is_written_then(layers: Client) -> None:
     """A difference, in docs/fidelity.md: the first write makes a copy. Who reads through a descriptor sees it."""
     parent = begin(layers, "open('/root/log', 'w').write('before')")

@@ -17,6 +17,7 @@ from podflare_emulator import Emulator
 from podflare_emulator.guest.system import landlock
 
 from ..isolation import wheel
+from ..matrix import SLOW
 from ..serving import serving
 
 READ_ONLY = "the system is the host's, which only Landlock keeps from being written"
@@ -218,6 +219,7 @@ def test_secrets_stay_out(namespace_sandbox: Callable[..., Sandbox]) -> None:
     assert sandbox.run_code("ls /state /proc/1/root/state", language="bash").stdout == ""
 
 
+@SLOW
 def test_pip_installs_and_uninstalls_a_program(machine: Sandbox, machine_emulator: Emulator) -> None:
     if machine.run_code("import pip").exit_code:
         pytest.skip("the guests' Python has no pip")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_a_modules_sandbox_outlives_its_tests_and_no_longer(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(
@@ -43,6 +44,7 @@ def test_a_modules_sandbox_outlives_its_tests_and_no_longer(pytester: pytest.Pyt
     result.assert_outcomes(passed=4)
 
 
+@SLOW
 @pytest.mark.parametrize("scope", ["session", "package", "module", "class"])
 def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scope(
     pytester: pytest.Pytester, scope: str
@@ -69,6 +71,7 @@ def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scop
     result.stdout.fnmatch_lines(["1 sandbox(es) left open;*", "  sbx_*, made at test_it.py:6"])
 
 
+@SLOW
 def test_each_scope_keeps_its_own(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
@@ -99,6 +102,7 @@ def test_each_scope_keeps_its_own(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=4)
 
 
+@SLOW
 def test_set_up_class_and_set_up_module_come_after_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -140,6 +144,7 @@ def test_set_up_class_and_set_up_module_come_after_it(pytester: pytest.Pytester)
     pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=3)
 
 
+@SLOW
 def test_the_defaults_of_the_session_hold_in_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
@@ -177,6 +182,7 @@ def test_the_defaults_of_the_session_hold_in_it(pytester: pytest.Pytester) -> No
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+@SLOW
 def test_a_scope_that_is_asked_for_within_a_test_leaves_the_test_as_it_is(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
