@@ -48,6 +48,7 @@ def document(emulator: Emulator) -> Any:
     return answer.json()
 
 
+@SLOW
 def test_every_route_is_in_it(document: Any) -> None:
     operations = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
     served = [(method, path) for method, path in operations if path.startswith("/v1/")]

@@ -39,6 +39,7 @@ def control(emulator: Emulator, name: str, key: str = "pk_test", **arguments: An
     )
 
 
+@SLOW
 def test_reset_destroys_every_sandbox_but_those_to_keep(emulator: Emulator) -> None:
     with Sandbox() as kept, Sandbox() as other:
         kept.run_code("x = 1")

@@ -226,6 +226,7 @@ def test_it_goes_with_its_parent_into_another_id() -> None:
     asyncio.run(merge_away())
 
 
+@SLOW
 def test_a_parent_that_ends_while_a_child_is_made_leaves_none() -> None:
     async def destroy_meanwhile() -> None:
         async with family() as one:
@@ -312,6 +313,7 @@ def test_while_the_parent_is_busy_none_is_made_and_nobody_waits_for_it() -> None
     asyncio.run(be_busy())
 
 
+@SLOW
 def test_it_is_on_no_list_and_draws_no_id() -> None:
     def record(registry: SandboxRegistry) -> list[Any]:
         lives = [(life["sandbox"], life["parent"], life["state"]) for life in registry.lives()]

@@ -59,6 +59,7 @@ def test_errors_are_those_of_code_that_is_not_echoed(sandbox: Sandbox) -> None:
     assert sandbox.run_code("raise SystemExit(3)").exit_code == 3
 
 
+@SLOW
 def test_children_echo_too(echoing: Emulator) -> None:
     with Sandbox(host=echoing.url) as parent:
         parent.run_code("x = 1\nx")

@@ -27,6 +27,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_a_file_is_read_and_written(emulator: Emulator, sandbox: Sandbox) -> None:
     inside = emulator.sandbox(sandbox)
     sandbox.run_code("open('/root/x', 'wb').write(bytes(range(256)))")

@@ -75,6 +75,7 @@ def test_it_goes_on_in_another_emulator(tmp_path: Path, isolation: str, fork: An
         Sandbox.resume(space, client=client)
 
 
+@matrix.SLOW
 def test_one_that_is_resumed_deleted_or_reset_is_kept_no_longer(tmp_path: Path) -> None:
     with emulating(tmp_path) as (emulator, client):
         for end in ("resume", "delete", "reset"):

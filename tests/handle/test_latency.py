@@ -161,6 +161,7 @@ def test_a_latency_that_cannot_be_meant_is_refused(
         emulator.latency("fork", seconds, **options)
 
 
+@SLOW
 @pytest.mark.parametrize("end", ["reset", "stop"])
 def test_who_waits_when_the_test_ends_waits_no_longer(end: str) -> None:
     with Emulator(isolation="portable") as emulator, ThreadPoolExecutor(1) as threads:

@@ -56,6 +56,7 @@ def lives(sandbox: Sandbox) -> bool:
     return True
 
 
+@matrix.SLOW
 def test_a_sandbox_ends_with_its_lifetime_however_busy_it_was(emulator: Emulator, make: Make) -> None:
     sandbox = make(timeout_seconds=100)
     for _ in range(3):

@@ -37,6 +37,7 @@ def ids() -> list[str]:
     return found
 
 
+@SLOW
 def test_a_reset_begins_the_ids_anew(emulator: Emulator) -> None:
     first = ids()
     assert len({*first, *ids()}) == 6

@@ -225,6 +225,7 @@ def test_the_real_thing_is_interrupted_when_its_client_goes_away(
     assert sandbox.run_code("print('its turn')").stdout == "its turn"
 
 
+@SLOW
 def test_what_really_ran_is_in_a_fork_by_replay() -> None:
     with Emulator(fork="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         emulator.stub("paid", answer=lambda call: call.run_real("x = 'free'"))

@@ -59,6 +59,7 @@ def depths(*sandboxes: Sandbox) -> list[int]:
     return [int(run(sandbox, "print(depth())")) for sandbox in sandboxes]
 
 
+@SLOW
 def test_parent_and_children_share_what_was_there_and_nothing_else(layers: Client) -> None:
     parent = begin(layers, _TREE.format(count=3) + "os.remove('/etc/hostname'); os.rmdir('/srv')")
     left, right = parent.fork(2)
@@ -164,6 +165,7 @@ print(sorted(os.listdir('/root')), os.listdir('/root/full/named'), sorted(os.lis
     assert listed == "/root: by-mv empty full /root/by-mv: 0.txt 1.txt deep"
 
 
+@SLOW
 def test_a_layer_that_is_little_is_copied_by_auto(auto: Client) -> None:
     few = begin(auto, _TREE.format(count=10))
     many = begin(auto, _TREE.format(count=400))
@@ -233,6 +235,7 @@ def test_removed_files_have_an_inode_in_common_which_is_no_hard_link(auto: Clien
     assert run(grandchild, "print(len(os.listdir('/root/tree')))") == "51"
 
 
+@SLOW
 def test_copies_when_told_to() -> None:
     with serving("namespace", fork_files="copy") as emulator, Client(host=emulator.url) as client:
         parent = begin(client, _TREE.format(count=400))
@@ -241,6 +244,7 @@ def test_copies_when_told_to() -> None:
         assert run(child, "print(len(os.listdir('/root/tree')))") == "401"
 
 
+@SLOW
 def test_sandboxes_fork_by_layers_on_disk_too() -> None:
     serving_on_disk = serving("namespace", fork_files="layers", files_on_disk=True)
     with serving_on_disk as emulator, Client(host=emulator.url) as client:

@@ -132,6 +132,7 @@ def test_a_sandbox_of_its_own_size_is_cut_off_too(namespace_sandbox: Callable[..
     assert sandbox.run_code(CONNECT).stdout == "Network is unreachable"
 
 
+@SLOW
 def test_no_egress_holds_for_every_sandbox(host_port: int) -> None:
     emulator = Emulator(isolation="namespace", egress=False)
     try:

@@ -121,6 +121,7 @@ def until(happens: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@SLOW
 def test_each_serves_on_the_same_port(make: Callable[..., Sandbox]) -> None:
     parent, other = make(), make()
     (child,) = parent.fork(1)

@@ -179,6 +179,7 @@ def test_what_was_written_goes_into_forks_and_nowhere_else(
     )
 
 
+@SLOW
 def test_a_fork_by_replay_has_it_too() -> None:
     with serving("namespace", fork="replay") as emulator, Sandbox(host=emulator.url) as parent:
         bash(parent, "echo 1 > /usr/local/podflare-test; mkdir -p /opt/a/b; rm /usr/bin/env")
@@ -204,6 +205,7 @@ mapped = mmap.mmap(file.fileno(), 6)
     assert bash(parent, "cat /usr/local/podflare-test") == "parent"
 
 
+@SLOW
 def test_a_sandbox_with_a_disk_of_its_own_writes_there(namespace_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = namespace_sandbox(rootfs_gb=1)
     assert bash(sandbox, "echo 1 > /usr/local/x; df --output=size /usr/local/x | tail -1") != ""

@@ -174,6 +174,7 @@ def test_it_wants_a_key_where_there_are_keys() -> None:
         assert rpc(emulator, "tools/list").status_code == 401
 
 
+@SLOW
 def test_where_the_sdk_is_missing_it_says_what_to_install() -> None:
     hidden = "import sys; sys.modules['mcp'] = None; "
     program = hidden + "from podflare_emulator.command.cli import main; sys.exit(main(['mcp']))"

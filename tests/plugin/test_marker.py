@@ -181,6 +181,7 @@ def test_on_a_real_api_sandboxes_are_asked_for_without_egress(pytester: pytest.P
     assert asked == [False, False, None]
 
 
+@SLOW
 def test_where_egress_cannot_be_denied_the_test_fails_with_the_reason(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -320,6 +321,7 @@ def test_a_marked_test_without_a_fixture_of_podflares_is_told_so(pytester: pytes
     result.stdout.fnmatch_lines(["*the test uses none of Podflare's fixtures; add podflare_emulator to it"])
 
 
+@SLOW
 def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -504,6 +506,7 @@ def test_markers_of_modules_hooks_and_dynamic_tests_count(pytester: pytest.Pytes
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
+@SLOW
 def test_a_server_is_let_into_the_tests_sandboxes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -58,6 +58,7 @@ def test_the_isolation_that_auto_has_taken_is_told_at_the_end(
     result.stdout.no_fnmatch_line("podflare: isolation:*")
 
 
+@SLOW
 def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -149,6 +150,7 @@ def test_the_profile_can_be_given(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1)
 
 
+@SLOW
 def test_command_line_wins_over_environment_and_environment_over_ini_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def _passes(pytester: pytest.Pytester, test: str, *arguments: str) -> None:
     result.assert_outcomes(passed=test.count("def test"))
 
 
+@SLOW
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_freezegun(pytester: pytest.Pytester, loop: str) -> None:
     pytest.importorskip("freezegun")

@@ -111,6 +111,7 @@ def test_replay_is_a_list(sandbox: podflare.Sandbox, instead: dict[str, Any]) ->
     assert next(iter(sandbox.replay())).data == "x"
 
 
+@SLOW
 def test_the_clients_calls(host: str, received: list[dict[str, Any]], instead: dict[str, Any]) -> None:
     instead["healthz"] = (200, {}, [b"ok"])
     with podflare.Client(host, 30.0, None, "pk_1") as client:

@@ -128,6 +128,7 @@ def test_a_missing_file_is_file_not_found(sandbox: Sandbox) -> None:
     assert caught.value.filename == "not/there"
 
 
+@SLOW
 @pytest.mark.parametrize("content", [b"small", _BIG], ids=["small", "big"])
 def test_a_directory_cannot_be_written(sandbox: Sandbox, content: bytes) -> None:
     sandbox.run_code("import os; os.mkdir('directory')")
