@@ -7,12 +7,14 @@ import signal
 
 from ..jail.interface import Jail
 from ..protocol import Message
+from ..system import imports
 from ..system.siblings import fork_siblings
 from . import bash
 
 _TERM = "xterm-256color"
 
 
+@imports.own()
 def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Message, list[int]]:
     """Starts `order`'s program; the answer's `pid` leads a session whose terminal is the descriptor beside it.
 
