@@ -96,7 +96,7 @@ def excepthook(kind: type[BaseException], error: BaseException, trace: Traceback
 
 
 def _end_by_signal() -> None:
-    """Lets Python end as after any KeyboardInterrupt: sets its flag for that again, which every `exec` of text clears."""
+    """Makes Python end as after any KeyboardInterrupt: sets its flag for that, which every `exec` of text clears."""
     try:
         exec("raise KeyboardInterrupt")
     except KeyboardInterrupt:
