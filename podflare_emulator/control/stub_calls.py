@@ -51,7 +51,7 @@ class StubControl:
         try:
             compiled = None if pattern is None else re.compile(pattern, flags)
         except (re.error, TypeError, ValueError) as error:
-            raise InvalidRequest(f"pattern: no regular expression: {error}") from None
+            raise InvalidRequest(f"pattern: not a regular expression: {error}") from None
         stub = Stub(
             label or str(pattern),
             compiled,

@@ -19,7 +19,7 @@ SOURCE = (
     "podflare_emulator/*.py",
     *(
         f"podflare_emulator/{room}/**/*.py"
-        for room in ("command", "control", "handle", "hosting", "vocabulary")
+        for room in ("api", "command", "control", "domain", "handle", "hosting", "mcp", "vocabulary")
     ),
 )
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from ..system import imports
 from ..system.siblings import threads
 from . import waiting
 
@@ -22,6 +23,7 @@ _access, _chdir, _fchdir, _listdir, _open, _posix_spawn = (
 )
 
 
+@imports.own()
 def run(code: str, environment: dict[str, str], directory: str, interrupted: Callable[[], bool]) -> int:
     """Runs bash and waits for it; returns the exit code as a shell would report it.
 

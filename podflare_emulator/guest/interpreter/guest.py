@@ -12,7 +12,7 @@ from ..files import seeding
 from ..fork import fork
 from ..jail.interface import Jail
 from ..protocol import Connection, Message
-from ..system import kernel
+from ..system import imports, kernel
 from ..system.descriptors import hide
 from . import bash, inspection, limits, terminals
 from .commands import Commands
@@ -33,6 +33,7 @@ def run(
         os.setsid()
         jail.enter(ticket["tree"], entrance)
         limits.impose(ticket)
+        imports.search_working_directory()
         guest = Guest(jail, connection, hide(out), hide(err), ticket["baseline"], repl)
         guest.announce()
     except Exception as error:
@@ -142,6 +143,7 @@ class Guest:
             self._open_files.relax()
             self.flush()
 
+    @imports.own()
     def _bash(self, code: str) -> Callable[[], int]:
         """A function that runs `code`. Everything that may open files of the emulator is done before."""
         script, variables = self.jail.script(code), {**self.jail.variables(), **self.variables}

@@ -13,6 +13,7 @@ import types
 from importlib import invalidate_caches
 from importlib.machinery import PathFinder
 
+from ..system import imports
 from .interrupts import Interrupts
 
 _SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
@@ -115,7 +116,8 @@ class Repl:
             trace = trace.tb_next
         try:
             if sys.excepthook is sys.__excepthook__:
-                traceback.print_exception(type(error), error, trace)  # shows source lines before 3.13 too
+                with imports.own():
+                    traceback.print_exception(type(error), error, trace)  # shows source lines before 3.13 too
             else:
                 sys.excepthook(type(error), error.with_traceback(trace), trace)
             sys.stderr.flush()
@@ -173,7 +175,8 @@ def _compiled_with_echo(source: str, name: str) -> list[types.CodeType]:
 
     A semicolon after it suppresses that, as in Jupyter.
     """
-    import ast  # late: few sandboxes echo, and it would be in the memory of all
+    with imports.own():
+        import ast  # late: few sandboxes echo, and it would be in the memory of all
 
     tree = ast.parse(source, name)
     if not tree.body or not isinstance(tree.body[-1], ast.Expr):

@@ -7,12 +7,14 @@ import signal
 
 from ..jail.interface import Jail
 from ..protocol import Message
+from ..system import imports
 from ..system.siblings import fork_siblings
 from . import bash
 
 _TERM = "xterm-256color"
 
 
+@imports.own()
 def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Message, list[int]]:
     """Starts the program of `order`. Returns the answer, and a descriptor of the terminal if it was started.
 
