@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from ..system import imports
 from .contents import attempt_chown
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
+@imports.own()
 def pack(root: str, mounts: Collection[str], archive: int) -> None:
     """Writes the files, directories and symbolic links below `root`, except `mounts`; raises OSError.
 
@@ -38,6 +40,7 @@ def pack(root: str, mounts: Collection[str], archive: int) -> None:
                 _add(tar, entry, f"{root}/{path}", status)
 
 
+@imports.own()
 def unpack(root: str, mounts: Collection[str], archive: int, resolve: Callable[[str], str]) -> None:
     """Makes the tree below `root` equal to the packed one, except `mounts`; raises OSError.
 
