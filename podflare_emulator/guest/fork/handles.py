@@ -274,9 +274,8 @@ def make_own(path: str, place: str) -> None:
     try:
         posix.close(_open_unhindered(place, posix.O_WRONLY | posix.O_CLOEXEC))
     except OSError as error:
-        if (
-            error.errno in _NO_ROOM
-        ):  # otherwise nobody can write to it: it is mounted read-only, or being executed
+        # Other errors mean that nobody can write to it: it is on another mount, or being executed.
+        if error.errno in _NO_ROOM:
             raise
 
 

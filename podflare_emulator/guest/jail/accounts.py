@@ -1,4 +1,4 @@
-"""The users and groups that a sandbox knows by name: root, the host's accounts of the system, and no person."""
+"""The users and groups that a sandbox knows by name: root, and the host's system accounts, but no people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOGROUPS_LINE = "nogroup:x:65534:"
 def passwd(user: int = 0, group: int = 0) -> str:
     """The text of /etc/passwd; `user` and `group` are root's numbers.
 
-    An account of the host's that has the same number keeps its name: looked up by number it is root, which is first.
+    A host account with the same number keeps its name. A look-up by number finds root, which comes first.
     """
     lines = [f"root:x:{user}:{group}:root:/root:/bin/bash"]
     names = {"root"}
@@ -27,7 +27,7 @@ def passwd(user: int = 0, group: int = 0) -> str:
 
 
 def group(number: int = 0) -> str:
-    """The text of /etc/group, without members; `number` is that of root's group. As for `passwd`."""
+    """The text of /etc/group, without members; `number` is the number of root's group. Otherwise like `passwd`."""
     lines = [f"root:x:{number}:"]
     numbers = set()
     for name, _, own, _ in _entries("/etc/group", 4):
