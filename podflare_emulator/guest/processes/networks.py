@@ -67,6 +67,11 @@ class _Maker:
                 counts.append(network.sockets())
         return []
 
+    def attach(self, answer: Message, namespace: int) -> list[int]:
+        """What goes out of one that `open` has made, after the program that had it has ended."""
+        with self._in(namespace):
+            return [network.attach()]
+
     def packets(self, answer: Message, namespace: int) -> list[int]:
         """What is sent to this descriptor goes out."""
         with self._in(namespace):
