@@ -19,7 +19,7 @@ SOURCE = (
     "podflare_emulator/*.py",
     *(
         f"podflare_emulator/{room}/**/*.py"
-        for room in ("api", "command", "control", "domain", "handle", "hosting", "mcp", "vocabulary")
+        for room in ("api", "command", "control", "domain", "guest", "handle", "hosting", "mcp", "vocabulary")
     ),
 )
 

@@ -311,5 +311,5 @@ def test_without_a_helper_auto_takes_the_machines_network(monkeypatch: pytest.Mo
 
 
 def test_no_backend_but_namespace_has_private_ones() -> None:
-    with pytest.raises(EmulatorError, match=r"machine's network here: --network auto or host"):
+    with pytest.raises(EmulatorError, match=r"machine's network here: use --network auto or host"):
         Emulator(isolation="portable", network="private").start()

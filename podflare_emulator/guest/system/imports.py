@@ -1,7 +1,7 @@
-"""The working directory as the first place for modules, and imports that it must not answer.
+"""Makes the working directory the first place to search for modules, except for this package's own imports.
 
-As in any REPL, a `copy.py` that the user has written comes before the standard library's. This package's own code must
-not get that one: it would run at odd times, and bash would not start.
+As in any REPL, a `copy.py` that the user has written takes precedence over the standard library's. This package's code
+must not import that one: it would run at odd times, and bash would not start.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _before: list[str] = []
 
 
 def search_working_directory() -> None:
-    """From now on it is searched first, wherever that is then."""
+    """From now on, imports search the current working directory first, whichever that is at the time."""
     _before[:] = sys.path
     sys.path.insert(0, "")
 
 
 @contextlib.contextmanager
 def own() -> Iterator[None]:
-    """In here this thread finds modules where they were before that. The user's threads go on as they are."""
+    """Inside the block, this thread's imports do not search the working directory. Other threads are not affected."""
     finder = _Finder()
     places = sys.meta_path
-    # Portable isolation has a finder of its own further in front, which asks the others.
+    # Portable isolation has its own finder further ahead, which asks the others.
     places.insert(places.index(PathFinder) if PathFinder in places else len(places), finder)
     try:
         yield

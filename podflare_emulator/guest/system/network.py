@@ -72,7 +72,7 @@ def swallow_packets() -> None:
 
 
 def attach() -> int:
-    """As `make_way_out`, to the interface that it made, once nobody else is attached; else makes a bare one."""
+    """Attaches to the interface of `make_way_out`, which it creates if need be; frames are read from the descriptor."""
     tap = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TAP | _IFF_NO_PI))
