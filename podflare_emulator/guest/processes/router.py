@@ -244,7 +244,7 @@ class Router:
         try:
             _, (tap,) = self._ask("attach", networks=[sender.namespace])
         except OSError as error:
-            sys.stderr.write(f"a sandbox has no way out any more: {self._helper} has ended, and {error}\n")
+            sys.stderr.write(f"a sandbox no longer has a way out: {self._helper} has ended, and {error}\n")
             return
         self._watch_tap(sender, tap)
         sys.stderr.write(
