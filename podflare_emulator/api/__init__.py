@@ -1,4 +1,4 @@
-"""The HTTP surface: who may ask, what was asked, and the answer's shape.
+"""The HTTP interface: checks who may call, reads requests and shapes answers.
 
-Comes in: `handle.server`. It never keeps a sandbox, and decides nothing that `domain` could.
+Imported by `handle.server`. It keeps no sandbox, and decides nothing that `domain` could.
 """

@@ -1,4 +1,4 @@
-"""What was asked and how it was answered: recorded, one log line each, and its trace on every line logged meanwhile."""
+"""Records each request, logs one line for it, and puts its trace on every line logged while it is served."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 
 
 class AccessLog:
-    """Outermost, so that it sees and times everything: what is asked is recorded, and logged where INFO is."""
+    """Outermost, so that it sees and times everything. Records every request, and logs it at INFO."""
 
     def __init__(self, app: ASGIApp, record: Requests) -> None:
         self._app = app
@@ -48,7 +48,7 @@ class AccessLog:
 
 
 def _log(request: Request, duration_ms: float) -> None:
-    # Quoted again: a decoded path may hold newlines, and would forge lines.
+    # Quoted again, as a decoded path may hold newlines, which would forge log lines.
     method, path, status = request.method, quote(request.path), request.status
     logger.info(
         "%s %s %s %.2f ms",

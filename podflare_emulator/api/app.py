@@ -1,4 +1,4 @@
-"""The application: the routes, the guard in front of them, and the answer to whatever went wrong."""
+"""The application: the routes, the guard in front of them, and the answers to errors."""
 
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,10 @@ def build_app(
     record: Requests | None = None,
     disturb: Disturb | None = None,
 ) -> ASGIApp:
-    """The HTTP API over `registry`, and the control API. Of `settings` it reads the keys, the allowed hosts,
-    and what a create answers.
+    """The HTTP API over `registry`, and the control API. From `settings` it takes the API keys, the allowed hosts,
+    and the region and endpoint that a create answers.
 
-    `record` gets every request; `disturb` is put around each call of the service's.
+    `record` gets every request; `disturb` wraps each call of the service.
     """
     routes = SandboxRoutes(registry, settings, disturb).routes() + TerminalRoutes(registry, disturb).routes()
     routes += SpaceRoutes(registry, settings, disturb).routes()
@@ -64,7 +64,7 @@ def build_app(
 
 
 class ErrorAnswers:
-    """Every failure becomes its status and `{"error": "..."}`; an unexpected one is logged besides."""
+    """Turns every failure into its status and `{"error": "..."}`; also logs unexpected ones."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -75,7 +75,7 @@ class ErrorAnswers:
             return
         # With an "app" in the scope, Starlette's router raises its 404 and 405 instead of answering itself.
         scope["app"] = self
-        # With a slash at the end it is the same thing: most clients follow no redirect of a POST.
+        # A trailing slash is ignored, not redirected: most clients follow no redirect of a POST.
         scope["path"] = scope["path"].rstrip("/") or "/"
         try:
             await self._app(scope, receive, send)
@@ -98,7 +98,7 @@ def _answer(error: Exception, scope: Scope) -> Response:
             status, message, headers = error.status_code, error.detail, error.headers
         case HTTPException():
             status, message, headers = error.status_code, error.detail, error.headers
-            if status in (404, 405):  # the router's own, which say no more than the status does
+            if status in (404, 405):  # the router's, which only repeat the status
                 message = f"{message.lower()}: {scope['method']} {scope['path']}"
         case _:
             status, message = 500, f"the emulator failed: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Request bodies: reading one within its limit, and the shape of each."""
+"""Request bodies: the shape of each, and reading one up to the size limit."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 LIMIT = 64 * 2**20
-"""Bytes of one body. Uploads travel base64-encoded in the code of an exec, and are meant for a few MB."""
+"""Most bytes of one body. Uploads travel base64-encoded in the code of an exec, and are meant for a few MB."""
 
 
 class CreateBody(msgspec.Struct):
@@ -94,7 +94,7 @@ class TerminalBody(msgspec.Struct):
 
     def __post_init__(self) -> None:
         if (self.shellCmd is None) == (not self.argv):
-            raise ValueError("shellCmd: expected a command for bash, or argv, a list of words, in its place")
+            raise ValueError("shellCmd: expected either this, a command for bash, or argv, a list of words")
         check_size(self.cols, self.rows)
         for word in (
             self.shellCmd or "",
@@ -126,7 +126,7 @@ class SizeBody(msgspec.Struct):
 
 
 class ReadBody(msgspec.Struct):
-    """`POST .../pty/{pid}/read`: from the byte `since_seq` on; waits up to `timeout_ms`, 30 s at most."""
+    """`POST .../pty/{pid}/read`: reads from byte `since_seq` on; waits up to `timeout_ms`, at most 30 s."""
 
     since_seq: int = 0
     max_bytes: int = 65536
@@ -172,7 +172,7 @@ async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:
 
 
 async def whole(receive: Receive) -> bytes:
-    """All of a body. Raises HTTPException and ClientDisconnect, as `read` does."""
+    """Receives a whole body. Raises HTTPException and ClientDisconnect, as `read` does."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -191,7 +191,7 @@ async def whole(receive: Receive) -> bytes:
 
 
 def again(body: bytes, receive: Receive) -> Receive:
-    """As `receive` was before the body was taken from it."""
+    """A `receive` that yields an already received body again."""
     read = False
 
     async def receiving() -> Message:

@@ -1,4 +1,4 @@
-"""The server's connections, and its door: what a test may do to them."""
+"""The server's connections and its listener, as far as a test may disturb them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import Scope
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
-_WAITING = 1024  # connections that the kernel holds until they are accepted
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for zero seconds
+_WAITING = 1024  # the listener's backlog
 
 
 class Connections:
-    """Of the server `serving`, whose first listener is `listener`; others, and who comes by them, are left alone."""
+    """Connections to `listener`, the first one of the server `serving`; other listeners are left alone."""
 
     serving: uvicorn.Server
 
@@ -33,23 +33,23 @@ class Connections:
         self._opening: Timer | None = None
 
     def reset(self, request: Scope) -> None:
-        """The other end of the request's connection gets an RST: `Connection reset by peer`."""
+        """Resets the request's connection: the client gets an RST, `Connection reset by peer`."""
         for connection in self._bearing(request):
             _reset(connection)
 
     def close(self, request: Scope) -> None:
-        """The request's connection, when what was written so far has been sent."""
+        """Closes the request's connection once everything written so far has been sent."""
         for connection in self._bearing(request):
             connection.transport.close()
 
     async def refuse(self, seconds: float | None) -> None:
-        """From now on nobody is let in, for so long or until `accept`; who was in is out when this returns.
+        """Refuses connections for `seconds`, or until `accept`; existing ones have been reset when this returns.
 
-        The port stays this server's: the socket goes on being bound to it, and does not listen.
+        The server keeps its port: the socket stays bound to it, but does not listen.
         """
         if sys.platform != "linux":
             raise InvalidRequest(
-                "refusing connections takes Linux, where a socket that no longer listens keeps its port; "
+                "refusing connections needs Linux, where a socket that no longer listens keeps its port; "
                 "elsewhere use fault('any', connection='reset', times=None)"
             )
         if self._refuses:
@@ -58,11 +58,13 @@ class Connections:
         inside = [one for one in self._connections() if _end(one, "sockname")[1:] == (port,)]
         leaving = {one for one in inside if not _asks_the_emulator(one)}
         if seconds is None and len(leaving) < len(inside):
-            raise InvalidRequest("seconds: for how long? Whoever asks by this port could not ask for the end")
+            raise InvalidRequest(
+                "seconds: for how long? A caller on this port could not end the refusal itself"
+            )
         self._refuses = True
         self.serving.servers[0].close()
         self._listener.shutdown(socket.SHUT_RDWR)
-        # As long as it does not listen, whoever reuses addresses could take this one from whoever does so too.
+        # While the socket does not listen, SO_REUSEADDR would let another process that also sets it take the port.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         if seconds is not None:
             self._opening = self._clock.call_at(self._clock.time() + seconds, self.accept)
@@ -72,7 +74,7 @@ class Connections:
             await asyncio.sleep(0)
 
     async def accept(self) -> None:
-        """Lets clients in again, if they were not."""
+        """Ends a refusal, if there is one."""
         if not self._refuses:
             return
         self._refuses = False
@@ -107,13 +109,13 @@ def _end(connection: Any, which: Literal["peername", "sockname"]) -> tuple[str, 
 
 
 def _reset(connection: Any) -> None:
-    # A duplicate, because what asyncio or uvloop show of their socket need not let it be set.
+    # A duplicate, as the sockets that asyncio and uvloop expose need not allow setting options.
     with socket.socket(fileno=os.dup(connection.transport.get_extra_info("socket").fileno())) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     connection.transport.abort()
 
 
 def _asks_the_emulator(connection: Any) -> bool:
-    """Whether it bears a call of the control API: who asks for a refusal must hear that it is there."""
+    """Whether it carries a call of the control API: the caller of `refuse` must get its answer."""
     cycle = getattr(connection, "cycle", None)
     return bool(cycle and not cycle.response_complete and cycle.scope["path"].startswith("/_emulator/"))

@@ -1,4 +1,4 @@
-"""What a test has arranged for a call, as its client sees it: another answer, a late one, part of one, or none."""
+"""Injects a test's faults into calls: the client gets another answer, a late one, part of one, or none."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from podflare_emulator.api.connections import Connections
 
 Disturb = Callable[[str, ASGIApp], ASGIApp]
-"""From a call's name and the call to the same call, with what a test may arrange for it."""
+"""Wraps a call, given by its name and application, so that a test's faults apply to it."""
 
 _LAST_WORDS = "podflare.last_words"
 
-# What is said with a status, if the test says nothing itself.
+# The error message for a status, if the test gives none.
 _SAID = {401: "invalid api key", 404: "sandbox not found", 500: "agent did not respond"}
 _SAID_BY_CREATE = {500: "the pool is exhausted and a cold boot failed"}
 
 
 class ArrangedRefusal(HTTPException):
-    """A test wants the call to be answered so, in its own words."""
+    """A test has arranged this answer."""
 
 
 def last_words(scope: Scope) -> LastWords | None:
-    """The arranged death of the interpreter that is to run this exec."""
+    """The death that is arranged for the interpreter that runs this exec, if any."""
     arranged: LastWords | None = scope.get(_LAST_WORDS)
     return arranged
 
 
 class Disturbed:
-    """One call of the API: as it is, unless a test has arranged something for it."""
+    """One call of the API, unchanged unless a fault applies to it."""
 
     def __init__(
         self, faults: Faults, connections: "Connections", clock: Clock, call: str, app: ASGIApp
@@ -109,7 +109,7 @@ class Disturbed:
 
 
 class _Hold:
-    """Keeps an answer back until it is time, or nobody wants that, or waits for it, any more."""
+    """Holds an answer back until its time, or until the faults are cleared or the client is gone."""
 
     def __init__(self, clock: Clock, until: float, forgotten: asyncio.Event, receive: Receive) -> None:
         self._clock = clock
@@ -137,7 +137,7 @@ class _Hold:
 
 
 class _Shortened:
-    """Sends that many lines of a stream; unless that is all of it, calls `cut` then. A refusal is sent as it is."""
+    """Sends the first lines of a stream, then calls `cut` if there are more. A refusal is sent unchanged."""
 
     def __init__(self, send: Send, lines: int, cut: Callable[[], Awaitable[None]]) -> None:
         self._send = send
@@ -166,7 +166,7 @@ async def _to_nobody(message: Message) -> None:
 
 
 async def _gone(receive: Receive) -> None:
-    """Returns when the client has gone away; its body must have been read."""
+    """Returns when the client has gone away; call it only once the body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -188,7 +188,7 @@ def _phrase(status: int) -> str:
 
 
 class _Fields(msgspec.Struct):
-    """Of the bodies of all calls; whether they are right is for the call itself to say."""
+    """The fields that faults look at, of all calls' bodies. The call itself checks them."""
 
     code: Any = ""
     language: Any = "python"

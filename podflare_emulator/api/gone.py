@@ -1,4 +1,4 @@
-"""Clients that go away before they have their answer."""
+"""Clients that go away before they get their answer."""
 
 import asyncio
 
@@ -6,9 +6,9 @@ from starlette.types import Receive
 
 
 def cancelling_when_gone(receive: Receive) -> "asyncio.Task[None]":
-    """Cancels the running task, a request whose body has been read, once its client has gone.
+    """Cancels the current task, which serves a request whose body has been read, once its client is gone.
 
-    To be cancelled itself when that no longer matters; if it is done by then, the cancellation was the client's.
+    Cancel the result when that no longer matters. If it is done by then, the client caused the cancellation.
     """
     request = asyncio.current_task()
     assert request is not None

@@ -1,4 +1,4 @@
-"""Events on the wire: NDJSON, one line an event, sent as produced, for as long as somebody listens."""
+"""Events on the wire: NDJSON, one line for each event, sent as they happen while a client listens."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ MEDIA_TYPE = "application/x-ndjson"
 
 
 def encode(events: Sequence["Event"]) -> bytes:
-    """One line each, in ASCII: clients split the stream on U+2028 and its like too, so they leave escaped."""
+    """One line each, in ASCII: some clients also split lines at U+2028 and the like, so these are escaped."""
     lines: list[str] = []
     for event in events:
         data = encode_basestring_ascii(event.data) if isinstance(event.data, str) else event.data
@@ -28,10 +28,10 @@ def encode(events: Sequence["Event"]) -> bytes:
 
 
 class ExecStream:
-    """Answers an exec: waits for the sandbox's turn, runs the code and sends its events as they come.
+    """Answers an exec: waits for the sandbox's turn, runs the code and sends its events as they happen.
 
-    What goes wrong before the code has started is raised, so that it can still have its own status. A client
-    that goes away while it waits never gets its code run; one that goes away later has it abandoned.
+    Errors before the code has started are raised, so that they still get their own status. If the client goes away
+    while it waits for its turn, its code never runs; if it goes away later, the code is abandoned.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ExecStream:
             execution = await self._sandbox.exec(self._code, self._language, self._last_words)
             await _send_events(execution, send)
         except asyncio.CancelledError:
-            if not gone.done():  # not the client: the server ends
+            if not gone.done():  # the server is shutting down; the client is still there
                 raise
         finally:
             gone.cancel()
@@ -73,8 +73,8 @@ async def _send_events(execution: "Execution", send: Send) -> None:
             ended = events[-1].type == "exit"
             await send({"type": "http.response.body", "body": encode(events), "more_body": not ended})
     except Exception:
-        # The status is out: a body that breaks off is the only way left to say that this is not all of it.
-        logger.exception("an exec's stream of events broke off")
+        # The status has been sent: only a body that breaks off can still tell the client that this is not all.
+        logger.exception("sending an exec's events failed")
     finally:
         if not ended:
             await execution.abandon()

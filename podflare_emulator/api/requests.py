@@ -1,4 +1,4 @@
-"""What clients have asked for, in order, for the author of a test to ask about: a part of the journal."""
+"""The requests of clients, in order, as part of the journal that a test can query."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from starlette.types import Scope
 from podflare_emulator.domain.events import next_number
 from podflare_emulator.vocabulary.clock import machine_now
 
-_REQUESTS = 2_000  # an emulator may run for days; a test asks about its own few
-_BODY = 4_096  # bytes; of a longer one only the size is kept
+_REQUESTS = 2_000  # an emulator may run for days, but a test only asks about its own few
+_BODY = 4_096  # bytes; only the size of a longer one is kept
 
 _KEY = "podflare.request"
 
 
 class Request:
-    """One request, as far as it has come. Times in ms since the epoch.
+    """One request, finished or running. Times in ms since the epoch.
 
-    `status`: what the client was told, None if nothing. `whole`: it was sent all of the answer. `made`: the sandbox
-    that a create has made.
+    `status`: of the answer, None if there was none. `whole`: the whole answer was sent. `made`: the sandbox that a
+    create has made.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class Request:
             self.body = body
 
     def end(self) -> None:
-        """Its client hears no more; what is still done for it after that does not count."""
+        """Nothing more is sent to the client; work still done for it after that does not count."""
         self.ended = self.ended or self._now()
 
     @property
@@ -93,7 +93,7 @@ class Request:
 
 
 class Requests:
-    """The newest of them. What is asked of the emulator itself, by the author of a test, is none."""
+    """The most recent requests, without calls of the control API."""
 
     def __init__(self, now: Callable[[], int] = machine_now) -> None:
         self.now = now
@@ -111,7 +111,7 @@ class Requests:
 
 
 def put(scope: Scope, request: Request) -> None:
-    """From now on, `of` finds it."""
+    """Attaches the request to the scope, where `of` finds it."""
     scope[_KEY] = request
 
 
@@ -121,7 +121,7 @@ def of(scope: Scope) -> Request:
 
 
 def _named(method: str, path: str) -> tuple[str | None, str | None]:
-    """The call by its name, and the sandbox that it is about. Not from the route: a request may be refused before."""
+    """The name of the call, and its sandbox. Not from the route, as a request may be refused before routing."""
     match [method, *path.strip("/").split("/")]:
         case ["POST", "v1", "sandboxes"]:
             return "create", None
@@ -132,14 +132,14 @@ def _named(method: str, path: str) -> tuple[str | None, str | None]:
         case ["GET", "v1", "sandboxes", sandbox, "pty"]:
             return "pty_list", sandbox
         case [_, "v1", "sandboxes", sandbox, *words]:
-            return "_".join(words[::2]) or None, sandbox  # what is between them are ids
+            return "_".join(words[::2]) or None, sandbox  # every second word is an id
         case [_, "v1", "spaces", _, word] | [_, "v1", "healthz" as word]:
             return word, None
     return None, None
 
 
 def _decoded(body: bytes) -> Any:
-    """As the JSON that it is, or the text if it is none; None for no body."""
+    """The body's JSON value, or its text if it is not JSON; None for no body."""
     try:
         return msgspec.json.decode(body) if body else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,16 +1,16 @@
-"""uvicorn's server, which ends when it is told to."""
+"""uvicorn's server, made to end at once when asked."""
 
 import asyncio
 
 import uvicorn
 
-_TICK = 1  # seconds between two answers with another `Date`
+_TICK = 1  # seconds between updates of the `Date` header
 
 
 class Server(uvicorn.Server):
-    """uvicorn looks ten times a second whether it is to end: a long time at the end of each of many test runs.
+    """uvicorn checks only ten times a second whether it should end, which adds up over many test runs.
 
-    And it sleeps meanwhile by `asyncio.sleep`, which a test may have replaced by what returns at once.
+    It also sleeps by `asyncio.sleep`, which a test may have replaced by a function that returns at once.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:

@@ -1,6 +1,6 @@
-"""OpenTelemetry: a span for each request, where somebody has configured it before the server starts.
+"""OpenTelemetry: a span for each request, if it was configured before the server starts.
 
-By the standard variables, or by a provider in this process: its own code's, or `opentelemetry-instrument`'s.
+Either by the standard variables or by a tracer provider in this process, set by its code or `opentelemetry-instrument`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INSTALL = "pip install 'podflare-emulator[traces]'"
 
 
 class Traced:
-    """Each request is a span of its client's trace, or of a new one, whose id its log lines have."""
+    """Makes each request a span of its client's trace, or of a new one, whose id appears in its log lines."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app = app
@@ -61,7 +61,7 @@ class Traced:
 
 
 def find_tracer() -> Tracer | None:
-    """None where nobody has configured any: nothing is imported then."""
+    """None, without importing anything, if OpenTelemetry is not configured."""
     by_variables = any(os.environ.get(name) not in (None, "", "none") for name in _CONFIGURED_BY)
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not (
         by_variables or "opentelemetry.sdk.trace" in sys.modules
@@ -73,20 +73,20 @@ def find_tracer() -> Tracer | None:
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) and by_variables:
             trace.set_tracer_provider(_provider_by_variables())
     except ImportError as error:
-        logger.warning("OpenTelemetry is configured, and not installed: %s (%s)", _INSTALL, error)
+        logger.warning("OpenTelemetry is configured but not installed: %s (%s)", _INSTALL, error)
         return None
     return trace.get_tracer(_NAME)
 
 
 def _provider_by_variables() -> Any:
-    """Raises ImportError where the SDK or its exporter is missing."""
+    """Raises ImportError if the SDK or its exporter is missing."""
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
     exporter: SpanExporter
     if os.environ.get("OTEL_TRACES_EXPORTER") == "console":
-        exporter = ConsoleSpanExporter(out=sys.stderr)  # what is printed is the command's
+        exporter = ConsoleSpanExporter(out=sys.stderr)  # stdout is for the command's output
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 

@@ -121,7 +121,7 @@ _SUBCOMMANDS = (
     (
         "mcp",
         "mcp [option ...]",
-        "be a server of the Model Context Protocol, by standard input and output: sandboxes as tools of a model",
+        "serve the Model Context Protocol on standard input and output: sandboxes as tools for a model",
     ),
     ("doctor", "doctor [option ...]", "print which isolation works here, and why"),
     (
@@ -140,18 +140,18 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--isolation",
         metavar="auto|namespace|preload|portable",
-        help="how sandboxes are kept apart (default auto)",
+        help="how sandboxes are isolated (default auto)",
     )
     add("--fork", metavar="live|replay", help="how a sandbox is forked (default live)")
     add(
         "--fork-files",
         metavar="auto|layers|copy",
-        help="how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+        help="how forks get their files: layers shared with the parent, or copies (default auto: layers for much data)",
     )
     add(
         "--rootfs",
         metavar="DIR|TAR",
-        help="a system (docker export, mmdebstrap) that is every sandbox's, with its own Python and bash",
+        help="root filesystem of every sandbox (docker export, mmdebstrap), with its own Python and bash",
     )
     add(
         "--python",
@@ -170,7 +170,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         dest="api_keys",
         action="append",
         metavar="KEY",
-        help="require a key; repeatable, and visible in process lists: PODFLARE_API_KEYS is not",
+        help="require a key; repeatable. Visible in process lists, unlike PODFLARE_API_KEYS",
     )
     add(
         "--allow-host",
@@ -183,17 +183,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--no-egress",
         dest="egress",
         action="store_false",
-        help="cut every sandbox off the network, whatever is asked for",
+        help="cut every sandbox off the network, whatever a create asks for",
     )
     add(
         "--egress-denied",
         metavar="refuse|drop",
-        help="what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
+        help="what happens to connections without egress: fail at once, or time out as on the service (default refuse)",
     )
     add(
         "--egress-unenforced",
         action="store_true",
-        help="make sandboxes without egress even where nothing keeps them off the network",
+        help="create sandboxes without egress even if nothing keeps them off the network",
     )
     add(
         "--echo-last-expression",
@@ -203,26 +203,26 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--network",
         metavar="auto|private|host",
-        help="whose network sandboxes have: each its own, or all the machine's (default auto: their own where there "
-        "is a way out of it)",
+        help="network of the sandboxes: private to each, or the machine's for all (default auto: private if that can "
+        "have a way out)",
     )
     add(
         "--reachable",
         action="append",
         metavar="HOST:PORT",
-        help="let sandboxes with their own network reach this server of the machine's loopback, such as "
+        help="let sandboxes with their own network reach this server on the machine's loopback, such as "
         "127.0.0.1:8080; repeatable",
     )
     add(
         "--files-on-disk",
         action="store_true",
-        help="keep sandboxes' files in the temp directory, not in memory (up to half of it, under namespace)",
+        help="keep sandboxes' files in the temp directory, where namespace isolation would use up to half the memory",
     )
     add(
         "--env",
         action="append",
         metavar="NAME[=VALUE]",
-        help="put a variable into every sandbox's environment, without a value the one that it has here; repeatable",
+        help="put a variable into every sandbox's environment, by default with its value here; repeatable",
     )
     add(
         "--templates",
@@ -237,7 +237,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--clock",
         metavar="real|manual|skipping",
-        help="what lifetimes, delays and time stamps go by: the machine's clock, or one that stands still until the "
+        help="clock for lifetimes, delays and time stamps: the machine's, or one that stands still until the "
         "control API moves it, or until a call waits (default real)",
     )
     add(
@@ -257,6 +257,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=int,
         metavar="N",
-        help="draw ids, and whatever else is left to chance, from this: the same after every start and reset",
+        help="seed for ids and everything else that is drawn at random: the same after every start and reset",
     )
-    add("--log-format", metavar="text|json", help="of the lines on stderr (default text)")
+    add("--log-format", metavar="text|json", help="format of the log lines on stderr (default text)")

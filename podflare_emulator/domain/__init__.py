@@ -1,4 +1,4 @@
 """Sandboxes and their rules: ids, execs in order, forks, merges, ends.
 
-Comes in: `control` and `api`. It never knows HTTP, nor the processes that `hosting` talks to.
+Imported by `control`, `mcp`, `api` and `handle`. It knows neither HTTP nor the processes that `hosting` talks to.
 """

@@ -1,4 +1,4 @@
-"""From bytes to lines to events, by the contract's rules, and what is remembered of them."""
+"""Turns bytes into lines and lines into events, by the contract's rules, and keeps the recent ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Literal
 
 EventType = Literal["stdout", "stderr", "exit"]
 REPLAYED = 1000  # contract: the recent events of a sandbox, up to this many
-_REPLAYED_CHARACTERS = 16 << 20  # and no more than this in all: they are kept as long as the sandbox lives
-LONGEST_LINE = 16 << 20  # bytes; what never ends its line must not fill the memory of whoever tests it
+_REPLAYED_CHARACTERS = 16 << 20  # in all: events are kept as long as the sandbox lives
+LONGEST_LINE = 16 << 20  # bytes; endless output without a newline must not fill the host's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Event:
 
 
 def without(hidden: bytes, data: bytes) -> bytes:
-    """Output with `hidden` taken out: where the sandbox's directory lies on the host is nobody's business.
+    """Output without `hidden`, the path of the sandbox's directory on the host, which is nobody's business.
 
-    What lies right below it goes as well where that is a script that was rewritten to be run (portable/rewrite.py).
+    The part below it goes too where it leads to a script that was rewritten to be run (portable/rewrite.py).
     """
     return _paths(hidden).sub(lambda found: b"" if found[1] else b"/", data) if hidden else data
 
@@ -40,9 +40,9 @@ def _paths(hidden: bytes) -> re.Pattern[bytes]:
 
 
 class Lines:
-    """Cuts one stream into lines. Only `\\n` ends one, or LONGEST_LINE; bytes that are not UTF-8 become U+FFFD.
+    """Cuts one stream into lines. Only `\\n` or LONGEST_LINE ends one; bytes that are not UTF-8 become U+FFFD.
 
-    `hidden` is taken out of every line (`without`).
+    `hidden` is removed from every line (`without`).
     """
 
     def __init__(self, hidden: bytes = b"") -> None:
@@ -69,7 +69,7 @@ class Lines:
 
 
 class Journal:
-    """What a sandbox has said: the events of its execs, and the lines that arrived while none ran."""
+    """A sandbox's output: the events of its execs, and the lines that arrived while none ran."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
@@ -93,4 +93,4 @@ def weight(events: list[Event]) -> int:
     return sum(len(event.data) for event in events if isinstance(event.data, str))
 
 
-next_number = itertools.count().__next__  # in a journal: milliseconds cannot tell what came first
+next_number = itertools.count().__next__  # orders a journal's entries: milliseconds are too coarse

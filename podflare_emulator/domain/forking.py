@@ -1,4 +1,4 @@
-"""How a machine is multiplied: the two fork engines, behind one seam."""
+"""The two fork engines, behind one interface."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Copies:
-    """Guests that go on from where another was, and what is not as it was there.
+    """Guests that continue from another's state, and how they differ from it.
 
-    `threads` and `processes`: how many only the original has. `differences`: the numbers, from 1, of those Python
-    execs of its history that ended otherwise when they were run again, or could not be. `at_rest`: nothing happens in
-    the original, nor in the copies, until they are told something.
+    `threads` and `processes`: how many only the original has. `differences`: the numbers, from 1, of the Python execs
+    of its history that ended differently when they were run again, or could not be. `at_rest`: nothing happens in the
+    original or the copies until they get a message.
     """
 
     guests: list[Guest]
@@ -33,14 +33,14 @@ class Copies:
 
 class ForkEngine(Protocol):
     async def fork(self, machine: Machine, n: int) -> Copies:
-        """`n` copies, or none: raises HostingError. The machine does nothing else meanwhile."""
+        """Makes `n` copies, or none and raises HostingError. The machine does nothing else meanwhile."""
 
 
 class LiveFork:
-    """The guest forks itself: what is in its memory is in its children's by definition."""
+    """The guest forks itself, so that its children have its memory."""
 
     def __init__(self, files: str) -> None:
-        """`files`: how children come by the parent's; see guest/fork/ways.py."""
+        """`files`: how children get the parent's files; see guest/fork/ways.py."""
         self._files = files
 
     async def fork(self, machine: Machine, n: int) -> Copies:
@@ -49,10 +49,10 @@ class LiveFork:
 
 
 class ReplayFork:
-    """New guests are told what the machine's was told, and then get a copy of its files.
+    """New guests run the Python code of the machine's history again, and then get a copy of its files.
 
-    Their directories start as the machine's did, so that code finds what it found the first time. What bash did and
-    what was uploaded is in the files.
+    Their directories start as the machine's did, so that the code finds what it found the first time. The effects of
+    bash code and of uploads come with the files.
     """
 
     async def fork(self, machine: Machine, n: int) -> Copies:
@@ -93,26 +93,29 @@ class _Copy:
 
 
 async def repeat(guest: Guest, history: Iterable[Call]) -> list[int]:
-    """Runs it again; the numbers, from 1, of what ended otherwise, or could not be run. Raises HostingError."""
+    """Runs a history again; returns the numbers, from 1, of the calls that ended differently or could not be run.
+
+    Raises HostingError.
+    """
     return [number for number, call in enumerate(history, 1) if not await _repeats(guest, call)]
 
 
 async def _repeats(guest: Guest, call: Call) -> bool:
-    """Runs it, and tells whether it ended as it did the first time. One that was interrupted is not run."""
-    code = "" if call.interrupted else call.code  # the next one's number in tracebacks is what it was
+    """Runs a call again; returns whether it ended as it did the first time. An interrupted one is not run."""
+    code = "" if call.interrupted else call.code  # even so it counts, as tracebacks number the calls
     digest = Digest()
     guest.sink = digest.feed
     ended: asyncio.Future[int | Ended] = asyncio.get_running_loop().create_future()
 
     def end(result: int | Ended) -> None:
-        if not ended.done():  # a fork that is given up cancels it
+        if not ended.done():  # cancelled if the fork is given up
             ended.set_result(result)
 
     guest.execute(code, "python", end, call.commands)
     result = await ended
     guest.sink = lambda stream, data: None
     if isinstance(result, Ended):
-        raise HostingError(f"the interpreter that runs the history again {result}")
+        raise HostingError(f"the interpreter that replays the history {result}")
     return not call.interrupted and (result, digest.value()) == (call.exit_code, call.printed)
 
 

@@ -1,4 +1,4 @@
-"""What a sandbox's interpreter has been told, so that another can be told the same."""
+"""The code that a sandbox's interpreter has run, so that another can run it again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podflare_emulator.hosting.output import Stream
 
 
 class Digest:
-    """Of what an exec prints, without keeping it: each stream by itself, since their order is the pipes'."""
+    """A hash of an exec's output, one for each stream, since the order between two pipes is not fixed."""
 
     def __init__(self) -> None:
         self._streams = {"stdout": hashlib.blake2b(), "stderr": hashlib.blake2b()}
@@ -28,7 +28,7 @@ class Digest:
 class Call:
     """One Python exec and how it ended.
 
-    `commands`: those that were answered. `interrupted`: its client went away, so nobody knows how far it came.
+    `commands`: those that stubs answered. `interrupted`: its client went away, so it is unknown how far it got.
     """
 
     code: str
@@ -39,7 +39,7 @@ class Call:
 
 
 class History:
-    """The Python execs of one machine, from its beginning, those of the machines it was forked from included."""
+    """The Python execs of one machine from its beginning, including those of the machines it was forked from."""
 
     def __init__(self, calls: tuple[Call, ...] = ()) -> None:
         self._calls = [*calls]
@@ -48,7 +48,7 @@ class History:
         self._calls.append(call)
 
     def described(self) -> list[dict[str, Any]]:
-        """As JSON can carry it; `read` makes it of that."""
+        """In a form for JSON; `read` reverses it."""
         return [
             {
                 "code": call.code,
@@ -62,7 +62,7 @@ class History:
 
     @classmethod
     def read(cls, described: list[dict[str, Any]], versions: Iterator[int]) -> History:
-        """`versions`: numbers that no table of commands has had."""
+        """`versions`: numbers that no table of commands has used."""
         return cls(
             tuple(
                 Call(

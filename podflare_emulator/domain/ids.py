@@ -1,4 +1,4 @@
-"""Where ids come from: chance, or a seed, which makes the logs of a test comparable with those of its last run."""
+"""Random ids; with a seed they repeat, so that a test's logs are comparable from run to run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Container
 
 
 class Ids:
-    """With a seed, the same ones come in the same order after each `restart`.
+    """With a seed, the same ids come in the same order after each `restart`.
 
-    `lasting`: while it is true, and until a restart at most, ids are for what outlives one. They come from a series of
-    their own, so that a test draws the same ids whether such a thing was made before it, in it, or not at all.
+    `lasting`: while true, ids are for sandboxes that survive a restart. They come from a separate series, so that a
+    test draws the same ids whether such a sandbox was made before it, in it, or not at all. `restart` turns it off.
     """
 
     def __init__(self, seed: int | None) -> None:
@@ -24,20 +24,20 @@ class Ids:
         self.lasting = False
 
     def sandbox(self, taken: Container[str]) -> str:
-        """A new one; none of those that are `taken`."""
+        """A new sandbox id that is not in `taken`."""
         source = self._for_lasting if self.lasting else self._for_others
         while (drawn := f"sbx_{source.getrandbits(128):032x}") in taken:
             pass
         return drawn
 
     def space(self, taken: Container[str]) -> str:
-        """The same, of a Space."""
+        """A new Space id that is not in `taken`."""
         while (drawn := f"spc_{self._for_others.getrandbits(128):032x}") in taken:
             pass
         return drawn
 
     def event(self) -> str:
-        """Of a webhook's event."""
+        """A new id for a webhook's event."""
         return f"evt_{self._for_events.getrandbits(128):032x}"
 
     def _source(self, name: str) -> random.Random:

@@ -1,6 +1,6 @@
-"""What has happened in an emulator, in order: execs, forks and merges, and the lives of its sandboxes.
+"""The record of an emulator, in order: execs, forks and merges, and the lives of its sandboxes.
 
-For the author of a test to ask about.
+A test can query it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, Literal
 from podflare_emulator.domain.events import Event, next_number, weight
 from podflare_emulator.vocabulary.clock import machine_now
 
-# An emulator may run for days; a test asks about its own few execs.
+# An emulator may run for days, but a test only asks about its own few execs.
 _ENTRIES = 2_000
 _CHARACTERS = 1 << 16  # of the code and of the output of one exec
 
 
 @dataclass
 class Exec:
-    """One exec, as far as it has come. Times in ms since the epoch. `truncated`: code or output was too long.
+    """One exec, finished or running. Times in ms since the epoch. `truncated`: code or output was too long.
 
-    `stub`: the one that answered it, by name. `commands`: those that stubs answered, with their arguments. `error`:
-    why it was refused, once it had its turn.
+    `stub`: the name of the stub that answered it. `commands`: those that stubs answered, with their arguments.
+    `error`: why it was refused, once it had its turn.
     """
 
     sandbox: str
@@ -42,9 +42,9 @@ class Exec:
     _characters: int = 0
 
     def add(self, events: list[Event]) -> None:
-        """Keeps them, or of a huge output its beginning; the exit event always."""
+        """Keeps the events; of huge output, the beginning and the exit event."""
         left = _CHARACTERS - self._characters
-        self._characters += weight(events) + len(events)  # with their newlines: empty lines take room too
+        self._characters += weight(events) + len(events)  # counts newlines: empty lines take room too
         if self._characters > _CHARACTERS:
             self.truncated = True
             events = _beginning(events, left)
@@ -86,10 +86,10 @@ def _beginning(events: list[Event], characters: int) -> list[Event]:
 
 @dataclass
 class Life:
-    """One sandbox, from its birth on. `reason`: how its interpreter died, or why its time was over.
+    """One sandbox, from its creation. `reason`: how its interpreter died, or why its time was over.
 
-    `into`: the id that its machine has now. `space`: the Space that it was frozen into. `resumed`: the one that it was
-    resumed from.
+    `into`: the id that its machine has now. `space`: the Space that it was frozen into. `resumed`: the Space that it
+    was resumed from.
     """
 
     sandbox: str
@@ -109,14 +109,14 @@ class Ledger:
     def __init__(self, now: Callable[[], int] = machine_now) -> None:
         self._now = now
         self._lives: dict[str, Life] = {}
-        # Of those that were open when it was cleared: nothing has happened to them since.
+        # Sandboxes that were open at the last `clear`, and to which nothing has happened since.
         self._earlier: dict[str, Life] = {}
         self._execs: deque[Exec] = deque(maxlen=_ENTRIES)
         self._forks: deque[dict[str, Any]] = deque(maxlen=_ENTRIES)
         self._merges: deque[dict[str, Any]] = deque(maxlen=_ENTRIES)
 
     def exec(self, sandbox: str, language: str, code: str) -> Exec:
-        """An exec that starts now; it is told its events."""
+        """Records an exec that starts now; pass its events to the result's `add`."""
         life = self._life(sandbox)
         life.execs += 1
         entry = Exec(sandbox, life.parent, language, code[:_CHARACTERS], self._now(), self._now)
@@ -125,7 +125,7 @@ class Ledger:
         return entry
 
     def create(self, sandbox: str, template: str, space: str | None = None) -> None:
-        """`space`: it was resumed from that."""
+        """`space`: the one that it was resumed from."""
         self._add(Life(sandbox, None, template, self._now(), resumed=space))
 
     def fork(self, parent: str, children: Iterable[str]) -> None:
@@ -144,21 +144,21 @@ class Ledger:
         self._merges.append({"parent": parent, "winner": winner, "at": self._now(), "number": next_number()})
 
     def end(self, sandbox: str, died: str | None = None) -> None:
-        """It was destroyed; `died`: how its interpreter had ended before."""
+        """The sandbox was destroyed; `died`: how its interpreter had ended before that, if it had."""
         life = self._life(sandbox)
         life.state, life.reason, life.ended = "died" if died else "closed", died, self._now()
 
     def expire(self, sandbox: str, reason: str, space: str | None = None) -> None:
-        """Its time was over; `space`: that it was frozen into."""
+        """The sandbox's time was over; `space`: the one that it was frozen into."""
         life = self._life(sandbox)
         life.state, life.reason, life.ended = "frozen" if space else "expired", reason, self._now()
         life.space = space
 
     def absence(self, sandbox: str) -> str:
-        """Why nothing can be asked of it."""
+        """The error message for a sandbox that does not exist."""
         life = self._lives.get(sandbox)
         if life is None:
-            return f"sandbox {sandbox} not found: there has been none of that id since the last reset"
+            return f"sandbox {sandbox} not found: no sandbox has had that id since the last reset"
         became = "was destroyed"
         if life.into:
             became = f"was merged into {life.into}; use that one"
@@ -168,7 +168,7 @@ class Ledger:
         return f"sandbox {sandbox} not found: it {became}"
 
     def lives(self) -> list[dict[str, Any]]:
-        """Of every sandbox that something has happened to, oldest first."""
+        """The life of every sandbox that something has happened to, oldest first."""
         return [asdict(life) for life in self._lives.values()]
 
     def execs(self) -> list[dict[str, Any]]:

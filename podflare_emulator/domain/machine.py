@@ -1,4 +1,4 @@
-"""What an id stands for, until a merge gives it another."""
+"""The machine behind a sandbox's id. A merge gives the id another one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("podflare_emulator")
 
 @dataclass(frozen=True)
 class SandboxOrder:
-    """What a create asks for. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
+    """The request of a create. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
 
     template: str = "default"
     timeout_seconds: int | None = None
@@ -30,10 +30,10 @@ class SandboxOrder:
 
 
 class Machine:
-    """The guest, the journal of what it said, and the history of what it was told.
+    """The guest, the journal of its output, and the history of the code it ran.
 
-    `another` makes a new guest of the same kind, with a directory as this one had in the beginning. `history` is None
-    where nobody will repeat it: the code of an upload is as large as the file.
+    `another` makes a new guest of the same kind, with the files that this one had in the beginning. `history` is None
+    if nobody will repeat it, to save memory: the code of an upload is as large as the file.
     """
 
     def __init__(

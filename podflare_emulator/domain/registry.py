@@ -1,4 +1,4 @@
-"""Every sandbox by its id; create, merge and destroy as one step each."""
+"""All sandboxes by id. Create, merge and destroy are one step each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _log = logging.getLogger("podflare_emulator")
 
 @dataclass(frozen=True)
 class ResumeOrder:
-    """What a resume asks for, as of a SandboxOrder; `egress` None: as it was."""
+    """The request of a resume, with the fields of a SandboxOrder; `egress` None: as before."""
 
     timeout_seconds: int | None = None
     idle_timeout_seconds: int | None = None
@@ -53,7 +53,7 @@ class ResumeOrder:
 
 
 class SandboxRegistry:
-    """The emulator's state: which ids live, and which once did."""
+    """The emulator's state: the living sandboxes, and the ids of former ones."""
 
     def __init__(
         self,
@@ -76,16 +76,15 @@ class SandboxRegistry:
         self.clock = clock or Clock()
         self._launcher = launcher
         self._stock = Stock(launcher, templates, pool_size, forks=None if fork == "replay" else fork_files)
-        self._egress = egress  # False: no sandbox has it, whatever is asked for
-        self._arranged_egress = True  # the same, for as long as a test wants it
+        # Each setting applies to every new sandbox; `_arranged_...` is what a test adds or overrides for a while.
+        self._egress = egress  # False: no sandbox has it, whatever a create asks for
+        self._arranged_egress = True
         self._env = env
         self._reachable = frozenset(reachable)
-        self._arranged_reachable: frozenset[Address] = frozenset()  # as with the variables
-        self._arranged_env: Mapping[str, str] = {}  # beside those, for as long as a test wants it
+        self._arranged_reachable: frozenset[Address] = frozenset()
+        self._arranged_env: Mapping[str, str] = {}
         self._echo = echo  # whether last expressions are printed
-        self._arranged_echo: bool | None = (
-            None  # the same, for as long as a test wants it; None: it does not care
-        )
+        self._arranged_echo: bool | None = None  # None: as `_echo`
         engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
         self._engine = ForkAhead(engine)
         self._repeats = fork == "replay"
@@ -104,18 +103,18 @@ class SandboxRegistry:
         self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
-        """Fills the default template's pool, of which `guest` is the first."""
+        """Fills the default template's pool, starting with `guest`."""
         self._stock.warm(guest, self._egress)
 
     def is_at(self, peer: Address, here: Address) -> bool:
-        """Whether a process of a sandbox has the end `peer` of a TCP connection whose other end is `here`."""
+        """Whether a sandbox's process holds the end `peer` of a TCP connection whose other end is `here`."""
         return self._stock.is_at(peer, here)
 
     async def create(self, order: SandboxOrder) -> Sandbox:
-        """Raises GuestFailed when no guest can be made.
+        """Creates a sandbox; raises GuestFailed if no guest can be made.
 
-        Raises InvalidRequest for an unknown template, and for no egress where the isolation cannot see to that: a test
-        that relies on it must not pass by luck.
+        Raises InvalidRequest for an unknown template, and for `egress=False` if the isolation cannot enforce it: a
+        test that relies on it must not pass by luck.
         """
         machine = await self._make(order)
         span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
@@ -144,7 +143,7 @@ class SandboxRegistry:
         await self._furnish(guest, env, files, reachable, echo)
         history = History() if self._records else None
         if self._repeats:
-            # What is run again must find what it found, though the test's files may be others by then.
+            # Replayed code must find the files that it found before, even if the test has since replaced them.
             files = [replace(file, content=os.dup(file.content)) for file in files]
 
         async def another() -> Guest:
@@ -178,33 +177,33 @@ class SandboxRegistry:
         except BaseException as error:
             await guest.end()
             if isinstance(error, HostingError):
-                reason = f"what the test has arranged could not be put into the sandbox: {error}"
+                reason = f"the test's files or settings could not be applied to the sandbox: {error}"
                 raise GuestFailed(reason) from error
             raise
 
     def arrange_egress(self, allowed: bool) -> None:
-        """Whether sandboxes created from now on may have it; raises InvalidRequest as a create does."""
+        """Whether sandboxes created from now on may have egress; raises InvalidRequest as a create does."""
         if not allowed:
             self._check_egress_orders()
         self._arranged_egress = allowed
 
     def arrange_env(self, env: Mapping[str, str]) -> None:
-        """What sandboxes created from now on have in their environment, beside what all have."""
+        """Environment variables of sandboxes created from now on, in addition to those of the settings."""
         self._arranged_env = env
 
     def arrange_reachable(self, addresses: Iterable[Address]) -> None:
-        """What sandboxes created from now on reach of this machine's loopback, beside what all do."""
+        """Loopback servers that sandboxes created from now on reach, in addition to those of the settings."""
         self._arranged_reachable = frozenset(addresses)
 
     def arrange_echo(self, echo: bool | None) -> None:
-        """Whether sandboxes created from now on print last expressions; None: as the settings have it."""
+        """Whether sandboxes created from now on print last expressions; None: as in the settings."""
         self._arranged_echo = echo
 
     def _check_egress_orders(self) -> None:
         if not self._launcher.takes_egress_orders:
             raise InvalidRequest(
                 "egress: this isolation backend cannot keep a sandbox off the network, namespace isolation can; "
-                "start the emulator with --egress-unenforced to get sandboxes that reach it all the same"
+                "start the emulator with --egress-unenforced to get sandboxes that reach it anyway"
             )
 
     def get(self, sandbox_id: str) -> Sandbox:
@@ -214,7 +213,7 @@ class SandboxRegistry:
             raise SandboxNotFound from None
 
     async def destroy(self, sandbox_id: str) -> None:
-        """At once, whatever runs. Silent for an id already destroyed; raises SandboxNotFound for one that never was."""
+        """Ends it at once, even if code runs. Raises SandboxNotFound for an unknown id, but not for a destroyed one."""
         sandbox = self._living.get(sandbox_id)
         if sandbox is None:
             if sandbox_id not in self._gone:
@@ -234,13 +233,13 @@ class SandboxRegistry:
         await self._engine.settle()
 
     def _withdraw(self, sandbox: Sandbox) -> None:
-        """The id is nobody's from now on."""
+        """Frees the id."""
         self._living.pop(sandbox.id, None)
         self._gone.add(sandbox.id)
         self._lifetimes.forget(sandbox.id)
 
     async def _expire(self, sandbox: Sandbox, over: Over) -> None:
-        """Its time is over: it is frozen, if it is to be and can be, or else destroyed."""
+        """The sandbox's time is over: freezes it if it is persistent and can be frozen, else destroys it."""
         seconds = sandbox.span.timeout if over == "timeout" else sandbox.span.idle
         reason = f"lifetime of {seconds:g} s" if over == "timeout" else f"no exec for {seconds:g} s"
         machine = sandbox.machine
@@ -267,10 +266,10 @@ class SandboxRegistry:
         self.webhooks.tell("sandbox.frozen", sandbox_id=sandbox.id, space_id=space_id, reason=over)
 
     async def resume(self, space_id: str, order: ResumeOrder) -> Sandbox:
-        """Its machine goes on where it was, under a new id, and the Space is no more.
+        """Resumes the Space's machine under a new id, and removes the Space.
 
-        Raises SpaceNotFound; GuestFailed for a machine that has ended meanwhile; InvalidRequest for another egress than
-        it had, since what is started keeps the network that it was started in.
+        Raises SpaceNotFound; GuestFailed for a machine that has ended meanwhile; InvalidRequest for a different
+        `egress`, since running processes keep the network that they were started in.
         """
         space = self._spaces.take(space_id, order.region)
         if isinstance(space, Kept):
@@ -279,7 +278,7 @@ class SandboxRegistry:
         if order.egress not in (None, machine.egress) and self._egress:
             self._spaces.give_back(space)
             raise InvalidRequest(
-                f"egress: the Space was frozen {'with' if machine.egress else 'without'} egress, and stays so"
+                f"egress: the Space was frozen {'with' if machine.egress else 'without'} egress, which cannot change"
             )
         span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
         sandbox = self._adopt(machine, span)
@@ -294,7 +293,7 @@ class SandboxRegistry:
         return sandbox
 
     async def _bring_back(self, kept: Kept) -> Space:
-        """A new machine runs its history again, and gets its files. Raises GuestFailed; then it is still kept."""
+        """Runs its history again in a new machine, and restores its files. Raises GuestFailed, and keeps it then."""
         try:
             machine = await self._make(kept.order)
             try:
@@ -310,11 +309,11 @@ class SandboxRegistry:
             raise GuestFailed(f"the Space cannot be brought back: {error}") from error
         if differences:
             told = ", ".join(map(str, differences))
-            _log.warning("%s: its execs %s ended otherwise when they were run again", kept.id, told)
+            _log.warning("%s: its execs %s ended differently when they were run again", kept.id, told)
         return Space(kept.id, Frozen(machine, None))
 
     async def delete_space(self, space_id: str) -> None:
-        """Ends what is in it; raises SpaceNotFound."""
+        """Ends its machine; raises SpaceNotFound."""
         space = self._spaces.take(space_id)
         self._spaces.forget(space_id)
         self.webhooks.tell("space.deleted", space_id=space_id)
@@ -322,16 +321,16 @@ class SandboxRegistry:
             await space.frozen.machine.guest.end()
 
     def exempt(self, sandbox_ids: Collection[str]) -> None:
-        """These live however late it gets; silent for those that do not live."""
+        """Exempts these sandboxes from lifetimes; ignores ids that do not exist."""
         for sandbox_id in sandbox_ids:
             self._lifetimes.forget(sandbox_id)
 
     def expect_forks(self, sandbox_id: str) -> None:
-        """Raises SandboxNotFound, GuestFailed."""
+        """Has children made ahead of the next forks. Raises SandboxNotFound, GuestFailed."""
         self._engine.expect(self.get(sandbox_id))
 
     async def merge(self, parent_id: str, winner_id: str) -> None:
-        """The winner's machine takes over the parent's id. Waits for what runs in either, then is one step.
+        """The winner's machine takes over the parent's id. Waits for code that runs in either, then is one step.
 
         Raises InvalidRequest for one id twice, SandboxNotFound if either is gone, GuestFailed for a dead winner.
         """
@@ -360,12 +359,12 @@ class SandboxRegistry:
         return ids
 
     async def _end_spaces(self) -> None:
-        """Those that are being made, too."""
+        """Ends all Spaces, including those that are being made."""
         freezing, self._freezing = self._freezing, set()
         await asyncio.gather(self._spaces.end_all(), *(machine.guest.end() for machine in freezing))
 
     def lives(self) -> list[dict[str, Any]]:
-        """Of every sandbox that something has happened to since the last reset."""
+        """The life of every sandbox that something has happened to since the last reset."""
         lives = self.ledger.lives()
         for life in lives:
             sandbox = self._living.get(life["sandbox"])
@@ -390,7 +389,7 @@ class SandboxRegistry:
 
     def _adopt(self, machine: Machine, span: Lifespan) -> Sandbox:
         new_id = self.ids.sandbox(self._living)
-        self._gone.discard(new_id)  # with a seed, it was perhaps another's before the last reset
+        self._gone.discard(new_id)  # with a seed, another sandbox may have had it before the last reset
         sandbox = Sandbox(
             new_id,
             machine,

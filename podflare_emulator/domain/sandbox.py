@@ -28,17 +28,19 @@ from podflare_emulator.vocabulary.tiers import Lifespan
 Language = Literal["python", "bash"]
 _Result = TypeVar("_Result")
 
-MOST_CHILDREN = 32  # contract: of one fork
-# What waits for a slow reader before the sandbox has to wait too, as it would on a pipe.
+MOST_CHILDREN = 32  # contract: in one fork
+# Output buffered for a slow reader; beyond that the sandbox blocks, as on a full pipe.
 _UNREAD_EVENTS = 20_000
 _UNREAD_CHARACTERS = 32 << 20
-_INTERRUPTED = 130  # as a shell tells it
-SEVERED = 137  # how code, or a terminal, ends for who watches it when its sandbox is frozen: as on a delete
+_INTERRUPTED = 130  # as a shell reports it
+SEVERED = (
+    137  # the exit code that clients of code or a terminal see when the sandbox is frozen: as on a delete
+)
 
 
 @dataclass(frozen=True)
 class Forked:
-    """The children, and what is not in them as it is in the parent; see `Copies`."""
+    """The children, and how they differ from the parent; see `Copies`."""
 
     children: list[Sandbox]
     threads_left_behind: int = 0
@@ -47,9 +49,9 @@ class Forked:
 
 
 class Execution:
-    """One running exec. The code goes on whether anybody reads the events or not.
+    """One running exec. The code runs whether or not anybody reads the events.
 
-    `entry`: where it is told of; None for code that is run to find the answer of another exec.
+    `entry`: its record in the ledger; None for code that is run to find the answer of another exec.
     """
 
     def __init__(self, machine: Machine, clock: Clock, done: Callable[[], None], entry: Exec | None) -> None:
@@ -80,7 +82,7 @@ class Execution:
         self._machine.guest.execute(code, language, self._finish, self._table)
 
     def answer(self, steps: list[Step], exit_code: int) -> None:
-        """Instead of `start`: says what a stub does. Nothing reaches the guest, nor the history of a replay."""
+        """Instead of `start`: answers as a stub says. Nothing reaches the guest or the history of a replay."""
         self._code = None
         if any(step.pause for step in steps):
             self._saying = asyncio.create_task(self._say(steps, exit_code))
@@ -106,7 +108,7 @@ class Execution:
             gone.cancel()
 
     def sever(self) -> None:
-        """Its sandbox is frozen: who reads it hears what he would on a delete. The code goes on with the machine."""
+        """The sandbox is frozen: the client sees what it would see on a delete. The code stays with the machine."""
         self._severed = True
         self._resume()
         self._machine.rest()
@@ -117,12 +119,12 @@ class Execution:
         self.hand_over(lambda: None)
 
     def hand_over(self, done: Callable[[], None]) -> None:
-        """From now on it is another turn that it holds until it has finished; the one that it held is free."""
+        """Frees the turn that it holds, and holds another until it has finished, when `done` frees that."""
         held, self._done = self._done, done
         held()
 
     async def next_events(self) -> list[Event]:
-        """Waits until there is at least one; the batch that holds the exit event is the last."""
+        """Waits for at least one event; the batch with the exit event is the last."""
         if not self._unread:
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
@@ -131,7 +133,7 @@ class Execution:
         return events
 
     async def outcome(self) -> Answer:
-        """Waits for its end, and collects what it prints; whoever waits no more interrupts it."""
+        """Waits for its end, and collects its output. Cancelling the wait interrupts the code."""
         said: dict[str, list[str]] = {"stdout": [], "stderr": []}
         try:
             while True:
@@ -144,7 +146,7 @@ class Execution:
             await self.abandon()
 
     async def abandon(self) -> None:
-        """The client has gone away: interrupts the code. Code that will not stop is left running, as a VM would."""
+        """The client has gone away: interrupts the code. Code that does not stop is left running, as in a VM."""
         self._abandoned = True
         self._forget_unread()
         if self._saying:
@@ -170,7 +172,7 @@ class Execution:
         try:
             await self._machine.guest.interrupt()
         except HostingError:
-            pass  # its init is gone, and so is what was to be interrupted
+            pass  # its init is gone, and the interpreter with it
         finally:
             self._interrupting = None
             if self.finished:
@@ -210,7 +212,7 @@ class Execution:
         self.finished = True
         if self._severed:
             self._remember(result)
-            self.hand_over(lambda: None)  # an interrupt that is still on its way must not do it once more
+            self.hand_over(lambda: None)  # an interrupt that is still on its way must not free it again
             return
         self._resume()  # the next exec must not find it paused
         self._machine.rest()
@@ -219,13 +221,13 @@ class Execution:
                 self._tell(stream, lines.rest())
             self._tell(
                 "stderr",
-                [f"podflare: the sandbox's interpreter {result}; the sandbox cannot run code any more"],
+                [f"podflare: the sandbox's interpreter {result}; the sandbox can no longer run code"],
             )
             result = result.exit_code
         else:
             self._remember(result)
         self._tell_end(result)
-        if not self._interrupting:  # else an interrupt is on its way, and must not hit the next exec
+        if not self._interrupting:  # else keep the turn: an interrupt on its way must not hit the next exec
             self._done()
 
     def _tell_end(self, code: int) -> None:
@@ -242,14 +244,14 @@ class Execution:
 
 @dataclass(frozen=True)
 class Frozen:
-    """A machine that stands still. `running`: what runs in it as soon as it goes on."""
+    """A stopped machine. `running`: the exec that continues when the machine does."""
 
     machine: Machine
     running: Execution | None
 
 
 class Sandbox:
-    """The bearer of an id. Execs, forks and merges take turns, in order of arrival."""
+    """What a client addresses by an id. Execs, forks and merges take turns, in order of arrival."""
 
     def __init__(
         self,
@@ -263,7 +265,7 @@ class Sandbox:
         clock: Clock,
         span: Lifespan,
     ) -> None:
-        """`adopt` makes a sandbox of the machine of a fork's child, and of its parent."""
+        """`adopt(machine, parent)` makes a sandbox for a fork's child."""
         self.id = sandbox_id
         self.machine: Machine | None = machine
         self.turn = asyncio.Lock()
@@ -279,11 +281,11 @@ class Sandbox:
         self.use()
 
     def use(self) -> None:
-        """It is not idle: something is executed, or typed into a terminal of it."""
+        """Marks it as not idle: code is executed, or input typed into one of its terminals."""
         self.used = self._clock.time()
 
     def _rest(self) -> None:
-        """What has run, runs no longer."""
+        """The running exec has finished."""
         self._running = None
         self.use()
         self.turn.release()
@@ -291,14 +293,14 @@ class Sandbox:
     async def exec(self, code: str, language: Language, last_words: LastWords | None = None) -> Execution:
         """Waits for its turn, and starts; raises SandboxNotFound, GuestFailed.
 
-        While a function of the test's thinks about its answer, others take theirs: it may itself use the sandbox.
+        While a function of the test works out its answer, other execs take their turns: it may use the sandbox itself.
         """
         decision = None
         if self._stubs:
-            self.working_machine()  # no stub is used up by an exec that cannot be
+            self.working_machine()  # an exec that must fail anyway uses up no stub
             call = AskedExec(code, language, self.id, lambda code: self._run_real(code, language))
             deciding = self._stubs.decide(call)
-            # Where no function is asked nothing is waited for, so that nobody who came later has the turn first.
+            # If no function is asked this does not wait, so that no later exec gets its turn first.
             decision = await (self._while_it_lives(deciding) if self._stubs.ask else deciding)
         await self.turn.acquire()
         try:
@@ -324,16 +326,16 @@ class Sandbox:
         return execution
 
     async def _fail(self, entry: Exec, delay: float, error: str) -> None:
-        """The service fails where the test's author wants it to; raises GuestFailed."""
+        """Fails an exec because a stub says so; raises GuestFailed."""
         try:
             await self._while_it_lives(self._clock.wait((), self._clock.time() + delay))
             raise GuestFailed(error)
         except BaseException as reason:
-            entry.fail(str(reason) or "the client has gone")
+            entry.fail(str(reason) or "the client is gone")
             raise
 
     async def _run_real(self, code: str, language: Language) -> Answer:
-        """For a function of the test's: what comes of the code."""
+        """Runs code for a function of the test."""
         await self.turn.acquire()
         try:
             execution = Execution(self.working_machine(), self._clock, self._rest, None)
@@ -345,11 +347,11 @@ class Sandbox:
         return await execution.outcome()
 
     async def _while_it_lives(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Waits for work; raises SandboxNotFound, GuestFailed as soon as there is nobody to do it for."""
+        """Waits for `work`; raises SandboxNotFound or GuestFailed as soon as the sandbox has ended."""
         waited_for: list[asyncio.Future[Any]] = [asyncio.ensure_future(work)]
         working: asyncio.Future[_Result] = waited_for[0]
         try:
-            while not working.done():  # a merge gives it another machine
+            while not working.done():  # a loop, since a merge gives the sandbox another machine
                 ends = (self.working_machine().guest.gone, self._left)
                 waited_for[1:] = [asyncio.ensure_future(end.wait()) for end in ends]
                 await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
@@ -359,7 +361,7 @@ class Sandbox:
                 one.cancel()
 
     async def fork(self, n: int) -> Forked:
-        """`n` children, or none: raises InvalidRequest, SandboxNotFound, GuestFailed."""
+        """Makes `n` children, or none and raises InvalidRequest, SandboxNotFound or GuestFailed."""
         if not 1 <= n <= MOST_CHILDREN:
             raise InvalidRequest(f"n: expected 1 to {MOST_CHILDREN}, got {n}")
         async with self.turn:
@@ -394,9 +396,9 @@ class Sandbox:
                 raise GuestFailed(str(error)) from error
 
     async def freeze(self, keep: Callable[[Machine], Awaitable[None]]) -> Frozen:
-        """Takes its machine from it, and stops that; what waits or runs ends as on a delete. Raises HostingError.
+        """Detaches its machine and stops it; clients see waiting and running execs end as on a delete.
 
-        `keep` gets the machine before it is stopped, unless code runs in it.
+        `keep` gets the machine before it is stopped, unless code runs in it. Raises HostingError.
         """
         machine = self.working_machine()
         running = self._running
@@ -405,7 +407,7 @@ class Sandbox:
         machine.terminals.sever()
         if running:
             running.sever()
-        async with self.turn:  # a fork that is under way comes to its end
+        async with self.turn:  # waits for a fork in progress
             if running is None or running.finished:
                 await keep(machine)
             if machine.guest.ended:
@@ -414,7 +416,7 @@ class Sandbox:
         return Frozen(machine, running if running and not running.finished else None)
 
     async def go_on(self, frozen: Frozen) -> None:
-        """What stood still in its machine goes on; an exec has its turn after it. Raises HostingError."""
+        """Resumes its frozen machine; the next exec waits for the one that continues. Raises HostingError."""
         if frozen.running:
             await self.turn.acquire()
             self._running = frozen.running
@@ -434,7 +436,7 @@ class Sandbox:
         return self.machine.journal.recent()
 
     def working_machine(self) -> Machine:
-        """Raises SandboxNotFound, GuestFailed where there is none."""
+        """Its machine, if that can run code; else raises SandboxNotFound or GuestFailed."""
         if self.machine is None:
             raise SandboxNotFound
         if self.machine.guest.ended:

@@ -1,4 +1,4 @@
-"""Files that every sandbox gets when it is created, put there by the author of a test."""
+"""Files that a test puts into every sandbox when it is created."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podflare_emulator.hosting.guest import File
 
 
 class Seeds:
-    """Contents are kept in memory, and travel to a sandbox as descriptors however large they are."""
+    """Keeps contents in memory, and passes them to a sandbox as descriptors, however large they are."""
 
     def __init__(self) -> None:
         self._files: dict[str, File] = {}
@@ -21,7 +21,7 @@ class Seeds:
         return list(self._files.values())
 
     def add(self, path: str, mode: int, data: bytes) -> None:
-        """For all sandboxes created from now on. A second file of the same path replaces the first."""
+        """For all sandboxes created from now on. A second file with the same path replaces the first."""
         replaced = self._files.pop(path, None)
         self._files[path] = File(path, mode, _in_memory(data))
         if replaced:

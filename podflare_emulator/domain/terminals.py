@@ -1,4 +1,4 @@
-"""The terminals of a machine: each a program, what it has printed lately, and who watches it."""
+"""The terminals of a machine: each has a program, its recent output, and the clients attached to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
 from .events import without
 
 KEPT = 1 << 20
-"""Bytes of output that are replayed to who attaches (contract)."""
+"""Bytes of output that are replayed to a client that attaches (contract)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Session:
     """One terminal. Positions in its output count bytes from its start."""
 
     def __init__(self, number: int, label: str, hidden: bytes, created: int) -> None:
-        """`hidden` is taken out of the output (`without`)."""
+        """`hidden` is removed from the output (`without`)."""
         self.id = f"pty_{number:08x}"
         self.label = label
         self.created = created
@@ -59,30 +59,30 @@ class Session:
         data = without(self._hidden, data)
         self._kept += data
         self.end += len(data)
-        if len(self._kept) > 2 * KEPT:  # now and then: each time it has to be moved
+        if len(self._kept) > 2 * KEPT:  # not every time, as deleting moves the rest
             del self._kept[:-KEPT]
         self._tell()
 
     def finish(self, code: int | None) -> None:
-        """`code`: as Terminal's `on_exit` gets it; kept as a shell would tell it."""
+        """`code`: as Terminal's `on_exit` gets it; stored as a shell would report it."""
         code = -signal.SIGKILL if code is None else code
         self.exit_code = 128 - code if code < 0 else code
         self._tell()
 
     def read(self, position: int, most: int = KEPT) -> tuple[bytes, int]:
-        """What was printed from there on, at most so many bytes, and where it ends. What is too old is skipped."""
+        """Up to `most` bytes of output from `position`, and the position after them; skips what is no longer kept."""
         begin = max(position, self.end - min(len(self._kept), KEPT))
         start = len(self._kept) - (self.end - begin)
         data = bytes(self._kept[start : start + most])
         return data, begin + len(data)
 
     def sever(self) -> None:
-        """Its sandbox is frozen: for whoever watches it, it has ended."""
+        """The sandbox is frozen: attached clients see the terminal end."""
         self._severed += 1
         self._tell()
 
     async def wait(self, position: int) -> None:
-        """Until there is more than that, or the program has ended, or its sandbox was frozen."""
+        """Waits for output after `position`, or until the program has ended or its sandbox is frozen."""
         severed = self._severed
         while self.end <= position and not self.ended and self._severed == severed:
             changed = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ class Session:
                 self._changed.discard(changed)
 
     async def watch(self) -> AsyncIterator[bytes]:
-        """What is kept, then what comes, until the program has ended. Who is too slow misses what is no longer kept."""
+        """Yields the kept output, then new output until the program ends. A slow reader misses what was dropped."""
         position = 0
         severed = self._severed
         while self._severed == severed:
@@ -120,7 +120,7 @@ class Session:
 
 
 class Terminals:
-    """Of one machine: a fork's children have none, and the winner of a merge brings its own."""
+    """One machine's terminals: a fork's children have none, and the winner of a merge brings its own."""
 
     _numbers = itertools.count(1)
 
@@ -128,7 +128,7 @@ class Terminals:
         self._sessions: dict[str, Session] = {}
 
     async def start(self, guest: Guest, order: TerminalOrder, now: int) -> Session:
-        """`now`: ms since the epoch. Raises HostingError when it cannot be started."""
+        """`now`: ms since the epoch. Raises HostingError if it cannot be started."""
         session = Session(next(self._numbers), order.label, guest.jail.hidden, now)
         message = {
             "shell": order.shell,

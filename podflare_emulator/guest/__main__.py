@@ -8,12 +8,13 @@ import types
 from importlib import import_module
 
 if __name__ == "__main__":
-    # Nor does the REPL write any: what it imports, changes and imports again within a second would be the old.
+    # Holds for the REPL too: if user code imports a module, changes it and imports it again within a second, a .pyc
+    # would bring back the old one.
     sys.dont_write_bytecode = True
     package = types.ModuleType("podflare_guest")
     package.__path__ = [__file__.rpartition("/")[0]]
     sys.modules[package.__name__] = package
     if sys.path and sys.path[0] == package.__path__[0]:
         del sys.path[0]
-    role, descriptor = sys.argv[1:3]  # what follows only tells a reader of `ps` whose process it is
+    role, descriptor = sys.argv[1:3]  # the rest only shows in `ps` whose process this is
     import_module(f"{package.__name__}.processes.{role}").main(int(descriptor))

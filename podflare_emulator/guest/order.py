@@ -1,4 +1,4 @@
-"""What the host asks its processes to set up, as it travels in the first message."""
+"""What the host asks its processes to set up: the content of the first message."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Python:
     library: str  # where its shared library is; "" for an interpreter without one
     version: str  # "3.12"
     path: tuple[str, ...]  # directories beside the standard library, in sys.path's order
-    pip: str = ""  # the standard library's own wheel of it, below the prefix, where the path has none
-    root: str = (
-        ""  # the tree that all these paths are in, where that is the sandboxes' system; "" for the host's own
+    pip: str = (
+        ""  # if the path has no pip: the wheel that the standard library bundles, relative to the prefix
     )
+    root: str = ""  # the tree that all these paths are in if sandboxes have their own system, else ""
 
 
 @dataclass(frozen=True)
 class Seed:
-    """A file or folder of the user's, copied into every new sandbox."""
+    """A file or folder of the user that is copied into every new sandbox."""
 
     source: str
     target: str
@@ -34,9 +34,10 @@ class Seed:
 class Order:
     """Everything the warden must know.
 
-    `state` is the one directory that may be written; unless `on_disk`, what is written in sandboxes is kept in memory
-    where the backend can. `network`: "host", "private", or "auto": private if `helper`, the program that makes a way
-    out of it, is there and this machine allows it. `drop`: whether packets out of one without are lost, not refused.
+    `state` is the only directory that may be written. Unless `on_disk`, what sandboxes write stays in memory, if the
+    backend can do that. `network` is "host", "private" or "auto". "auto" means private if this machine allows it and
+    has `helper`, the program that connects a private network to the outside. `drop`: in a private network without that
+    connection, packets to the outside are lost instead of refused.
     """
 
     state: str

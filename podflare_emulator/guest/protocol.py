@@ -1,7 +1,7 @@
-"""Messages between the host and its processes: JSON with file descriptors beside it, over a Unix stream socket.
+"""Messages between the host and its processes: JSON and file descriptors over a Unix stream socket.
 
-The one file that both ends read. A frame is a header (length of the body in bytes, number of descriptors) and the
-body, a JSON object in ASCII. Descriptors travel as SCM_RIGHTS with the frame's first bytes and arrive close-on-exec.
+Both ends use this file. A frame is a header (length of the body in bytes, number of descriptors) and the body, a JSON
+object in ASCII. Descriptors travel as SCM_RIGHTS with the frame's first bytes and arrive close-on-exec.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADER = struct.Struct("!IB")
 _MOST_DESCRIPTORS = 250  # the kernel's SCM_MAX_FD is 253
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _CHUNK = 1 << 16
-# Made once: `json.dumps` would make an encoder for each message.
+# Created once: `json.dumps` would create an encoder for each message.
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _from_json = json.JSONDecoder().decode
 
@@ -40,20 +40,20 @@ def ancillary(descriptors: Sequence[int]) -> list[tuple[int, int, array.array[in
 
 
 class Decoder:
-    """Puts frames together from what arrives."""
+    """Assembles frames from the bytes that arrive."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._descriptors: deque[int] = deque()
 
     def receive_from(self, sock: socket.socket) -> bool:
-        """Takes in what is there; False at the end of the stream."""
+        """Reads what has arrived; False at the end of the stream."""
         data, extra, _, _ = sock.recvmsg(_CHUNK, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), _CLOSE_ON_EXEC)
         for level, kind, content in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 numbers = array.array("i")
                 numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
-                if not _CLOSE_ON_EXEC:  # macOS: they arrive as any program may inherit them
+                if not _CLOSE_ON_EXEC:  # macOS: they arrive inheritable
                     for number in numbers:
                         os.set_inheritable(number, False)
                 self._descriptors.extend(numbers)
@@ -61,7 +61,7 @@ class Decoder:
         return bool(data)
 
     def next(self) -> tuple[Message, list[int]] | None:
-        """The next whole message and its descriptors, if one has arrived."""
+        """The next complete message and its descriptors, if one has arrived."""
         if len(self._bytes) < _HEADER.size:
             return None
         length, count = _HEADER.unpack_from(self._bytes)
@@ -70,12 +70,12 @@ class Decoder:
             return None
         message: Message = _from_json(self._bytes[_HEADER.size : end].decode("ascii"))
         del self._bytes[:end]
-        # Fewer than were sent, when this process may not have more open files.
+        # These are fewer than were sent if this process has reached its limit of open files.
         return message, [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]
 
 
 class Connection:
-    """The blocking end, for processes that do one thing at a time."""
+    """The blocking end, for a process that does one thing at a time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -91,7 +91,7 @@ class Connection:
             sent += self._socket.send(frame[sent:])
 
     def receive(self) -> tuple[Message, list[int]] | None:
-        """Waits for a message; None when the other end is gone."""
+        """Waits for a message; None if the other end is gone."""
         while (arrived := self._decoder.next()) is None:
             try:
                 if not self._decoder.receive_from(self._socket):
@@ -101,7 +101,7 @@ class Connection:
         return arrived
 
     def waiting(self) -> tuple[Message, list[int]] | None:
-        """A message that has been read already but not handed out: `select` does not see it."""
+        """A message that has been read from the socket but not returned yet; `select` does not report it."""
         return self._decoder.next()
 
     def close(self) -> None:

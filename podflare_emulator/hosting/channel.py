@@ -18,8 +18,8 @@ OnMessage = Callable[[Message, list[int]], None]
 class Channel:
     """Sends and receives messages on the running loop.
 
-    `on_message` is called for each message that is no answer to a `request`; `on_close` once, when the other end is
-    gone. Descriptors that are sent are closed here once the kernel has taken them.
+    `on_message` is called for each message that does not answer a `request`; `on_close` once, when the other end is
+    gone. Descriptors passed to `send` are closed here once the kernel has taken them.
     """
 
     def __init__(self, sock: socket.socket, on_message: OnMessage, on_close: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._waits_to_write = False
         self.closed = False
-        # What runs here belongs to no request, though one may have caused it: its log lines must not bear its trace.
+        # A request may have caused this, but what runs here is not part of it: its log lines must not carry its trace.
         contextvars.Context().run(self._loop.add_reader, self._number, self._readable)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
@@ -48,7 +48,7 @@ class Channel:
             self._writable()
 
     async def request(self, message: Message, descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
-        """Sends, and waits for the answer with the same `id`; raises HostingError for an `error` in it."""
+        """Sends, and waits for the answer with the same `id`; raises HostingError if the answer is an `error`."""
         self._numbered += 1
         number = self._numbered
         answer: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
@@ -63,7 +63,7 @@ class Channel:
         return body, received
 
     def close(self) -> None:
-        """Lets go of the connection; the other end sees it and ends."""
+        """Closes the connection; the process at the other end notices and exits."""
         if self.closed:
             return
         self.closed = True

@@ -1,5 +1,5 @@
-"""What can go wrong with the processes inside."""
+"""The error that this room raises."""
 
 
 class HostingError(Exception):
-    """A process inside could not be started or has ended; the message says which and why."""
+    """A process inside could not be started, refused a request, or has ended; the message says which and why."""

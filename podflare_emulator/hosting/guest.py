@@ -22,20 +22,20 @@ from podflare_emulator.hosting.output import Output, Sink
 from podflare_emulator.hosting.terminal import Terminal
 
 _CHANGES_NOTHING = ("fork", "branch", "show")
-_FILES_A_MESSAGE = 200  # each brings a descriptor, of which the kernel lets few travel at once
+_FILES_A_MESSAGE = 200  # each takes a descriptor, and the kernel limits how many one message carries
 
 _Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A guest has ended by itself. `code`: its exit code, or minus the signal; None if nobody can tell."""
+    """A guest has ended by itself. `code`: its exit code, or minus the signal; None if it is unknown."""
 
     code: int | None
 
     @property
     def exit_code(self) -> int:
-        """As a shell would tell it."""
+        """As a shell would report it."""
         if self.code is None:
             return 128 + signal.SIGKILL
         return 128 - self.code if self.code < 0 else self.code
@@ -63,9 +63,9 @@ class File:
 
 @dataclass(frozen=True)
 class Forked:
-    """What a live fork has made, and how many threads and processes only the parent has.
+    """The children of a live fork, and how many threads and processes only the parent has.
 
-    `at_rest`: nothing happens in the parent, nor in the children, until they are told something.
+    `at_rest`: nothing happens in the parent or the children until they get a message.
     """
 
     children: list[Guest]
@@ -76,9 +76,9 @@ class Forked:
 
 @dataclass(frozen=True)
 class CommandTable:
-    """Which commands are answered in a sandbox, and by what; see guest/interpreter/commands.py.
+    """The stubbed commands of a sandbox and their answers; see guest/interpreter/commands.py.
 
-    `version` tells it from others.
+    `version` distinguishes one table from another.
     """
 
     version: int
@@ -89,14 +89,14 @@ NO_COMMANDS = CommandTable(0, ())
 
 
 class Ends:
-    """The descriptors of a guest that is to be made: three to keep, three to give away."""
+    """The descriptors of a guest that is about to be made: three to keep, three to give away."""
 
     def __init__(self) -> None:
         self.socket, control = socket.socketpair()
         out, write_out = os.pipe()
         err, write_err = os.pipe()
         for number in (write_out, write_err):
-            os.fchmod(number, 0o666)  # for /dev/stderr: whoever opens it there need not be who we are
+            os.fchmod(number, 0o666)  # a program that opens /dev/stderr may run as another user
         self.kept = (out, err)
         self.given = (control.detach(), write_out, write_err)
 
@@ -107,7 +107,7 @@ class Ends:
 
 
 class Guest:
-    """Made by `arrive`, which waits for the process to say that it is ready."""
+    """One guest. Usable after `arrive`, which waits for the process to report that it is ready."""
 
     def __init__(self, ends: Ends, jail: Jail, init: Init) -> None:
         self._loop = asyncio.get_running_loop()
@@ -119,26 +119,27 @@ class Guest:
         self._doomed = False
         self._mark = ""
         self._let_in: tuple[Address, ...] = ()
-        self._commands = NO_COMMANDS.version  # of the table that it has
-        self._left: list[int] = []  # descriptors of trees that it has stood on
-        self._interrupts = 0  # sent so far: tells the guest which of them were meant for earlier execs
-        self._threads = 0  # that its process has started while it became a guest
+        self._commands = NO_COMMANDS.version  # of the table that the process has
+        self._left: list[int] = []  # descriptors of trees that it has left
+        self._interrupts = 0  # sent so far: shows the guest which of them were meant for earlier execs
+        self._threads = 0  # started by its process on the way to becoming a guest
         self.pid = 0
         self.jail = jail
-        self.take_jails: Callable[
-            [int], Awaitable[list[Jail]]
-        ]  # that its forks may have, from who has made it
+        # Jails for its forks; set by whichever object made this guest.
+        self.take_jails: Callable[[int], Awaitable[list[Jail]]]
         self.ended: Ended | None = None
-        self.gone = asyncio.Event()  # with `ended`
+        self.gone = asyncio.Event()  # set together with `ended`
         self.sink: Sink = lambda stream, data: None
         self.called: Callable[[list[tuple[int, list[str]]]], None] = lambda calls: None
-        self.stirs: Callable[[], None] = lambda: None  # it may be another from now on, or is about to end
+        self.stirs: Callable[[], None] = lambda: (
+            None
+        )  # called when its state may change, or it is about to end
         self.output = Output(*ends.kept, lambda stream, data: self.sink(stream, data))
         self._channel = Channel(ends.socket, self._received, self._closed)
         init.join()
 
     async def arrive(self) -> None:
-        """Waits until the process is ready; raises HostingError, with its reason, when it cannot be."""
+        """Waits until the process is ready; raises HostingError, with the process's reason, if it fails."""
         message = await asyncio.shield(self._ready)
         if "copy" in message:
             self._ready = self._loop.create_future()
@@ -156,7 +157,7 @@ class Guest:
 
     @property
     def lives(self) -> bool:
-        """False as soon as its process is known to have ended; how, `ended` tells a little later."""
+        """False as soon as its process is known to have ended. `ended`, set a little later, says how."""
         return not (self.ended or self._channel.closed)
 
     def execute(
@@ -168,7 +169,7 @@ class Guest:
     ) -> None:
         """Starts code; `sink` gets its output, then `on_exit` is called with its exit code or the guest's end.
 
-        Before that, `called` is told which of the `commands` were called: the entry's number, and the arguments.
+        Before that, `called` gets the calls of `commands`: each entry's number, and the arguments.
         """
         self.stirs()
         self._on_exit = on_exit
@@ -180,26 +181,26 @@ class Guest:
             self._channel.send(message)
         except HostingError:
             if self.ended:
-                self._finish(self.ended)  # else _closed is still finding out how
+                self._finish(self.ended)  # else _closed is still finding out how it ended
 
     async def interrupt(self) -> None:
-        """Ctrl-C for the running code; returns when it has been sent, so that it cannot hit the next one."""
+        """Ctrl-C for the running code; returns when it has been sent, so that it cannot hit the next exec."""
         if self.pid and not self._init.channel.closed:
             self._interrupts += 1
             await self._init.signal(self.pid, signal.SIGINT)
 
     def kill(self) -> Coroutine[Any, Any, None]:
-        """Ends the interpreter alone, as somebody else would; what it returns waits until the signal has been sent.
+        """Kills only the interpreter, as a signal from elsewhere would; the result waits until the signal is sent.
 
-        From now on the code that runs ends with the interpreter, even if it comes to its own end before.
+        From now on the running exec counts as ended by the kill, even if the code finishes first.
         """
         self._doomed = True
         return self._init.signal(self.pid, signal.SIGKILL)
 
     async def fork(self, jails: list[Jail], files: str = "auto") -> Forked:
-        """Children in these jails, which are theirs from now on. All or none: raises HostingError.
+        """Forks one child into each of these jails, which it takes over. All or none: raises HostingError.
 
-        `files`: how they come by the parent's; see guest/fork/ways.py.
+        `files`: how the children get the parent's files; see guest/fork/ways.py.
         """
         unused = [*jails]
         children: list[Guest] = []
@@ -209,7 +210,7 @@ class Guest:
             for jail in jails:
                 ends.append(Ends())
                 descriptors += (*ends[-1].given, *jail.give_entrance())
-        except OSError as error:  # too many open files, here
+        except OSError as error:  # too many open files in this process
             for number in descriptors:
                 os.close(number)
             _close_kept(ends)
@@ -225,7 +226,7 @@ class Guest:
                 child._interrupts = self._interrupts  # its process remembers what the parent's has seen
                 children.append(child)
             asking = asyncio.ensure_future(self._fork(jails, answering))
-            # Begun, it must come to its end: the guest waits in the middle of it.
+            # Once begun, it must run to completion: the guest waits for us in the middle of it.
             await _all([asyncio.shield(asking), *(child.arrive() for child in children)])
             if self._let_in:
                 await _all(child.let_in(self._let_in) for child in children)
@@ -241,7 +242,7 @@ class Guest:
         return Forked(children, *left_behind, at_rest)
 
     async def _fork(self, jails: Sequence[Jail], answering: asyncio.Future[_Arrived]) -> Message:
-        """The guest may ask for trees that share layers, before it forks."""
+        """Before it forks, the guest may ask for trees that share layers."""
         answer, _ = _checked(await answering)
         if "branch" not in answer:
             return answer
@@ -249,7 +250,7 @@ class Guest:
         try:
             branch = await self.jail.branch(jails, freeze=freeze)
         except HostingError:
-            branch = Branch(0, [])  # then files are copied
+            branch = Branch(0, [])  # files are copied instead
         answer, self._left = await self._ask({"op": "branch", "depth": branch.depth}, branch.descriptors)
         if "stayed" in answer:
             self.jail.stay()
@@ -257,15 +258,15 @@ class Guest:
         return answer
 
     def _close_left(self) -> None:
-        """Not before all children have closed theirs: the last to do so has much to do."""
+        """Only once all children have closed theirs: the last close of a tree is expensive."""
         if self._left:
             left, self._left = self._left, []
             self._init.close(left)
 
     async def follow(self, other: Guest) -> int:
-        """Makes this sandbox's tree equal to the other's, and `random` go on as there; raises HostingError.
+        """Copies the other sandbox's tree and the state of its `random` into this one; raises HostingError.
 
-        Returns how many processes only the other runs.
+        Returns how many processes run only in the other one.
         """
         shown, tree = await other._ask({"op": "show"})
         answer, _ = await self._ask({**shown, "op": "follow"}, tree)
@@ -273,20 +274,20 @@ class Guest:
         return int(answer["processes"])
 
     async def pack(self, archive: int) -> Message:
-        """Writes the sandbox's tree into a file; what it answers is for `unpack`. Raises HostingError."""
+        """Writes the sandbox's tree into a file; pass the result to `unpack`. Raises HostingError."""
         answer, _ = await self._ask({"op": "pack"}, [os.dup(archive)])
         return answer
 
     async def unpack(self, packed: Message, archive: int) -> None:
-        """Makes the sandbox's tree, and `random`, what they were in the one that was packed; raises HostingError."""
+        """Restores the tree of a packed sandbox, and the state of its `random`; raises HostingError."""
         await self._ask({"op": "unpack", "packed": packed}, [os.dup(archive)])
 
     async def _ask(self, message: Message, descriptors: Sequence[int] = ()) -> _Arrived:
-        """Sends what is no exec, and waits for its answer; raises HostingError, with its reason, for a refusal."""
+        """Sends any order but an exec, and waits for the answer; raises HostingError, with the reason, if refused."""
         return _checked(await self._order(message, descriptors))
 
     def _order(self, message: Message, descriptors: Sequence[int]) -> asyncio.Future[_Arrived]:
-        """Sends it at once. Guests answer in order."""
+        """Sends the message immediately. Guests answer in order."""
         if message["op"] not in _CHANGES_NOTHING:
             self.stirs()
         arriving: asyncio.Future[_Arrived] = self._loop.create_future()
@@ -295,8 +296,8 @@ class Guest:
         return arriving
 
     async def write(self, files: Sequence[File]) -> None:
-        """Writes files in the sandbox; raises HostingError for one that cannot be. Not while code runs."""
-        held = [os.dup(file.content) for file in files]  # whoever owns them may let go meanwhile
+        """Writes files in the sandbox; raises HostingError if one cannot be written. Not while code runs."""
+        held = [os.dup(file.content) for file in files]  # the owner may close its descriptors meanwhile
         for start in range(0, len(files), _FILES_A_MESSAGE):
             batch = slice(start, start + _FILES_A_MESSAGE)
             described = [{"path": file.path, "mode": file.mode} for file in files[batch]]
@@ -310,7 +311,7 @@ class Guest:
     async def start_terminal(
         self, order: Message, sink: Callable[[bytes], None], on_exit: Callable[[int | None], None]
     ) -> Terminal:
-        """Starts a program on a terminal of its own; raises HostingError when it cannot be. Not while code runs.
+        """Starts a program on a new terminal; raises HostingError if that fails. Not while code runs.
 
         `order`: see guest/interpreter/terminals.py; `sink` and `on_exit`: see Terminal.
         """
@@ -318,46 +319,46 @@ class Guest:
         return Terminal(descriptor, answer["pid"], self._init, sink, on_exit)
 
     async def set_variables(self, variables: Mapping[str, str]) -> None:
-        """Of the environment, for all that the sandbox runs from now on; raises HostingError. Not while code runs."""
+        """Sets environment variables for later code in the sandbox; raises HostingError. Not while code runs."""
         await self._ask({"op": "environment", "variables": dict(variables)})
 
     async def let_in(self, addresses: Iterable[Address]) -> None:
-        """Servers of this machine's that the sandbox, and its forks, find at the same address; raises HostingError.
+        """Lets the sandbox and its forks reach servers on this machine at these addresses; raises HostingError.
 
-        One that has this machine's network finds them anyway.
+        A sandbox with this machine's network reaches them anyway.
         """
         self._let_in = tuple(addresses)
         if self.jail.network:
             await self.jail.network.let_in(self._let_in)
 
     async def echo_last_expressions(self) -> None:
-        """Of the Python code that it runs from now on; raises HostingError. Not while code runs."""
+        """From now on prints the value of Python code's last expression; raises HostingError. Not while code runs."""
         await self._ask({"op": "echo"})
 
     async def inspect(self, question: Message) -> Message:
-        """Asks what is in the sandbox; raises HostingError when that cannot be told. Not while code runs."""
+        """Asks about the sandbox's contents; raises HostingError if there is no answer. Not while code runs."""
         answer, _ = await self._ask({"op": "inspect", **question})
-        self.output.drain()  # handlers of the user's may have printed: that belongs to no exec
+        self.output.drain()  # the user's handlers may have printed: that belongs to no exec
         return answer
 
     async def stop(self) -> None:
-        """The sandbox and all it has started take no processor time, until `go_on`; raises HostingError."""
+        """Pauses the sandbox and everything it has started until `go_on`; raises HostingError."""
         self.stirs()
         await self._init.stop(self.pid, self._mark)
 
     async def go_on(self) -> None:
-        """It is where it was when it was stopped; raises HostingError."""
+        """Resumes a stopped sandbox where it was; raises HostingError."""
         await self._init.go_on(self._mark)
 
     async def end(self) -> None:
-        """Kills the sandbox and all it has started; returns when nothing of it runs."""
+        """Kills the sandbox and everything it has started; returns when none of it runs."""
         if self._closing:
             return
         self._closing = True
         self.stirs()
         left = False
         if self.pid and not self._init.channel.closed:
-            with contextlib.suppress(HostingError):  # the init is gone, and with it all that it was init of
+            with contextlib.suppress(HostingError):  # the init is gone, and all its processes with it
                 await self._init.end(0 if self.ended else self.pid, self._mark)
                 left = True
         self._channel.close()
@@ -379,7 +380,7 @@ class Guest:
             arriving = self._answers.popleft()
             if not arriving.done():
                 arriving.set_result((message, descriptors))
-            else:  # nobody waits for it any more
+            else:  # nobody waits for it now
                 for number in descriptors:
                     os.close(number)
 
@@ -389,7 +390,7 @@ class Guest:
             on_exit(result)
 
     def _closed(self) -> None:
-        """The process has closed its socket: it has ended, unless it is we who ended it."""
+        """The process has closed its socket: it has ended by itself, unless we are ending it."""
         if not self._ready.done():
             self._ready.set_result({"failed": "the process ended before it was ready"})
         if self._closing:
@@ -412,7 +413,7 @@ class Guest:
 
 
 def _checked(arrived: _Arrived) -> _Arrived:
-    """Raises HostingError where an answer says that nothing came of it."""
+    """Raises HostingError if the answer reports a failure."""
     if "failed" in arrived[0]:
         raise HostingError(arrived[0]["failed"])
     return arrived

@@ -11,17 +11,17 @@ from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 
-_REPORT_WITHIN = 2.0  # seconds between a guest's closing its socket and its init's telling how it ended
+_REPORT_WITHIN = 2.0  # seconds from a guest closing its socket to its init's report of how it ended
 _REMEMBERED = 1000
 
 
 class Init:
-    """One for each family under the namespace backend; under the portable one the keeper, for all."""
+    """One for each family under the namespace backend; under the others, the keeper serves all families."""
 
     def __init__(
         self, sock: socket.socket, other: Callable[[Message, list[int]], None] | None = None
     ) -> None:
-        self._other = other  # only the keeper has more to say than an init
+        self._other = other  # gets the messages that only a keeper sends
         self._members = 0
         self._exits: dict[int, int] = {}
         self._awaited: dict[int, asyncio.Future[int]] = {}
@@ -29,42 +29,42 @@ class Init:
         self.channel = Channel(sock, self._received, self._closed)
 
     def join(self) -> None:
-        """A guest of its family is being made."""
+        """Counts a guest of its family that is being made."""
         self._members += 1
 
     def leave(self) -> None:
-        """A guest of its family has ended. The init of a family ends with the last."""
+        """A guest of its family has ended. The init of a family ends with the last one."""
         self._members -= 1
         if not self._members and self._other is None:
             self.channel.close()
 
     async def signal(self, pid: int, number: int) -> None:
-        """Returns when the signal has been sent; a process that has ended is no error."""
+        """Returns when the signal has been sent. It is no error if the process has ended."""
         await self.channel.request({"op": "signal", "pid": pid, "signal": number})
 
     async def stop(self, pid: int, mark: str) -> None:
-        """Stops a sandbox's guest and all it has started; returns when nothing of it runs."""
+        """Stops a sandbox's guest and everything it has started; returns when none of it runs."""
         await self.channel.request({"op": "stop", "pid": pid, "mark": mark})
 
     async def go_on(self, mark: str) -> None:
-        """What `stop` has stopped goes on."""
+        """Resumes what `stop` has stopped."""
         await self.channel.request({"op": "continue", "mark": mark})
 
     async def end(self, pid: int, mark: str) -> None:
-        """Kills a sandbox's guest (`pid`; 0 when it has ended) and all it has started; returns when none is left."""
+        """Kills a sandbox's guest (`pid`; 0 if it has ended) and all it has started; returns when none is left."""
         await self.channel.request({"op": "end", "pid": pid, "mark": mark})
 
     def close(self, descriptors: Sequence[int]) -> None:
-        """Has it close them, for that may take long; they are its from now on."""
+        """Hands over descriptors for the init to close, since closing may take long."""
         with contextlib.suppress(HostingError):  # it is gone
             self.channel.send({"op": "close"}, descriptors)
 
     def watch(self, pid: int) -> None:
-        """A new process has this pid: what was known of the one before it is forgotten."""
+        """A new process has this pid: forget what is known about the previous one."""
         self._exits.pop(pid, None)
 
     async def exit_code(self, pid: int) -> int | None:
-        """How a guest that has just ended did: its exit code, or minus the signal; None if nobody can tell."""
+        """How a guest that has just ended did so: its exit code, or minus the signal; None if it is unknown."""
         if pid in self._exits:
             return self._exits[pid]
         if self.channel.closed:
@@ -75,7 +75,7 @@ class Init:
         return report.result() if report.done() and not report.cancelled() else None
 
     async def ended(self, pid: int) -> int | None:
-        """Waits until this process, of the init's family, has ended; how, as `exit_code` tells it."""
+        """Waits until this process of the init's family has ended; returns how, like `exit_code`."""
         if pid not in self._exits and not self.channel.closed:
             report = self._awaited.setdefault(pid, asyncio.get_running_loop().create_future())
             await asyncio.wait([report])

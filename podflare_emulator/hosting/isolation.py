@@ -1,4 +1,4 @@
-"""Which isolation backend is used: chosen by trying the whole recipe, best first."""
+"""Chooses an isolation backend: tries each in full, the best first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BACKENDS = ("namespace", "preload", "portable")  # best first
 
 @dataclass(frozen=True)
 class Launched:
-    """A running launcher, the guest that proved it, and what was tried before."""
+    """A running launcher, the guest that proved that it works, and the backends refused before it."""
 
     backend: str
     launcher: Launcher
@@ -41,15 +41,15 @@ async def launch(
     network: str = "auto",
     layers_needed: bool = False,
 ) -> Launched:
-    """Launches the wanted backend, for "auto" the best that can make a guest; raises HostingError if none can.
+    """Launches the named backend, or for "auto" the best that can make a guest; raises HostingError if none can.
 
     Args:
         egress: whether that guest reaches the network.
-        egress_denied: what one without it meets: "refuse" or "drop".
-        egress_unenforced: whether a backend that cannot prevent that will do all the same.
-        files_on_disk: whether sandboxes' files are kept out of memory.
+        egress_denied: what happens to the connections of a guest without egress: "refuse" or "drop".
+        egress_unenforced: whether to accept a backend that cannot keep sandboxes off the network.
+        files_on_disk: whether sandboxes' files are kept on disk rather than in memory.
         network: "host", "private" or "auto".
-        layers_needed: whether a backend must let forks share layers of files.
+        layers_needed: whether the backend must let forks share layers of files.
     """
     wishes: dict[str, Any] = {
         "egress": egress,
@@ -72,17 +72,17 @@ async def launch(
 
 
 def decline(backend: str) -> Refusal | None:
-    """Why "auto" leaves out a backend that may work.
+    """Why "auto" skips a backend that might work; None if it does not.
 
-    Without namespaces, paths are mapped by means that can be escaped: `D=root; rm -rf /$D/x` in bash. Landlock is the
-    net below; without it they would be files of the developer's, while the test passes.
+    Without namespaces, code can escape the mapping of paths, as with `D=root; rm -rf /$D/x` in bash. Landlock is the
+    safety net: without it, that would delete the developer's own files while the test passes.
     """
     if backend == "namespace" or landlock.abi() or disposable():
         return None
     return Refusal(
         backend,
         "this kernel has no Landlock to keep what escapes it from your own files, and this is neither a container nor "
-        f"CI; to take it all the same, name it: --isolation {backend}, pytest --podflare-isolation={backend} or "
+        f"CI; to use it anyway, name it: --isolation {backend}, pytest --podflare-isolation={backend} or "
         f"Emulator(isolation='{backend}')",
         left_out=True,
     )
@@ -100,14 +100,14 @@ async def attempt(
     network: str = "auto",
     layers_needed: bool = False,
 ) -> Refusal | tuple[Launcher, Guest]:
-    """One backend, as far as a guest that is ready to run code."""
+    """Tries one backend, up to a guest that is ready to run code."""
     if python.root and backend != "namespace":
-        return Refusal(backend, "a system of its own (rootfs) takes namespace isolation")
+        return Refusal(backend, "a root filesystem (rootfs) needs namespace isolation")
     if backend in ("namespace", "preload") and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
     if backend == "preload":
         try:
-            preload.library()  # the warden would say so too, after it has been started for nothing
+            preload.library()  # the warden would fail on it too, but starting one takes longer
         except OSError as error:
             return Refusal(backend, str(error))
     launcher = Launcher(

@@ -15,11 +15,11 @@ from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.network import Network
 
-_AFTER = 0.020  # seconds: whoever took jails goes on before the next ones are made
+_AFTER = 0.020  # seconds: lets the caller that took jails continue before the next ones are made
 
 
 class Keeper(Protocol):
-    """What a jail asks of whoever made it."""
+    """What a jail asks of its maker."""
 
     async def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> Branch: ...
 
@@ -42,10 +42,10 @@ class Branch:
 
 
 class Jail:
-    """One jail. Whoever has it must give its entrance away, and let go of it in the end.
+    """One jail. Its owner must give its entrance away, and let go of it in the end.
 
-    `hidden`: where it lies on the host, if processes in it can see that; `network`: its own, None for the machine's.
-    `is_awaited`: somebody has taken it, and waits for a guest in it.
+    `hidden`: its path on the host, if processes in it can see that; `network`: its own, None for the machine's.
+    `is_awaited`: a caller has taken it, and waits for a guest in it.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Jail:
         self.ticket = ticket
         self.hidden = hidden
         self.is_awaited = False
-        # When a change in it can be told from what was there before.
+        # From then on, a change in it is distinguishable from what was there before.
         self.settled_at = asyncio.get_running_loop().time() + settles_in
         self._entrance = tuple(entrance)
         self._keeper = keeper
@@ -75,7 +75,7 @@ class Jail:
         return (*entrance, *(self.network.give_entrance() if self.network else ()))
 
     def let_go(self, *, left: bool = False) -> None:
-        """Nobody needs it any more. `left`: all that was in it has ended, so that its directory may serve again."""
+        """Nobody needs it now. `left`: everything in it has ended, so its directory may be used again."""
         self.is_awaited = False
         for number in self.give_entrance():
             os.close(number)
@@ -84,26 +84,26 @@ class Jail:
             self.network.release(left=left)
 
     async def branch(self, children: Iterable[Jail], *, freeze: bool) -> Branch:
-        """Trees for children that share what this jail's is made of; raises HostingError where that cannot be.
+        """Trees for children that share this jail's layers; raises HostingError if that is impossible.
 
-        `freeze`: this one must move to a new tree as well, or be told to `stay`.
+        `freeze`: this jail must move to a new tree as well; call `stay` if it does not.
         """
         return await self._keeper.branch(self.name, [child.name for child in children], freeze=freeze)
 
     async def copy(self, order: Message) -> Message:
-        """Has the keeper copy another's tree into this one's; returns its `problems`. Raises HostingError.
+        """Has the keeper copy another jail's tree into this one; returns its `problems`. Raises HostingError.
 
-        `order`: what the guest in it has said of that; see guest/fork/fork.py.
+        `order`: as the guest in this jail sent it; see guest/fork/fork.py.
         """
         return await self._keeper.copy(self.name, order)
 
     def stay(self) -> None:
-        """Nothing has come of the new tree."""
+        """The parent has not moved to its new tree."""
         self._keeper.stay(self.name)
 
 
 class Jails:
-    """A stock of jails, refilled one at a time in the background, and larger once forks have asked for more."""
+    """A stock of jails, refilled one at a time in the background; it grows when forks ask for more."""
 
     def __init__(self, make: Callable[[], Awaitable[Jail]], spare: int) -> None:
         self._make = make
@@ -113,7 +113,7 @@ class Jails:
         self._refill: asyncio.Task[None] | None = None
 
     async def take(self, count: int) -> list[Jail]:
-        """`count` jails at once; raises HostingError, having kept none, if one cannot be made."""
+        """Takes `count` jails at once; if one cannot be made, takes none and raises HostingError."""
         self._spare = max(self._spare, count + 2)
         jails = [self._stock.popleft() for _ in range(min(count, len(self._stock)))]
         try:
@@ -134,7 +134,7 @@ class Jails:
 
     def refill(self) -> None:
         if self._refill is None or self._refill.done():
-            loop = asyncio.get_running_loop()  # the task belongs to no request, and so to no request's trace
+            loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
             self._refill = contextvars.Context().run(loop.create_task, self._fill())
 
     def close(self) -> None:
@@ -146,13 +146,10 @@ class Jails:
 
     async def _fill(self) -> None:
         await asyncio.sleep(_AFTER)
-        with contextlib.suppress(
-            HostingError, OSError
-        ):  # whoever needs a jail next is told why there is none
+        # On failure, the next `take` tries again, and reports why.
+        with contextlib.suppress(HostingError, OSError):
             while len(self._stock) < self._spare:
-                if (
-                    self._is_awaited()
-                ):  # making jails would take processor time from the guests that are being made
+                if self._is_awaited():  # leave the processor to the guests that are starting
                     await asyncio.sleep(_AFTER)
                 else:
                     self._stock.append(await self._make())

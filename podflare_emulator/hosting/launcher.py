@@ -40,7 +40,7 @@ _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
 
 class Launcher:
-    """One state directory, one warden and keeper, and a zygote a template."""
+    """One state directory, one warden, one keeper, and a zygote for each template."""
 
     def __init__(
         self,
@@ -63,13 +63,13 @@ class Launcher:
         self._python = python
         self._seeds = seeds
         self._zygotes: dict[str, Zygote] = {}
-        self._jails: dict[bool, Jails] = {}  # by whether they have egress
+        self._jails: dict[bool, Jails] = {}  # keyed by whether they have egress
         self._complaints: list[str] = []
         self._stopping = False
         self.no_layers = ""  # why forks cannot share layers of files, if they cannot
 
     async def start(self) -> None:
-        """Raises HostingError, with the kernel's own words, where the isolation backend cannot be had."""
+        """Raises HostingError, with the kernel's message, if the isolation backend is not available."""
         self._loop = asyncio.get_running_loop()
         network_order = self._network_order()
         compile_directory(_GUEST_CODE)
@@ -79,7 +79,7 @@ class Launcher:
         complaints, complain = os.pipe()
         lock = os.open(f"{self.state}/.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        os.rename(f"{self.state}/.lock", f"{self.state}/lock")  # found by other wardens only once it is held
+        os.rename(f"{self.state}/.lock", f"{self.state}/lock")  # other wardens see it only once it is held
         try:
             self._warden = subprocess.Popen(
                 [
@@ -98,7 +98,7 @@ class Launcher:
                 pass_fds=[theirs.fileno(), lock],
                 env={},
                 cwd="/",
-                start_new_session=True,  # Ctrl-C in the terminal is the emulator's to answer, not theirs
+                start_new_session=True,  # Ctrl-C in the terminal must reach only the emulator
             )
         finally:
             theirs.close()
@@ -132,16 +132,16 @@ class Launcher:
         self._jails[self._egress].refill()
 
     def _network_order(self) -> dict[str, str]:
-        """What the warden is told; raises HostingError for what cannot be had."""
+        """The network part of the warden's order; raises HostingError if it is impossible here."""
         if self._isolation != "namespace":
             if self._network == "private":
-                raise HostingError("sandboxes have the machine's network here: --network auto or host")
+                raise HostingError("sandboxes share the machine's network here: use --network auto or host")
             return {"network": "host", "helper": ""}
         program = helper() if self._egress else ""
         if self._network == "private" and self._egress and not program:
             raise HostingError(
-                f"a private network's way out takes {' or '.join(PROGRAMS)}, and none is installed: "
-                "apt-get install -y slirp4netns, or do without (--no-egress)"
+                f"egress from a private network needs {' or '.join(PROGRAMS)}, and neither is installed: "
+                "apt-get install -y slirp4netns, or turn egress off (--no-egress)"
             )
         return {"network": self._network if program else "host", "helper": program}
 
@@ -163,19 +163,19 @@ class Launcher:
 
     @property
     def takes_egress_orders(self) -> bool:
-        """Whether a sandbox can be ordered without egress: it gets none, or this emulator was told not to mind."""
+        """Whether a sandbox may be created without egress: that is enforced, or need not be (`egress_unenforced`)."""
         return self._isolation == "namespace" or self._egress_unenforced
 
     def is_at(self, peer: Address, here: Address) -> bool:
-        """Whether a process of a sandbox has the end `peer` of a TCP connection whose other end is `here`."""
-        return comes_from(self._warden.pid, peer, here)  # it adopts whatever leaves its parent
+        """Whether a sandbox's process holds the end `peer` of a TCP connection whose other end is `here`."""
+        return comes_from(self._warden.pid, peer, here)  # it adopts orphans, so all are its descendants
 
     async def guest(self, template: str, preload: dict[str, str], limits: Limits = _NO_LIMITS) -> Guest:
-        """A new guest of a new family; raises HostingError when it cannot be made."""
+        """A new guest in a new family; raises HostingError if it cannot be made."""
         if not (limits.egress or self.takes_egress_orders):
             raise HostingError(
                 f"{self._isolation} isolation cannot keep sandboxes off the network; "
-                "--egress-unenforced makes them all the same"
+                "--egress-unenforced creates them anyway"
             )
         if limits.rootfs_gb is not None and self._sizes_disks:
             jail = await self._make_jail(limits.rootfs_gb, egress=limits.egress)
@@ -213,7 +213,7 @@ class Launcher:
         os.close(self._complaints_pipe)
 
     async def _end_of_the_warden(self) -> None:
-        """Waits in a thread of its own: the loop's have ended when what `atexit` knows is called."""
+        """Waits in a new thread: the loop's executor has shut down by the time `atexit` handlers run."""
         ended = self._loop.create_future()
 
         def wait() -> None:
@@ -239,11 +239,11 @@ class Launcher:
 
     @property
     def _sizes_disks(self) -> bool:
-        """Whether a jail can have a size; else a file has one."""
+        """Whether a whole jail can be limited in size; otherwise each file is."""
         return self._isolation == "namespace"
 
     def _imposed(self, limits: Limits) -> Message:
-        """What the zygote has to see to."""
+        """The limits that the zygote imposes."""
         return {
             "ram_mib": limits.ram_mib,
             "file_gb": None if self._sizes_disks else limits.rootfs_gb,
@@ -279,7 +279,7 @@ class Launcher:
         return Branch(answer["depth"], descriptors)
 
     async def copy(self, name: str, order: Message) -> Message:
-        """As `Keeper` in jails.py. A process of the keeper's does it, and answers by a socket of its own."""
+        """As `Keeper` in jails.py. The keeper starts a process for it, which answers on a separate socket."""
         ours, theirs = socket.socketpair()
         answered: asyncio.Future[Message] = self._loop.create_future()
 
@@ -304,7 +304,7 @@ class Launcher:
             self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
-        for number in descriptors:  # of a jail that nobody waits for any more
+        for number in descriptors:  # of a jail that nobody waits for now
             os.close(number)
         if not self._kept.done():
             self._inside_state = message.get("state", "")
@@ -324,14 +324,14 @@ class Launcher:
             _log.error("the keeper has ended, and every sandbox with it")
 
     def _hear(self) -> None:
-        """What the processes inside write on stderr is a defect of theirs: keep the last lines, and log them."""
+        """Processes inside write to stderr only if they have a bug: keep the last lines, and log them."""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self._complaints_pipe, 1 << 16)
             if not data:
                 self._loop.remove_reader(self._complaints_pipe)
             for line in data.decode("utf-8", "replace").splitlines():
                 self._complaints = [*self._complaints[-20:], line]
-                if not self._stopping:  # else a guest that was about to begin has lost its place
+                if not self._stopping:  # while stopping, it is only a guest interrupted in its start
                     _log.warning("inside: %s", line)
 
 
@@ -345,7 +345,7 @@ class Zygote:
         self.channel.send(start)
 
     def spawn(self, jail: Jail, imposed: Message, keeper: Init) -> Guest:
-        """Asks for a guest; `Guest.arrive` tells when it is there."""
+        """Asks for a guest; `Guest.arrive` waits until it is ready."""
         ends = Ends()
         descriptors = [*ends.given]
         init = keeper

@@ -1,4 +1,4 @@
-"""What a sandbox may not have that others may."""
+"""Limits that a single sandbox can have."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Limits:
 
     @property
     def custom(self) -> bool:
-        """Whether its size is its own: such a sandbox is not taken from the pool, and cannot be forked (contract)."""
+        """Whether its size is custom: such a sandbox does not come from the pool, and cannot fork (contract)."""
         return self.ram_mib is not None or self.rootfs_gb is not None

@@ -1,4 +1,4 @@
-"""Networks of sandboxes' own: the host's handle on the router, and what of the test's own is let into them."""
+"""Sandboxes' private networks: the host's handle on the router, and relays to the test's own servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
 
 _CHUNK = 1 << 16
-_RESET = struct.pack("ii", 1, 0)  # linger: what a connection gets that nobody takes at its other end
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a RST, as if the connection were refused
 
 
 def helper() -> str:
@@ -26,7 +26,7 @@ def helper() -> str:
 
 
 class Router:
-    """Makes networks; `private`, once it has answered: whether sandboxes with egress have one too."""
+    """Makes networks. `private` waits for its report of whether sandboxes with egress have one too."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._settled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -36,12 +36,12 @@ class Router:
         return await asyncio.shield(self._settled) == "private"
 
     async def network(self, *, way_out: bool) -> Network:
-        """Raises HostingError when there can be none."""
+        """Makes a network; raises HostingError if that fails."""
         answer, (namespace,) = await self.channel.request({"op": "network", "open": way_out})
         return Network(self.channel, answer["network"], namespace)
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
-        for number in descriptors:  # nobody waits for it any more
+        for number in descriptors:  # nobody waits for them now
             os.close(number)
         if "network" in message and not self._settled.done():
             self._settled.set_result(message["network"])
@@ -49,11 +49,11 @@ class Router:
     def _closed(self) -> None:
         if not self._settled.done():
             self._settled.set_exception(HostingError("the router ended before it was ready"))
-            self._settled.exception()  # perhaps nobody asks
+            self._settled.exception()  # marks it as retrieved: perhaps nobody awaits it
 
 
 class Network:
-    """One sandbox's. Whoever has it must release it in the end."""
+    """One sandbox's network. Its owner must release it in the end."""
 
     def __init__(self, router: Channel, number: int, namespace: int) -> None:
         self._router = router
@@ -67,7 +67,7 @@ class Network:
         return (namespace,) if namespace >= 0 else ()
 
     async def let_in(self, addresses: Iterable[Address]) -> None:
-        """What listens there on this machine is found at the same address inside; raises HostingError."""
+        """Makes servers on this machine reachable inside at the same addresses; raises HostingError."""
         for host, port in addresses:
             message = {"op": "listen", "network": self._number, "host": host, "port": port}
             _, (listener,) = await self._router.request(message)
@@ -75,7 +75,7 @@ class Network:
             self._servers.append(await asyncio.start_server(relay.serve, sock=socket.socket(fileno=listener)))
 
     def release(self, *, left: bool) -> None:
-        """`left`: all that was in it has ended."""
+        """`left`: everything in it has ended."""
         for server in self._servers:
             server.close()
         for number in self.give_entrance():
@@ -85,7 +85,7 @@ class Network:
 
 
 class _Relay:
-    """Connections that were made inside, and theirs of this process to the same address on this machine."""
+    """Relays connections made inside to the same address on this machine."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -100,7 +100,7 @@ class _Relay:
             return
         try:
             await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
-        except OSError:  # one end has gone: so does the other
+        except OSError:  # one end is gone: close the other too
             for end in (writer, there_writer):
                 end.transport.abort()
         finally:

@@ -1,4 +1,4 @@
-"""A guest's two pipes: what the sandbox prints, read as it comes."""
+"""A guest's two pipes: the sandbox's output, read as it arrives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PIECE = 1 << 18
 
 
 class Output:
-    """Calls `sink("stdout" | "stderr", data)` for what arrives, until `close`."""
+    """Calls `sink("stdout" | "stderr", data)` for each piece of output, until `close`."""
 
     def __init__(self, out: int, err: int, sink: Sink) -> None:
         self._pipes: dict[Stream, int] = {"stdout": out, "stderr": err}
@@ -29,18 +29,17 @@ class Output:
         self.resume()
 
     def pause(self) -> None:
-        """Stops reading, so that a sandbox that prints faster than its reader takes blocks, as it would on a pipe."""
+        """Stops reading: a sandbox that prints faster than the client reads then blocks, as on any pipe."""
         for number in self._pipes.values():
             self._loop.remove_reader(number)
 
     def resume(self) -> None:
         for name, number in self._pipes.items():
-            contextvars.Context().run(
-                self._loop.add_reader, number, self._read, name, number
-            )  # of no request's trace
+            # Output must not carry the trace of a request.
+            contextvars.Context().run(self._loop.add_reader, number, self._read, name, number)
 
     def drain(self) -> None:
-        """Reads what is in the pipes at this moment, no more: it waits neither for the end nor for silence."""
+        """Reads only what is in the pipes now: it waits neither for end of file nor for silence."""
         waiting = array.array("i", [0])
         for name, number in self._pipes.items():
             fcntl.ioctl(number, termios.FIONREAD, waiting)

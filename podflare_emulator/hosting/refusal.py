@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """A backend that was tried, and the kernel's own words; or that was left out though it might work, and why."""
+    """A backend that failed, with the kernel's message; or one that was skipped though it might work, and why."""
 
     backend: str
     reason: str
@@ -15,5 +15,5 @@ class Refusal:
 
     def __str__(self) -> str:
         if self.left_out:
-            return f"{self.backend} isolation is not taken unasked: {self.reason}"
-        return f"{self.backend} isolation cannot be had here: {self.reason}"
+            return f"{self.backend} isolation is not chosen automatically: {self.reason}"
+        return f"{self.backend} isolation is not available here: {self.reason}"

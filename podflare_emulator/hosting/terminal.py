@@ -1,4 +1,4 @@
-"""The host's end of a terminal: what its program prints, what is typed, its size, its end."""
+"""The host's end of a terminal: its program's output and exit, typed input, its size."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PIECE = 1 << 16
 
 
 class Terminal:
-    """`pid` leads the session on the terminal that `descriptor` is the other end of; both are this object's.
+    """`descriptor` is our end of the terminal, and `pid` leads its session; this object owns both.
 
-    `sink` is called with what is printed, as it comes; `on_exit` once, after the last of it, with the exit code, minus
-    the signal, or None if nobody can tell.
+    `sink` gets the output as it arrives; `on_exit` is called once, after the last of it, with the exit code, or minus
+    the signal, or None if it is unknown.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Terminal:
         self._typed: deque[memoryview] = deque()
         self._loop = asyncio.get_running_loop()
         os.set_blocking(descriptor, False)
-        nobody = contextvars.Context()  # what is printed belongs to no request's trace
+        nobody = contextvars.Context()  # output must not carry the trace of a request
         nobody.run(self._loop.add_reader, descriptor, self._read)
         self._waiting = nobody.run(self._loop.create_task, self._wait())
 
@@ -51,14 +51,14 @@ class Terminal:
         return self._descriptor < 0
 
     def write(self, data: bytes) -> None:
-        """As if it were typed; silent once the program has ended."""
+        """Types `data`; does nothing once the program has ended."""
         if data and not self.ended:
             self._typed.append(memoryview(data))
             if len(self._typed) == 1:
                 self._write()
 
     def resize(self, cols: int, rows: int) -> None:
-        """The program gets SIGWINCH."""
+        """Sets the size; the program gets SIGWINCH."""
         if not self.ended:
             fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
@@ -68,7 +68,7 @@ class Terminal:
         with contextlib.suppress(OSError):
             groups.add(os.tcgetpgrp(self._descriptor))
         for group in groups - {0}:
-            with contextlib.suppress(HostingError):  # its init is gone, and so is what was to be killed
+            with contextlib.suppress(HostingError):  # its init is gone, and the processes with it
                 await self._init.signal(-group, signal.SIGKILL)
 
     def _read(self) -> None:
@@ -76,12 +76,12 @@ class Terminal:
             self._loop.remove_reader(self._descriptor)
 
     def _take(self) -> bool:
-        """Whether more may come."""
+        """Reads once; returns whether more may come."""
         try:
             data = os.read(self._descriptor, _PIECE)
         except BlockingIOError:
             return True
-        except OSError:  # EIO: no process has the terminal open any more
+        except OSError:  # EIO: no process has the terminal open
             return False
         self._sink(data)
         return bool(data)
@@ -110,7 +110,7 @@ class Terminal:
         self._on_exit(code)
 
     def _drain(self) -> None:
-        """What is there at this moment, no more: a process in the background may print for ever."""
+        """Reads at most 16 pieces: a process in the background may print for ever."""
         for _ in range(16):
             try:
                 data = os.read(self._descriptor, _PIECE)

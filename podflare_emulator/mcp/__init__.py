@@ -1,4 +1,4 @@
-"""Sandboxes as tools of a model, by the Model Context Protocol: what there is to call, and the SDK's server around it.
+"""Sandboxes as tools for a model, over the Model Context Protocol: the tools, and the SDK's server around them.
 
-Comes in: `api` and `command`. It never knows HTTP, and imports the SDK late: it is an extra.
+Imported by `api` and `command`. It knows no HTTP, and imports the SDK only when needed, since that is an extra.
 """

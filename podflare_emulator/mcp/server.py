@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 INSTALL = "MCP needs an extra: pip install 'podflare-emulator[mcp]'"
 _ABOUT = (
-    "Sandboxes: machines with a Python that goes on from call to call. The session's own is made on the first call; "
-    "forks and created ones are named by sandbox_id."
+    "Sandboxes: machines with a Python interpreter that keeps its state between calls. The first call creates the "
+    "session's own sandbox; address forks and created sandboxes by sandbox_id."
 )
 
 
 def build(tools: Tools, session_of: Callable[[Any], str | None]) -> Server[Any]:
-    """`session_of`: from the SDK's context of a call to its session. Raises EmulatorError where the SDK is missing."""
+    """`session_of`: gets a call's session from the SDK's context. Raises EmulatorError if the SDK is missing."""
     try:
         from mcp import types
         from mcp.server.lowlevel import Server
@@ -51,7 +51,7 @@ def build(tools: Tools, session_of: Callable[[Any], str | None]) -> Server[Any]:
 
 
 async def answered(tools: Tools, name: str, arguments: dict[str, Any], session: str | None) -> Result:
-    """The result of `tools/call`, as it travels."""
+    """Calls a tool; returns the result of `tools/call` in its wire format."""
     try:
         result = await tools.call(name, arguments, session)
     except ToolError as error:
@@ -61,7 +61,7 @@ async def answered(tools: Tools, name: str, arguments: dict[str, Any], session: 
 
 
 async def serve_stdio(tools: Tools) -> None:
-    """Until standard input ends. One process is one session."""
+    """Serves until standard input ends. One process is one session."""
     server = build(tools, lambda context: "stdio")
     from mcp.server.stdio import stdio_server
 

@@ -1,4 +1,4 @@
-"""The tools, by the names that the vendor documents: one session has one sandbox, made on the first call."""
+"""The tools, under the names that the vendor documents. A session has one sandbox, made on the first call."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from podflare_emulator.vocabulary.sandbox_errors import SandboxError, SandboxNot
 LARGEST_FILE = 6_000_000  # bytes (contract: files up to 6 MB)
 LONGEST_CALL = 300.0  # seconds (contract: 5 minutes a call)
 
-_SandboxId = Annotated[str | None, Meta(description="by default the session's own")]
+_SandboxId = Annotated[str | None, Meta(description="default: the session's own sandbox")]
 
 Result = dict[str, Any]
 
 
 class ToolError(Exception):
-    """A call that cannot be; the message is written for the model that has made it."""
+    """A call that failed; the message is written for the model that made it."""
 
 
 class Run(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,14 +46,14 @@ class Diff(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MergeInto(msgspec.Struct, forbid_unknown_fields=True):
-    winner: Annotated[str, Meta(description="id of the sandbox that goes on in its place")]
+    winner: Annotated[str, Meta(description="id of the sandbox that takes its place")]
     sandbox_id: _SandboxId = None
 
 
 class Upload(msgspec.Struct, forbid_unknown_fields=True):
     path: str
     content: str
-    encoding: Annotated[Literal["text", "base64"], Meta(description="of the content")] = "text"
+    encoding: Annotated[Literal["text", "base64"], Meta(description="encoding of the content")] = "text"
     sandbox_id: _SandboxId = None
 
 
@@ -73,7 +73,7 @@ class DestroySandbox(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Tools:
-    """Each public method is a tool: its docstring tells what it does, its argument what it takes."""
+    """Each tool is a method: its docstring is the description, and its argument's type the schema."""
 
     def __init__(self, registry: SandboxRegistry) -> None:
         self._registry = registry
@@ -82,14 +82,14 @@ class Tools:
 
     @staticmethod
     def described() -> list[dict[str, Any]]:
-        """Of each tool its `name`, `description` and `schema`."""
+        """The `name`, `description` and `schema` of each tool."""
         return [
             {"name": name, "description": inspect.getdoc(tool), "schema": _schema(_argument(tool))}
             for name, tool in TOOLS.items()
         ]
 
     async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> Result:
-        """Raises ToolError. `session`: None where there is none; a sandbox has to be named then."""
+        """Raises ToolError. `session`: None for a call without one, which must name its sandbox."""
         if name not in TOOLS:
             raise ToolError(f"no tool {name!r}; there are {', '.join(TOOLS)}")
         try:
@@ -100,32 +100,32 @@ class Tools:
             return await asyncio.wait_for(TOOLS[name](self, given, session), LONGEST_CALL)
         except asyncio.TimeoutError:
             raise ToolError(
-                f"{name}: it took longer than {LONGEST_CALL:g} seconds, and was stopped"
+                f"{name}: stopped after {LONGEST_CALL:g} seconds, the limit for one call"
             ) from None
         except SandboxError as error:
             raise ToolError(f"{name}: {error}") from None
 
     async def end(self, session: str) -> None:
-        """The session is over, and with it its sandbox."""
+        """The session is over: destroys its sandbox."""
         sandbox_id = self._sessions.pop(session, None)
         if sandbox_id:
             await self._registry.destroy(sandbox_id)
 
     async def run_python(self, given: Run, session: str | None) -> Result:
-        """Run Python in the sandbox's REPL: names, imports and files of earlier calls are there. Only what is printed comes back."""  # noqa: E501
+        """Run Python in the sandbox's REPL. Names, imports and files of earlier calls persist. Returns only what is printed."""  # noqa: E501
         return await self._run(given, session, "python")
 
     async def run_bash(self, given: Run, session: str | None) -> Result:
-        """Run a bash script in the sandbox. Files stay for later calls; variables and the directory do not."""
+        """Run a bash script in the sandbox. Files persist between calls; variables and the working directory do not."""
         return await self._run(given, session, "bash")
 
     async def fork(self, given: Fork, session: str | None) -> Result:
-        """Make n copies of the sandbox, memory and files, that go on independently; returns their ids."""
+        """Make n independent copies of the sandbox, including memory and files; returns their ids."""
         forked = await (await self._sandbox(given.sandbox_id, session)).fork(given.n)
         return {"children": [child.id for child in forked.children]}
 
     async def diff(self, given: Diff, session: str | None) -> Result:
-        """Which files another sandbox has added, removed and modified, as against this one."""
+        """List the files that another sandbox has added, removed and modified, compared with this one."""
         here = await _hashes(await self._sandbox(given.sandbox_id, session), given.paths)
         there = await _hashes(self._registry.get(given.other), given.paths)
         return {
@@ -135,13 +135,13 @@ class Tools:
         }
 
     async def merge_into(self, given: MergeInto, session: str | None) -> Result:
-        """Let the winner, a fork of the sandbox perhaps, take its place: its id goes on with the winner's memory and files."""  # noqa: E501
+        """Replace the sandbox by the winner, such as one of its forks: the id stays, with the winner's memory and files."""  # noqa: E501
         sandbox = await self._sandbox(given.sandbox_id, session)
         await self._registry.merge(sandbox.id, given.winner)
         return {"sandbox_id": sandbox.id}
 
     async def upload(self, given: Upload, session: str | None) -> Result:
-        """Write a file of up to 6 MB in the sandbox, folders included."""
+        """Write a file of up to 6 MB in the sandbox, creating its folders."""
         try:
             text = given.content
             data = base64.b64decode(text, validate=True) if given.encoding == "base64" else text.encode()
@@ -164,12 +164,12 @@ class Tools:
         return {"path": given.path, "base64": result["stdout"]}
 
     async def create_sandbox(self, given: CreateSandbox, session: str | None) -> Result:
-        """Make a sandbox beside the session's own; other tools take its id. Destroy it in the end."""
+        """Create a sandbox in addition to the session's own; other tools take its id. Destroy it when done."""
         order = SandboxOrder(template=given.template, persistent=given.persistent, egress=given.egress)
         return {"sandbox_id": (await self._registry.create(order)).id}
 
     async def destroy_sandbox(self, given: DestroySandbox, session: str | None) -> Result:
-        """End a sandbox, with its memory and files."""
+        """Destroy a sandbox, with its memory and files."""
         await self._registry.destroy(given.sandbox_id)
         return {"sandbox_id": given.sandbox_id}
 
@@ -181,9 +181,9 @@ class Tools:
             return self._registry.get(sandbox_id)
         if session is None:
             raise ToolError(
-                "sandbox_id: a call outside of a session names its sandbox; create_sandbox makes one"
+                "sandbox_id: required for a call outside a session; create_sandbox makes a sandbox"
             )
-        async with self._making:  # two first calls at once are of one session still
+        async with self._making:  # two first calls at once must get the same sandbox
             try:
                 return self._registry.get(self._sessions.get(session, ""))
             except SandboxNotFound:
@@ -202,7 +202,7 @@ TOOLS: dict[str, _Tool] = {
     )
 }
 
-# In a function, so that the REPL's names stay the user's.
+# In a function, so that its variables do not end up in the user's namespace.
 _UPLOAD = """\
 def __podflare(path, data):
     import base64, os
@@ -248,4 +248,4 @@ def _schema(kind: Any) -> dict[str, Any]:
 
 def _last_line(result: Result) -> str:
     lines: list[str] = result["stderr"].splitlines()
-    return lines[-1] if lines else "it ended without a word"
+    return lines[-1] if lines else "it ended without a message"

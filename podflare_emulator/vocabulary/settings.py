@@ -1,4 +1,4 @@
-"""How one emulator runs: checked once, where it is built, so that all behind it can trust the values."""
+"""The settings of one emulator, checked once, when they are made, so that all other code can trust them."""
 
 import ipaddress
 import os
@@ -45,7 +45,7 @@ def is_loopback(name: str) -> bool:
 
 
 def reachable_host(host: str) -> str:
-    """Where a client of this machine finds a server that listens on `host`: "every interface" is no address."""
+    """The address by which this machine reaches a server that listens on `host`, which may mean all interfaces."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
@@ -92,47 +92,48 @@ class Settings:
     Attributes:
         host: Address or name to listen on. One that is not loopback needs `api_keys` or `auth_disabled`.
         port: TCP port; 0 lets the kernel pick one.
-        isolation: How sandboxes are kept apart; `auto` takes the best that works here.
-        fork: How a sandbox is forked: `live`, or by `replay` of what it has run.
-        fork_files: How a live fork's children come by their files: by `layers` that they share with the parent, or each
-            by a `copy`; `auto` takes layers where they are available and much is held. Layers need namespace isolation.
-        rootfs: Directory or tar file of a system, as of `docker export`, that is every sandbox's, with its own
-            Python (3.10 or later) and bash; None for the host's. Takes namespace isolation.
-        python: Absolute path of the guests' interpreter, in `rootfs` if there is one; None for the one that is running
-            (in `rootfs`: its python3). A relative path or a name on PATH may be given.
-        mounts: What every new sandbox gets a copy of; a text such as "./data:/data" may be given for one.
-        api_keys: Keys of which each request must carry one; none means no authentication.
-        auth_disabled: Let everybody in, whatever `api_keys` says.
+        isolation: How sandboxes are isolated; `auto` takes the best that works here.
+        fork: How a sandbox is forked: `live`, or by `replay` of the code that it has run.
+        fork_files: How a live fork's children get their files: by `layers` that they share with the parent, or each
+            by a `copy`; `auto` takes layers if they are available and there is much data. Layers need namespace
+            isolation.
+        rootfs: Directory or tar file (as from `docker export`) with the root filesystem of every sandbox, including
+            Python (3.10 or later) and bash; None for the host's. Needs namespace isolation.
+        python: Path of the guests' interpreter, in `rootfs` if there is one; None for the one that is running (in
+            `rootfs`: its python3). A relative path, or a name on PATH, is made absolute.
+        mounts: Files and directories that are copied into every new sandbox; each may be a text such as "./data:/data".
+        api_keys: Keys; each request must carry one of them. Without any, there is no authentication.
+        auth_disabled: Accept requests without a key, whatever `api_keys` says.
         allow_hosts: `Host` names to answer to, in addition to the loopback ones, without a port.
-        log_format: Of the lines on stderr.
-        pool_size: Guests kept ready for the next create.
-        egress: False cuts every sandbox off the network, whatever is asked for.
-        egress_denied: What a connection out of a sandbox without egress meets: `refuse`, an error at once; `drop`,
-            nothing, until it times out, as on the service.
-        egress_unenforced: Where sandboxes cannot be cut off the network, still create them.
-        network: Whose network sandboxes have: each its `private` one, or the `host`'s; `auto` takes private ones where
-            they are available with a way out.
-        reachable: Servers of this machine's loopback, such as `("127.0.0.1", 8080)`, that sandboxes with a network of
-            their own find at the same address in it.
+        log_format: Format of the log lines on stderr.
+        pool_size: Number of guests kept ready for the next create.
+        egress: False cuts every sandbox off the network, whatever a create asks for.
+        egress_denied: What happens to connections out of a sandbox without egress: `refuse` fails them at once;
+            `drop` lets them time out, as on the service.
+        egress_unenforced: Create sandboxes without egress even if they cannot be cut off the network.
+        network: The network of sandboxes: each has its own with `private`, or all have the machine's with `host`;
+            `auto` takes private ones if they are available with a way out.
+        reachable: Servers on this machine's loopback, such as `("127.0.0.1", 8080)`, that sandboxes with their own
+            network find at the same address inside.
         echo_last_expression: Print the `repr` of a last line that is an expression, as Jupyter does.
-        files_on_disk: Keep what is written in sandboxes in the temp directory, where namespace isolation would keep it
-            in memory (up to half of the machine's).
+        files_on_disk: Keep the files of sandboxes in the temp directory. Namespace isolation keeps them in memory
+            otherwise (up to half of the machine's).
         profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
             publishes.
-        clock: What it goes by: `real`; `manual`, which stands still until it is advanced; `skipping`, which stands
-            still too, but moves on at once to the end of whatever a call waits for.
-        tier: What a sandbox may have and how long it may live, as the service's billing tiers have it.
-        webhook_url: Where events such as `sandbox.frozen` are sent; None: they are only kept.
+        clock: The clock of the emulator: `real`; `manual`, which stands still until it is advanced; `skipping`, which
+            also stands still, but when a call waits moves on at once to the end of that wait.
+        tier: The billing tier of the service whose limits sandboxes have: resources and lifetimes.
+        webhook_url: Where to send events such as `sandbox.frozen`; None: only record them.
         state_dir: Directory in which Spaces outlive the emulator, made if it does not exist; None: they end with it.
-        region: The one that answers to a create name; None: they name none.
-        endpoint: The URL that they name, to which published clients move and which they remember; None: none.
+        region: The region that the answer to a create names; None: none.
+        endpoint: The URL that this answer names; published clients move to it, and remember it. None: none.
         env: Variables for every sandbox's processes, in addition to their own; nothing else of the host's
             environment reaches them.
-        templates: Kinds of sandboxes beside the service's, by their names: dicts of what `Template` has.
-        seed: What is drawn by chance, such as ids, is the same after every start and reset; None: it is not.
+        templates: Templates in addition to the service's, by name: dicts with the fields of `Template`.
+        seed: Makes ids and other random choices the same after every start and reset; None: they differ.
 
     Raises:
-        SettingsError: A value cannot be used; says which, why, and what can.
+        SettingsError: A value cannot be used. The message says which, why, and what can be.
     """
 
     host: str = "127.0.0.1"
@@ -204,11 +205,12 @@ class Settings:
             return
         if self.isolation in ("preload", "portable"):
             raise SettingsError(
-                f"fork files: {self.isolation} isolation has no layers; give namespace, or fork files auto or copy"
+                f"fork files: {self.isolation} isolation has no layers; give isolation namespace, or fork files auto "
+                "or copy"
             )
         if self.fork == "replay":
             raise SettingsError(
-                "fork files: a fork by replay shares no layers; give fork live, or leave it out"
+                "fork files: a fork by replay shares no layers; give fork live, or omit fork files"
             )
 
     def _check_state_dir(self) -> None:
@@ -234,25 +236,27 @@ class Settings:
             )
         path = os.path.realpath(self.rootfs)
         if not os.path.isdir(path) and not os.path.isfile(path):
-            raise SettingsError(f"rootfs: {path!r} is no directory and no tar file")
+            raise SettingsError(f"rootfs: {path!r} is neither a directory nor a tar file")
         if path == "/":
-            raise SettingsError("rootfs: / is the host's own system; leave it out")
+            raise SettingsError("rootfs: / is the host's own system, which is the default; omit rootfs")
         if self.isolation in ("preload", "portable"):
-            raise SettingsError(f"rootfs: {self.isolation} isolation has the host's system; give namespace")
+            raise SettingsError(
+                f"rootfs: {self.isolation} isolation uses the host's system; give isolation namespace"
+            )
         object.__setattr__(self, "rootfs", path)
 
     def _check_python(self) -> None:
         if self.python is None:
             return
         if self.rootfs is not None and isinstance(self.python, (str, os.PathLike)):
-            object.__setattr__(self, "python", os.fspath(self.python))  # a path, or a name, in there
+            object.__setattr__(self, "python", os.fspath(self.python))  # a path or name inside it
             return
         if not isinstance(self.python, (str, os.PathLike)):
             raise SettingsError(f"python: expected a path such as /usr/bin/python3, got {self.python!r}")
         found = shutil.which(os.fspath(self.python))
         if found is None:
             raise SettingsError(f"python: no executable file {self.python!r}")
-        # Not resolved: what a virtual environment's link points at is an interpreter without its packages.
+        # Not resolved: a virtual environment's link points at an interpreter without its packages.
         object.__setattr__(self, "python", os.path.abspath(found))
 
     def _check_mounts(self) -> None:
@@ -267,7 +271,7 @@ class Settings:
         object.__setattr__(self, "api_keys", several("api_keys", self.api_keys, "('pk_test',)"))
         object.__setattr__(self, "allow_hosts", several("allow_hosts", self.allow_hosts, "('devbox',)"))
         for key in self.api_keys:
-            # It travels in a header. An empty one must not pass for "no key configured".
+            # A key travels in a header. An empty one must not be taken for "no key configured".
             if (
                 not isinstance(key, str)
                 or not key
@@ -294,12 +298,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":
-        """Read the variables of the service's own host; a variable that is empty counts as unset.
+        """Read the variables that configure the service's own server; an empty variable counts as unset.
 
         Args:
             environ: `PODFLARE_API_KEYS` (comma-separated), `PODFLARE_AUTH_DISABLED` (1),
                 `PODFLARE_HOSTD_ADDR` (host:port), `PODFLARE_LOG_FORMAT` (text or json).
-            overrides: Fields of `Settings` that were given otherwise; each wins over its variable.
+            overrides: Fields of `Settings` from elsewhere; each takes precedence over its variable.
         """
         values: dict[str, Any] = {}
         if address := environ.get("PODFLARE_HOSTD_ADDR"):
@@ -334,7 +338,7 @@ def _is_address(name: str) -> bool:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    # ":7070" would be every interface to some programs and loopback to others: neither is guessed.
+    # Some programs take ":7070" for every interface and others for loopback, so it is refused.
     if not host or not port.isascii() or not port.isdigit() or (":" in host and not bracketed):
         raise SettingsError(
             f"PODFLARE_HOSTD_ADDR: expected host:port such as 127.0.0.1:7070 or [::1]:7070, got {text!r}"
@@ -343,7 +347,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def with_present_names(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that are given by a name that they had in the last release have the one of this release."""
+    """Renames fields that are given by their name in the last release."""
     present = dict(changes)
     if "fork_engine" in present:
         _warn_of_fork_engine(of=4)
@@ -360,5 +364,5 @@ def with_present_names(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _warn_of_fork_engine(*, of: int) -> None:
-    """`of`: how many calls up it is written."""
+    """`of`: the stack level of the code that uses the old name."""
     warnings.warn("fork_engine is called fork now", DeprecationWarning, stacklevel=of)

@@ -13,7 +13,7 @@ import pytest
 LEAK_POLICIES = ("ignore", "warn", "error")
 
 
-class Setting(NamedTuple):  # which is made faster than a dataclass, and every test run has to wait
+class Setting(NamedTuple):  # made faster than a dataclass, which matters as every test run waits for it
     """`--podflare-<name>`, `PODFLARE_TEST_<NAME>`, and `podflare_<name>` in the ini file."""
 
     name: str
@@ -38,45 +38,45 @@ SETTINGS = (
     Setting(
         "server",
         "process|thread",
-        "where the emulator runs: in its own process, or in a thread of the tests' process, which tests must not "
-        "patch then (default process)",
+        "where the emulator runs: in its own process, or in a thread of the tests' process, which the tests then "
+        "must not patch (default process)",
         ("process", "thread"),
     ),
     Setting(
         "isolation",
         "auto|namespace|preload|portable",
-        "how sandboxes are kept apart (default auto)",
+        "how sandboxes are isolated (default auto)",
     ),
     Setting("fork", "live|replay", "how a sandbox is forked (default live)", ("live", "replay")),
     Setting(
         "fork_files",
         "auto|layers|copy",
-        "how forks come by their files: layers shared with the parent, or copies (default auto: layers for much)",
+        "how forks get their files: layers shared with the parent, or copies (default auto: layers for much data)",
         ("auto", "layers", "copy"),
     ),
-    Setting("rootfs", "DIR", "unpacked system that is every sandbox's (default: this machine's)"),
+    Setting("rootfs", "DIR", "root filesystem of every sandbox (default: this machine's)"),
     Setting("python", "PATH", "interpreter of the sandboxes (default: the one that runs the tests)"),
     Setting(
         "egress",
         "yes|no",
-        "whether sandboxes reach the network, where no marker says so (default yes)",
+        "whether sandboxes reach the network, unless a marker says otherwise (default yes)",
         ("yes", "no"),
     ),
     Setting(
         "network",
         "auto|private|host",
-        "whose network sandboxes have: each its own, or all the machine's (default auto)",
+        "network of the sandboxes: private to each, or the machine's for all (default auto)",
     ),
     Setting(
         "egress_denied",
         "refuse|drop",
-        "what a sandbox without egress meets: an error at once, or as on the service nothing (default refuse)",
+        "what happens to connections without egress: fail at once, or time out as on the service (default refuse)",
         ("refuse", "drop"),
     ),
     Setting(
         "echo_last_expression",
         "yes|no",
-        "whether a last line that is an expression is printed, where no marker says so (default no)",
+        "whether to print the value of a last line that is an expression, unless a marker says otherwise (default no)",
         ("yes", "no"),
     ),
     Setting(
@@ -86,17 +86,17 @@ SETTINGS = (
         ("local", "hosted"),
     ),
     Setting("templates", "FILE", "your own templates, in TOML (default none)"),
-    Setting("seed", "N", "draw ids, and whatever else the emulator leaves to chance, from this number"),
+    Setting("seed", "N", "seed for ids and everything else that the emulator draws at random"),
     Setting(
         "log",
         "off|error|warning|info",
-        "from which level on the server's log lines are a section of a failing test's report (default off)",
+        "least level of the server's log lines that a failing test's report shows (default off)",
         ("off", "error", "warning", "info"),
     ),
     Setting(
         "leaks",
         "ignore|warn|error",
-        "what to do about a sandbox that a test leaves open; it is destroyed either way (default warn)",
+        "what to do about a sandbox that a test leaves open; it is destroyed in any case (default warn)",
         LEAK_POLICIES,
     ),
     Setting(
@@ -106,7 +106,9 @@ SETTINGS = (
         "* for any (default none; with --podflare-url any)",
     ),
     Setting(
-        "url", "URL", "run the tests against this server, a real one for example, instead of the emulator"
+        "url",
+        "URL",
+        "run the tests against this server instead of the emulator, for example the real service",
     ),
     Setting(
         "api_key_env",
@@ -115,9 +117,9 @@ SETTINGS = (
     ),
 )
 
-_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as pytest's own settings are written
+_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")  # as in pytest's own settings
 
-_OF_THE_EMULATOR = {"isolation", "network", "python", "rootfs", "seed"}  # it knows best what they may be
+_OF_THE_EMULATOR = {"isolation", "network", "python", "rootfs", "seed"}  # the emulator checks their values
 
 
 class Options(NamedTuple):
@@ -151,7 +153,7 @@ def declare(parser: pytest.Parser) -> None:
 
 
 def read(config: pytest.Config) -> Options:
-    """Raises pytest.UsageError for what cannot be meant."""
+    """Raises pytest.UsageError for an invalid value."""
     values = {setting.name: _value(config, setting) for setting in SETTINGS}
     given = {name: value for name, (value, _) in values.items() if value}
     url = given.get("url")
@@ -189,7 +191,7 @@ def read(config: pytest.Config) -> Options:
 
 
 def _value(config: pytest.Config, setting: Setting) -> tuple[str | None, str]:
-    """The value, and who gave it."""
+    """The value, and where it comes from."""
     sources = (
         (config.getoption(setting.option), setting.option),
         (os.environ.get(setting.variable), f"environment variable {setting.variable}"),
@@ -207,7 +209,7 @@ def _value(config: pytest.Config, setting: Setting) -> tuple[str | None, str]:
 
 
 def _ini(config: pytest.Config, key: str) -> str | None:
-    """As it would be written without types: pytest 9 takes none but texts from a file that has types."""
+    """The value as text: from a file with types, pytest 9 accepts only text here."""
     try:
         value = config.getini(key)
     except (TypeError, ValueError, pytest.UsageError):
@@ -248,7 +250,7 @@ def _check_emulators(name: str, value: str | int, source: str) -> None:
 
 
 def _templates(config: pytest.Config, path: str | None, source: str) -> Mapping[str, Any]:
-    """A path is relative to the folder of the ini file, as pytest's own are."""
+    """A path is relative to the folder of the ini file, as in pytest's own settings."""
     if not path:
         return {}
     from podflare_emulator.vocabulary.settings import SettingsError

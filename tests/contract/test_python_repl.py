@@ -1,5 +1,7 @@
 """Python runs in one long-lived interpreter per sandbox, in one shared globals dict."""
 
+from collections.abc import Callable
+
 import pytest
 
 from podflare import Sandbox
@@ -230,6 +232,36 @@ def test_a_module_that_bash_has_written_can_be_imported(sandbox: Sandbox) -> Non
         printed(sandbox, "import written_later")
     sandbox.run_code("echo value = 7 > /root/written_later.py", language="bash")
     assert printed(sandbox, "import written_later; print(written_later.value)") == "7"
+
+
+def test_modules_of_the_working_directory_can_be_imported_wherever_that_is(
+    sandbox: Sandbox, fork: Callable[[Sandbox], list[Sandbox]]
+) -> None:
+    sandbox.upload(b"value = 1", "/root/uploaded.py")
+    printed(sandbox, "open('written.py', 'w').write('value = 2'); import os; os.makedirs('/data/deep')")
+    printed(sandbox, "echo value = 3 > /data/deep/later.py", "bash")
+    assert printed(sandbox, "import uploaded, written, sys; print(uploaded.value, written.value)") == "1 2"
+    assert (
+        printed(sandbox, "os.chdir('/data/deep'); import later; print(later.__file__)")
+        == "/data/deep/later.py"
+    )
+    (child,) = fork(sandbox)
+    printed(child, "open('of_child.py', 'w').write('value = 4'); import of_child; print(of_child.__file__)")
+    assert printed(sandbox, "print(repr(sys.path[0]), os.path.exists('of_child.py'))") == "'' False"
+
+
+def test_the_working_directory_may_be_gone(sandbox: Sandbox) -> None:
+    printed(sandbox, "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('/root/gone'); import colorsys")
+
+
+def test_a_module_of_the_user_s_with_a_standard_name_is_for_user_code_alone(sandbox: Sandbox) -> None:
+    names = ("ast", "copy", "inspect", "subprocess", "tempfile", "threading", "termios", "statistics")
+    for name in names:
+        sandbox.upload(b"mine = True", f"/root/{name}.py")
+    assert printed(sandbox, f"echo $((6 * 7)); : {'x' * 200_000}", "bash") == "42"
+    assert sandbox.run_code("1 / 0").stderr.endswith("ZeroDivisionError: division by zero")
+    assert printed(sandbox, "import statistics; print(statistics.mine)") == "True"
+    assert printed(sandbox, "echo works", "bash") == "works"
 
 
 def test_an_import_finder_of_the_user_s_is_told_too(sandbox: Sandbox) -> None:

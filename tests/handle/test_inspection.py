@@ -234,7 +234,7 @@ def test_a_sandbox_that_is_not_there_is_named(emulator: Emulator, sandbox: Sandb
     sandbox.close()
     with pytest.raises(EmulatorError, match=f"sandbox {sandbox.id} not found: it was destroyed"):
         emulator.sandbox(sandbox).tree()
-    with pytest.raises(EmulatorError, match="sandbox sbx_x not found: there has been none of that id"):
+    with pytest.raises(EmulatorError, match="sandbox sbx_x not found: no sandbox has had that id"):
         emulator.sandbox("sbx_x").read("/root/x")
 
 

@@ -151,7 +151,7 @@ def test_the_profile_of_the_settings_is_back_after_a_reset() -> None:
         ((2, 1), {}, "got (2, 1)"),
         ((1, 2, 3), {}, "got (1, 2, 3)"),
         (1, {"times": 0}, "times: expected 1 or more"),
-        (1, {"code": "x"}, "code: only an exec has any"),
+        (1, {"code": "x"}, "code: only an exec has one"),
     ],
 )
 def test_a_latency_that_cannot_be_meant_is_refused(

@@ -17,7 +17,10 @@ SOURCE = (
     "podflare/src/**/*.py",
     "pytest_plugin/**/*.py",
     "podflare_emulator/*.py",
-    *(f"podflare_emulator/{room}/**/*.py" for room in ("command", "control", "handle", "vocabulary")),
+    *(
+        f"podflare_emulator/{room}/**/*.py"
+        for room in ("api", "command", "control", "domain", "guest", "handle", "hosting", "mcp", "vocabulary")
+    ),
 )
 
 

@@ -29,7 +29,9 @@ def test_it_leaves_out_what_nothing_keeps_from_your_files(
     monkeypatch.setattr(isolation, "disposable", lambda: False)
     refusal = isolation.decline(backend)
     assert refusal is not None
-    assert str(refusal).startswith(f"{backend} isolation is not taken unasked: this kernel has no Landlock")
+    assert str(refusal).startswith(
+        f"{backend} isolation is not chosen automatically: this kernel has no Landlock"
+    )
     for way in ("--isolation {0}", "--podflare-isolation={0}", "Emulator(isolation='{0}')"):
         assert way.format(backend) in refusal.reason
     assert isolation.decline("namespace") is None
@@ -50,7 +52,7 @@ def test_where_nothing_is_left_it_refuses_and_a_name_is_enough(monkeypatch: pyte
     monkeypatch.setattr(isolation.landlock, "abi", lambda: 0)
     monkeypatch.setattr(isolation, "disposable", lambda: False)
     with pytest.raises(
-        EmulatorError, match=r"portable isolation is not taken unasked: .*--isolation portable"
+        EmulatorError, match=r"portable isolation is not chosen automatically: .*--isolation portable"
     ):
         Emulator(server="thread").start()
     with Emulator(isolation="portable", server="thread") as emulator:

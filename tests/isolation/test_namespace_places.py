@@ -176,7 +176,7 @@ with Emulator(pool_size=0) as emulator:
     assert done.returncode == 0, done.stderr
     isolation, refusal = done.stdout.splitlines()
     assert isolation in ("preload", "portable")
-    assert refusal.startswith("namespace isolation cannot be had here: ")
+    assert refusal.startswith("namespace isolation is not available here: ")
     assert reason in refusal
 
 

@@ -22,6 +22,7 @@ GAPS = {
         "1",
     ),
     "a shell captures a path": ("bash", "cd /root; env pwd | wc -c", "6"),
+    "the top lists the system": ("python", "import os; print(int('usr' in os.listdir('/')))", "1"),
     "functions are built in": (
         "python",
         "import types; print(int(isinstance(open, types.BuiltinFunctionType)))",

@@ -226,12 +226,15 @@ def test_the_names_of_unix_sockets_are_shorter(said: Said) -> None:
 @pytest.mark.parametrize(
     ("paths", "reason"),
     [
-        (["/usr", "/workspace"], "/workspace holds packages of the interpreter's, and is a directory of the"),
-        (["/var"], "/var holds packages of the interpreter's, and is a directory of the sandbox's own"),
+        (
+            ["/usr", "/workspace"],
+            "/workspace holds packages of the interpreter, but every sandbox has its own",
+        ),
+        (["/var"], "/var holds packages of the interpreter, but every sandbox has its own"),
         (["/opt/a:b"], "there is a colon in its name"),
         (
             [f"/opt/{number}" for number in range(101)],
-            "fakechroot takes 100 directories of the host's; there are 101",
+            "fakechroot can exclude 100 directories at most; there are 101",
         ),
     ],
 )

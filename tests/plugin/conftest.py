@@ -7,10 +7,14 @@ all that are installed, as in the environment of somebody who has them.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
+
+from .published import published_python
 
 _INSTALLED = {point.name for point in entry_points(group="pytest11")}
 
@@ -45,3 +49,10 @@ def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         "PYTEST_ADDOPTS", f"{options} {_LOOP_SCOPE if _KNOWS_IT and 'asyncio' in named else ''}"
     )
     monkeypatch.setenv("PYTHONPATH", str(request.getfixturevalue("_without_trio")))
+
+
+@pytest.fixture(params=["our client", "the vendor's"])
+def run_pytest(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Runs pytest on the test's files, in an interpreter that has this client."""
+    python = sys.executable if request.param == "our client" else published_python()
+    return lambda *options: pytester.run(python, "-m", "pytest", "-p", "no:cacheprovider", *options)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tarfile
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +12,31 @@ import pytest
 
 from podflare import Client, Sandbox, ServerError
 
+from ..machine import small_tree
 from ..matrix import SLOW
 from .command import Command, eventually, every_one_has_ended, launch, nothing_is_left
 from .conftest import Start
 
 # A daemon that has left its session, its parent and its standard streams.
 DAEMON = "(setsid sleep 1000 < /dev/null > /dev/null 2>&1 &)"
+
+
+@pytest.fixture(scope="module")
+def archive(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A system as a tar file, with a directory that its owner may not write."""
+    if isolation != "namespace":
+        pytest.skip("only namespace isolation takes a system")
+    if missing := small_tree.missing():
+        pytest.skip(missing)
+    directory = tmp_path_factory.mktemp("system")
+    small_tree.build(directory / "tree")
+    (directory / "tree/closed").mkdir()
+    (directory / "tree/closed/file").touch()
+    (directory / "tree/closed").chmod(0o555)
+    with tarfile.open(directory / "tree.tar", "w") as tar:
+        tar.add(directory / "tree", ".")
+    (directory / "tree/closed").chmod(0o755)  # pytest removes it
+    return directory / "tree.tar"
 
 
 def fill(command: Command) -> Client:
@@ -181,3 +201,36 @@ def test_what_is_left_when_everything_was_killed_is_removed_by_the_next_start(st
     assert len(following.directories()) == 1
     with Sandbox(host=following.url) as sandbox:
         assert sandbox.run_code("print('works')").stdout == "works"
+
+
+def test_kill_9_leaves_nothing_of_a_system_in_a_tar_file(start: Start, archive: Path) -> None:
+    command = start("--rootfs", str(archive))
+    assert len(command.directories()) == 2
+    with Client(host=command.url) as client:
+        assert Sandbox(client=client).run_code("cat /etc/image", "bash").stdout == "of the image"
+        inside = command.inside()
+        command.end(signal.SIGKILL)
+        nothing_is_left(inside, command.temporary)
+
+
+def test_kill_9_leaves_nothing_of_a_tar_file_that_is_being_unpacked(archive: Path, tmp_path: Path) -> None:
+    process = launch(tmp_path, "--isolation", "namespace", "--rootfs", str(archive))
+    eventually(lambda: bool([*tmp_path.glob("podflare-emulator-*/tree/*")]))
+    inside = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    nothing_is_left(inside, tmp_path)
+
+
+def test_a_system_in_a_tar_file_is_removed_by_the_next_start_when_everything_was_killed(
+    start: Start, archive: Path
+) -> None:
+    command = start("--rootfs", str(archive))
+    for process in command.inside():
+        if process.is_running():
+            process.kill()
+    command.end(signal.SIGKILL)
+    assert len(command.directories()) == 2
+    following = start()
+    eventually(lambda: len(command.directories()) == 1)
+    following.end()

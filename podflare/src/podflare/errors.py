@@ -114,7 +114,7 @@ class ProcessesLeftBehindWarning(ForkWarning):
 
 
 class ReplayDiffersWarning(ForkWarning):
-    """The children were made by running the sandbox's code again, and some of it ended otherwise than before."""
+    """The children were made by running the sandbox's code again, and some of it ended differently."""
 
 
 _CLASS_OF_STATUS: dict[int, type[APIStatusError]] = {

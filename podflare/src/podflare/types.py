@@ -120,7 +120,7 @@ class Forked:
         threads_left_behind: How many threads exist only in the forked sandbox.
         processes_left_behind: How many processes that it has started do.
         replay_differences: If the server made the children by running the code again: the numbers of the Python
-            calls that ended otherwise than before, such as `"2, 5"`.
+            calls that ended differently than before, such as `"2, 5"`.
     """
 
     ids: list[str]

@@ -1,4 +1,4 @@
-"""What the API is, for machines to read: an OpenAPI document, made of the bodies and calls that serve.
+"""The API as an OpenAPI document, generated from the bodies and calls in use.
 
-In: whoever answers `/openapi.json` or prints it. It never serves a call, and knows no registry.
+Imported by `api.app` and by `api.routes`, which answers `/openapi.json`. It serves no call, and knows no registry.
 """

@@ -1,4 +1,4 @@
-"""What the service's calls answer, each shape by its name in the document."""
+"""The shapes of the service's answers, under their names in the OpenAPI document."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Made(msgspec.Struct):
-    """A sandbox that is ready. `region` and `endpoint`: where a client is to go on, if that is elsewhere."""
+    """A sandbox that is ready. `region` and `endpoint`: where the client must send further calls, if elsewhere."""
 
     id: str
     state: Literal["ready"]
@@ -15,7 +15,7 @@ class Made(msgspec.Struct):
 
 
 class Forked(msgspec.Struct):
-    """Ids of the children, each ready at once."""
+    """Ids of the children, all of them ready."""
 
     children: list[str]
 
@@ -30,7 +30,7 @@ class Event(msgspec.Struct):
 
 
 class TerminalEvent(msgspec.Struct):
-    """One line of a terminal's stream: `pty_ready` (not when attached), `pty_data`, and `pty_exit` at the end."""
+    """One line of a terminal's stream: `pty_ready` (except on attach), `pty_data`, and `pty_exit` at the end."""
 
     type: Literal["pty_ready", "pty_data", "pty_exit", "pty_error"]
     session_id: str | msgspec.UnsetType = msgspec.UNSET
@@ -40,7 +40,7 @@ class TerminalEvent(msgspec.Struct):
 
 
 class Terminal(msgspec.Struct):
-    """One that runs."""
+    """A running terminal."""
 
     pty_id: str
     cmd_label: str
@@ -49,7 +49,7 @@ class Terminal(msgspec.Struct):
 
 
 class TerminalOutput(msgspec.Struct):
-    """`next_seq`: the next call's `since_seq`. `exit_code`: null while the program runs."""
+    """`next_seq`: `since_seq` for the next call. `exit_code`: null while the program runs."""
 
     data_b64: str
     next_seq: int
@@ -57,6 +57,6 @@ class TerminalOutput(msgspec.Struct):
 
 
 class Error(msgspec.Struct):
-    """Why a call was refused, in words."""
+    """Why a call was refused."""
 
     error: str

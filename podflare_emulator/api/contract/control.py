@@ -1,4 +1,4 @@
-"""The control API's calls, made of the functions that serve them: their arguments, types and docstrings."""
+"""The control API's calls, derived from the functions that serve them: their arguments, types and docstrings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 
 from podflare_emulator.domain.testing.faults import read_fault, read_latency
 
-# What reads the arguments of calls that hand them on as they are.
+# The functions that read the arguments of calls that pass them on unchanged.
 _READERS: dict[str, Callable[..., Any]] = {"add_fault": read_fault, "add_latency": read_latency}
 
 ControlCall = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def calls(control: object) -> dict[str, ControlCall]:
-    """Those of `Control`, or of one of it, by their names."""
+    """The calls of `Control`, or of an instance of it, by name."""
     return {
         name: call
         for name, call in inspect.getmembers(control, inspect.iscoroutinefunction)
@@ -26,7 +26,7 @@ def calls(control: object) -> dict[str, ControlCall]:
 
 
 def shapes(calls: Mapping[str, ControlCall]) -> dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]:
-    """Of each call what its body is, and what its answer."""
+    """The body and the answer of each call."""
     return {name: (_body(name, call), _answer(name, call)) for name, call in calls.items()}
 
 

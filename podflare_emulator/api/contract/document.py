@@ -1,4 +1,4 @@
-"""The OpenAPI document: every route that serves, and no other."""
+"""The OpenAPI document: every route in use, and no other."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 _Schema = dict[str, Any]
 
 _TAGS = {
-    "sandboxes": "A sandbox is a machine with a Python that goes on from call to call",
+    "sandboxes": "A sandbox is a machine with a Python interpreter that keeps its state between calls",
     "terminals": "Programs on terminals, in a sandbox",
-    "spaces": "Sandboxes that were frozen",
+    "spaces": "Frozen sandboxes",
     "health": "The server itself",
-    "control": "What the author of a test may do and no client of the service can: the emulator's alone",
+    "control": "For tests only, and only in the emulator: the service has no such calls",
 }
 _EVERY_CALL = {
     401: "missing Authorization: Bearer <key>, or invalid api key",
     403: "a foreign Host or Origin, a cross-site request, or a control call from inside a sandbox",
 }
-_WITH_BODY = {400: "a field that cannot be", 413: "larger than 64 MiB", 415: "no JSON"}
+_WITH_BODY = {400: "an invalid field", 413: "a body larger than 64 MiB", 415: "a body that is not JSON"}
 
 
 def build(routes: Iterable[Route], control: Mapping[str, ControlCall]) -> _Schema:
-    """Of these routes of the service's, and these calls of the control API."""
+    """The document for these routes of the service, and these calls of the control API."""
     shapes = of_control.shapes(control)
     called = [(path, method, service.CALLS[method, path]) for path, method in _routed(routes)]
     kinds = [answers.Error, answers.TerminalEvent, *(kind for pair in shapes.values() for kind in pair)]
@@ -59,19 +59,19 @@ def build(routes: Iterable[Route], control: Mapping[str, ControlCall]) -> _Schem
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Podflare, as the emulator serves it",
+            "title": "The Podflare emulator's API",
             "version": "1",
-            "description": "Cloud sandboxes for AI agents. A stream is one JSON object a line, as it comes.",
+            "description": "Cloud sandboxes for AI agents. Streams send one JSON object a line, as events happen.",
         },
         "servers": [
             {"url": "/"},
             {
                 "url": "/r/{region}",
-                "description": "as older clients ask",
+                "description": "used by older clients",
                 "variables": {"region": {"default": REGIONS[0], "enum": [*REGIONS, *ALIASES]}},
             },
         ],
-        "security": [{"key": []}, {}],  # without keys everybody is let in
+        "security": [{"key": []}, {}],  # a server without keys needs none
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
@@ -105,7 +105,7 @@ def _operation(path: str, method: str, call: service.Call, of: Mapping[str, _Sch
     if call.answer is str:
         answer["content"] = {call.media_type: {"schema": {"type": "string"}}}
     elif call.media_type != "application/json":
-        line = {"type": "string", "description": "one object a line"}
+        line = {"type": "string", "description": "one JSON object a line"}
         answer["content"] = {call.media_type: {"schema": line, "x-line": of[str(call.answer)]}}
     elif call.answer is not None:
         answer["content"] = {call.media_type: {"schema": of[str(call.answer)]}}
@@ -124,8 +124,8 @@ def _control_operation(name: str, call: ControlCall, body: _Schema, answer: _Sch
     refusals = {
         **_EVERY_CALL,
         **_WITH_BODY,
-        404: "a sandbox that is not there",
-        500: "its interpreter has ended",
+        404: "no such sandbox",
+        500: "the sandbox's interpreter has ended",
     }
     return {
         "tags": ["control"],
@@ -157,7 +157,7 @@ def _refusals(texts: Mapping[int, str]) -> _Schema:
 
 
 def _without_tuples(schema: Any) -> Any:
-    """A pair as an array of two: generators of clients seldom know `prefixItems`."""
+    """Describes tuples as arrays: few client generators know `prefixItems`."""
     if isinstance(schema, dict):
         schema = {name: _without_tuples(inner) for name, inner in schema.items()}
         if "prefixItems" in schema:
@@ -169,7 +169,7 @@ def _without_tuples(schema: Any) -> Any:
 
 
 def _limit(schema: _Schema, limit: _Schema) -> None:
-    """The number's, where null may stand for it too."""
+    """Adds a limit to a number's schema, also if null is allowed."""
     kinds = schema.get("anyOf", [schema])
     next(kind for kind in kinds if kind.get("type") != "null").update(limit)
 

@@ -16,9 +16,9 @@ _TEXT, _JSON = "text/plain", "application/json"
 
 @dataclass(frozen=True)
 class Call:
-    """`body`: a shape of bodies.py, which may be left out where every field may. `answer`: None for no body.
+    """`body`: a shape in bodies.py; optional if all its fields are. `answer`: None for no body.
 
-    `refusals`: beside those that every call has.
+    `refusals`: in addition to those that every call has.
     """
 
     summary: str
@@ -38,39 +38,39 @@ _NO_GUEST = {500: "the pool is exhausted and a cold boot failed"}
 _NO_ANSWER = {500: "agent did not respond"}
 
 CALLS = {
-    ("GET", "/v1/healthz"): Call("Whether it serves", answer=str, media_type=_TEXT, tag="health"),
+    ("GET", "/v1/healthz"): Call("Check that it serves", answer=str, media_type=_TEXT, tag="health"),
     ("POST", "/v1/sandboxes"): Call("Create a sandbox", bodies.CreateBody, answers.Made, refusals=_NO_GUEST),
     ("DELETE", "/v1/sandboxes/{sandbox_id}"): Call(
-        "Destroy a sandbox; once more is no error", status=204, refusals={404: "an id that never was"}
+        "Destroy a sandbox; repeating it is no error", status=204, refusals={404: "an unknown id"}
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/exec"): Call(
-        "Run code; its events as they come",
+        "Run code, and stream its events",
         bodies.ExecBody,
         answers.Event,
         media_type=ndjson.MEDIA_TYPE,
         refusals={**_GONE, **_NO_ANSWER},
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/fork"): Call(
-        "Make children that go on from where it is",
+        "Make children that continue from the sandbox's state",
         bodies.ForkBody,
         answers.Forked,
-        refusals={**_GONE, 500: "it has RAM or a disk of its own, or the fork failed"},
+        refusals={**_GONE, 500: "the sandbox has custom RAM or disk, or the fork failed"},
         headers={
             "Podflare-Threads-Left-Behind": "how many threads only the parent has",
             "Podflare-Processes-Left-Behind": "how many processes only the parent has",
-            "Podflare-Replay-Differences": "which Python execs ended otherwise when they were run again: 2, 5",
+            "Podflare-Replay-Differences": "which Python execs ended differently when replayed, such as 2, 5",
         },
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/merge_into/{winner_id}"): Call(
         "Let the winner's machine take over the id",
         status=204,
-        refusals={400: "one id twice", **_GONE, 500: "the winner's interpreter has ended"},
+        refusals={400: "twice the same id", **_GONE, 500: "the winner's interpreter has ended"},
     ),
     ("GET", "/v1/sandboxes/{sandbox_id}/replay"): Call(
-        "The recent events", answer=answers.Event, media_type=ndjson.MEDIA_TYPE, refusals=_GONE
+        "List the recent events", answer=answers.Event, media_type=ndjson.MEDIA_TYPE, refusals=_GONE
     ),
     ("POST", "/v1/spaces/{space_id}/resume"): Call(
-        "Make a sandbox of a frozen one",
+        "Resume a frozen sandbox",
         bodies.ResumeBody,
         answers.Made,
         refusals={**_NO_SPACE, **_NO_GUEST},
@@ -80,7 +80,7 @@ CALLS = {
         "Delete a frozen sandbox", status=204, refusals=_NO_SPACE, tag="spaces"
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/pty"): Call(
-        "Start a program on a terminal; its output as it comes",
+        "Start a program on a terminal, and stream its output",
         bodies.TerminalBody,
         answers.TerminalEvent,
         media_type=ndjson.MEDIA_TYPE,
@@ -88,26 +88,26 @@ CALLS = {
         tag="terminals",
     ),
     ("GET", "/v1/sandboxes/{sandbox_id}/pty"): Call(
-        "The terminals that run", answer=list[answers.Terminal], refusals=_GONE, tag="terminals"
+        "List the running terminals", answer=list[answers.Terminal], refusals=_GONE, tag="terminals"
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/pty/{terminal_id}/input"): Call(
-        "Type", bodies.InputBody, status=204, refusals=_NO_TERMINAL, tag="terminals"
+        "Type input", bodies.InputBody, status=204, refusals=_NO_TERMINAL, tag="terminals"
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/pty/{terminal_id}/resize"): Call(
-        "Change its size", bodies.SizeBody, status=204, refusals=_NO_TERMINAL, tag="terminals"
+        "Change the terminal's size", bodies.SizeBody, status=204, refusals=_NO_TERMINAL, tag="terminals"
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/pty/{terminal_id}/kill"): Call(
-        "Kill the program, and all that it has started", status=204, refusals=_NO_TERMINAL, tag="terminals"
+        "Kill the program and everything it has started", status=204, refusals=_NO_TERMINAL, tag="terminals"
     ),
     ("GET", "/v1/sandboxes/{sandbox_id}/pty/{terminal_id}/attach"): Call(
-        "Its last MiB of output, then the rest as it comes",
+        "Stream the last MiB of output, then new output",
         answer=answers.TerminalEvent,
         media_type=ndjson.MEDIA_TYPE,
         refusals=_NO_TERMINAL,
         tag="terminals",
     ),
     ("POST", "/v1/sandboxes/{sandbox_id}/pty/{terminal_id}/read"): Call(
-        "Wait for output, 30 seconds at most",
+        "Wait at most 30 seconds for output",
         bodies.ReadBody,
         answers.TerminalOutput,
         refusals=_NO_TERMINAL,
@@ -119,7 +119,7 @@ _SECONDS = {"minimum": 1}
 _SIZE = {"minimum": 1, "maximum": 65535}
 _REGION = {"enum": [*REGIONS, *ALIASES]}
 
-# What the shapes check beside their types.
+# What the shapes check in addition to their types.
 LIMITS: dict[str, dict[str, dict[str, Any]]] = {
     "CreateBody": {
         **dict.fromkeys(("timeout_seconds", "idle_timeout_seconds", "ram_mib", "rootfs_gb"), _SECONDS),

@@ -1,4 +1,4 @@
-"""Who comes in, and by which way: what stands in front of every route.
+"""Middleware in front of every route: which requests are let in, and by which paths.
 
-In: `api.app`, which puts them around the routes. They answer nothing but refusals.
+Imported by `api.app`, which wraps the routes in them. They answer nothing but refusals.
 """

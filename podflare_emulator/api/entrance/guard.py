@@ -1,4 +1,4 @@
-"""Who may ask: whoever reaches the port can run code, so a web page must not, nor a caller without a key."""
+"""Refuses web pages, and callers without a key: a client that gets in can run code."""
 
 import hmac
 from functools import lru_cache
@@ -15,9 +15,9 @@ class Guard:
     Raises:
         HTTPException: 403 for a foreign `Host` (DNS rebinding), `Origin` or cross-site request (a web page);
             401 on `/v1/*` but healthz, and on the control API, for anything but
-            `Authorization: Bearer <one of the keys>`, when there are keys, with a text of its own where there is no
-            such header (contract: "a 401 has two texts"); 415 for a body that is not JSON (what
-            a page can send without a preflight).
+            `Authorization: Bearer <one of the keys>`, when there are keys, with a different message if there is no
+            such header (contract: "a 401 has two texts"); 415 for a body that is not declared as JSON (the kind
+            that a page can send without a preflight).
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -76,7 +76,7 @@ class Guard:
             raise _unauthorized("missing Authorization: Bearer <key>")
         scheme, _, key = credentials.partition(b" ")
         key = key.strip()
-        # Every key is compared, each in constant time: the answer's timing tells nothing about any of them.
+        # Every key is compared, each in constant time: the timing of the answer reveals nothing about them.
         matches = [hmac.compare_digest(key, known) for known in self._keys]
         if scheme.lower() != b"bearer" or not any(matches):
             raise _unauthorized("invalid api key")
@@ -112,12 +112,12 @@ def _is_this_machine(authority: bytes) -> bool:
 
 
 def _check_origin(origin: bytes) -> None:
-    # A page without an origin of its own (a sandboxed frame, a local file) sends "null".
+    # A page without an origin (a sandboxed frame, a local file) sends "null".
     _, separator, authority = origin.partition(b"://")
     if not separator or not _is_this_machine(authority):
         raise HTTPException(
             403,
-            f"Origin {origin.decode('latin-1')!r} is another site's page; call the emulator from a program instead",
+            f"Origin {origin.decode('latin-1')!r} is a page of another site; call the emulator from a program",
         )
 
 
@@ -125,5 +125,5 @@ def _check_fetch_site(site: str) -> None:
     if site.strip().lower() in ("cross-site", "same-site"):
         raise HTTPException(
             403,
-            f"Sec-Fetch-Site {site!r} is a web page's request; call the emulator from a program instead",
+            f"Sec-Fetch-Site {site!r} comes from a web page; call the emulator from a program",
         )

@@ -1,4 +1,4 @@
-"""Who may not arrange a test: the code that is tested."""
+"""Keeps the code under test away from the control API."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class NotFromInside:
     """Raises HTTPException, 403, for a call of the control API by a process of a sandbox.
 
-    One with the machine's network reaches the port. It knows no sandbox's id, but a reset would do without.
+    A sandbox with the machine's network reaches the port. It knows no sandbox's id, but a reset needs none.
     """
 
     def __init__(self, app: ASGIApp, registry: "SandboxRegistry") -> None:

@@ -1,4 +1,4 @@
-"""Paths that name a region: clients 0.0.6 to 0.0.15 ask for `/r/<region>/v1/...` (contract: wire)."""
+"""Paths that name a region: clients 0.0.6 to 0.0.15 use `/r/<region>/v1/...` (contract: wire)."""
 
 import re
 
@@ -11,9 +11,9 @@ _KEY = "podflare.region"
 
 
 class Regions:
-    """Outermost: there is one machine here, and every region of the service's is on it.
+    """Outermost middleware: this one machine serves every region of the service.
 
-    What is behind it sees the path without the region; a region that the service does not have is left in, and so 404.
+    The application behind it sees the path without the region. An unknown region is left in the path, which gives 404.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,6 +27,6 @@ class Regions:
 
 
 def asked_for(scope: Scope, in_body: str | None) -> str | None:
-    """The region that a request names, in its body or in its path, by the name that is no alias."""
+    """The region that a request names in its body or its path, with aliases resolved."""
     name: str | None = in_body or scope.get(_KEY)
     return ALIASES.get(name, name) if name else None

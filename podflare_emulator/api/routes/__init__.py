@@ -1,4 +1,4 @@
-"""The calls: which paths there are, and what of the domain each calls.
+"""The calls: their paths, and the part of `domain` that each calls.
 
-Comes in: `api.app`, which puts the guard and the log in front of them. They never decide what `domain` could.
+Imported by `api.app`, which puts the guard and the log in front of them. They decide nothing that `domain` could.
 """

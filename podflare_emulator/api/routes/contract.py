@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: what is served here, for machines to read."""
+"""`GET /openapi.json`: the OpenAPI document."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -12,7 +12,7 @@ from podflare_emulator.api.contract.control import ControlCall
 
 
 class ContractRoutes:
-    """Of these routes, and these calls of the control API. The document is made when it is first asked for."""
+    """Documents these routes, and these calls of the control API. Builds the document on the first request."""
 
     def __init__(self, routes: Iterable[Route], control: dict[str, ControlCall]) -> None:
         self._routes = tuple(routes)
@@ -26,6 +26,6 @@ class ContractRoutes:
 
     @cached_property
     def _encoded(self) -> bytes:
-        from podflare_emulator.api.contract.document import build  # late: few ask
+        from podflare_emulator.api.contract.document import build  # late, as few ask for it
 
         return msgspec.json.encode(build(self._routes, self._control))

@@ -19,7 +19,7 @@ from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
 
-# What its caller waits for until something happens: nobody else gets it while somebody who has gone still waits.
+# A long poll: a call left waiting by a client that is gone would take the question from another caller.
 _WAITING = "next_question"
 
 _arguments = msgspec.json.Decoder(dict[str, Any])
@@ -48,13 +48,13 @@ class ControlRoutes:
 
 
 async def _while_there(request: Request, calling: Coroutine[Any, Any, Any]) -> Any:
-    """Raises ClientDisconnect, and breaks the call off, as soon as its client has gone."""
+    """Cancels the call and raises ClientDisconnect as soon as its client is gone."""
     gone = cancelling_when_gone(request.receive)
     try:
         return await calling
     except asyncio.CancelledError:
         if gone.done():
             raise ClientDisconnect from None
-        raise  # the server ends
+        raise  # the server is shutting down
     finally:
         gone.cancel()

@@ -1,4 +1,4 @@
-"""A call of the service's as an ASGI application."""
+"""A call of the service as an ASGI application."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Answer = Callable[[Request], Coroutine[Any, Any, ASGIApp]]
 class Endpoint:
     """An async function from request to answer, as an ASGI application.
 
-    Starlette's own wrapper looks for exception handlers and watches each message on their behalf; there are none
-    here (`ErrorAnswers` serves all routes), and an exec is short enough to notice.
+    Starlette's own wrapper looks for exception handlers, and watches each message for them. There are none here
+    (`ErrorAnswers` serves all routes), and execs are short enough for the cost to show.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -30,7 +30,7 @@ class Endpoint:
 
 
 class Calls:
-    """From an async method to its endpoint, behind what a test may arrange for the call of the method's name."""
+    """Makes an endpoint of an async method; `disturb` wraps it, under the method's name."""
 
     def __init__(self, disturb: Disturb | None) -> None:
         self._disturb = disturb

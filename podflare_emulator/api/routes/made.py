@@ -1,4 +1,4 @@
-"""The answer to whoever has been given a sandbox."""
+"""The answer of a create and of a resume."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 class Made:
-    """Names region and endpoint where the settings do: published clients move to an endpoint, and remember it."""
+    """Names region and endpoint if the settings do: published clients move to an endpoint, and remember it."""
 
     def __init__(self, settings: Settings) -> None:
         self._region = settings.region
         self._endpoint = settings.endpoint
 
     def answer(self, request: Request, sandbox_id: str, region: str | None) -> Response:
-        """`region`: the one that was asked for; all are on this machine."""
+        """`region`: the requested one; this machine serves all of them."""
         requests.of(request.scope).made = sandbox_id
         body = {"id": sandbox_id, "state": "ready"}
         if self._region:

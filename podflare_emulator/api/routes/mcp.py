@@ -1,4 +1,4 @@
-"""`/mcp`: the Model Context Protocol by streamable HTTP, and a single `tools/call` without a session."""
+"""`/mcp`: the Model Context Protocol over streamable HTTP, and single calls of `tools/call` without a session."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
     from podflare_emulator.domain.registry import SandboxRegistry
 
-_SESSION, _VERSION = (
-    b"mcp-session-id",
-    b"mcp-protocol-version",
-)  # of who speaks the protocol, and not only JSON-RPC
+# Headers of a client that speaks the whole protocol, and not only JSON-RPC.
+_SESSION, _VERSION = b"mcp-session-id", b"mcp-protocol-version"
 
 
 class McpRoutes:
@@ -37,7 +35,7 @@ class McpRoutes:
 
 
 class McpEndpoint:
-    """The SDK's session manager runs from the first request on; the server's end is its end."""
+    """The SDK's session manager runs from the first request until the server ends."""
 
     def __init__(self, registry: SandboxRegistry) -> None:
         self._registry = registry
@@ -62,7 +60,7 @@ class McpEndpoint:
             await self._tools.end(headers[_SESSION].decode("latin-1"))
 
     async def _manager(self) -> StreamableHTTPSessionManager:
-        """Raises HTTPException, 501, where the SDK is missing."""
+        """Raises HTTPException, 501, if the SDK is missing."""
         if self._starting is None or (self._starting.done() and self._starting.exception()):
             self._starting = asyncio.get_running_loop().create_future()
             self._running = asyncio.create_task(self._run(self._starting))
@@ -78,10 +76,10 @@ class McpEndpoint:
             from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
             from mcp.server.transport_security import TransportSecuritySettings
 
-            ours = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard's concern
+            ours = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard does that
             manager = StreamableHTTPSessionManager(
                 server,
-                json_response=True,  # clients take no event of more than 1 MiB
+                json_response=True,  # clients refuse events of more than 1 MiB
                 security_settings=ours,
                 max_request_body_size=LIMIT,
             )
@@ -95,7 +93,7 @@ class McpEndpoint:
 
 
 def _without_sessions(body: bytes) -> ASGIApp | None:
-    """To a client that asks whether it can do without sessions: no, a session has a sandbox. It goes on with one."""
+    """Tells a client that asks to work without sessions to open one, since a session has a sandbox."""
     request = _request(body)
     if request.get("method") != "server/discover":
         return None
@@ -104,7 +102,7 @@ def _without_sessions(body: bytes) -> ASGIApp | None:
 
 
 async def _answer_outside(tools: Tools, body: bytes) -> ASGIApp | None:
-    """To a call outside of any session, as the hosted server takes it; None for what is something else."""
+    """Answers a call outside any session, as the hosted server does; None for any other request."""
     request = _request(body)
     if request.get("method") not in ("tools/call", "tools/list"):
         return None
@@ -126,7 +124,7 @@ async def _answer_outside(tools: Tools, body: bytes) -> ASGIApp | None:
 
 
 def _request(body: bytes) -> dict[str, Any]:
-    """Empty for what is none: the SDK tells its client so."""
+    """The JSON-RPC request; empty if the body is none, which the SDK reports to the client."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The calls on sandboxes: each turns a request into one call of the domain, and its result into an answer."""
+"""The calls on sandboxes: each turns a request into one call of `domain`, and the result into an answer."""
 
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 THREADS_LEFT_BEHIND = "Podflare-Threads-Left-Behind"
 PROCESSES_LEFT_BEHIND = "Podflare-Processes-Left-Behind"
-"""Headers of a fork's answer: how many of the parent's its children lack; absent when none."""
+"""Headers of a fork's answer: how many of the parent's threads and processes the children lack; absent if none."""
 REPLAY_DIFFERENCES = "Podflare-Replay-Differences"
-"""Header of a fork's answer: which Python execs, from 1, ended otherwise when they were run again: "2, 5"."""
+"""Header of a fork's answer: which Python execs, from 1, ended differently when replayed, such as "2, 5"."""
 
 _create_body = msgspec.json.Decoder(CreateBody)
 _exec_body = msgspec.json.Decoder(ExecBody)
@@ -32,7 +32,7 @@ _fork_body = msgspec.json.Decoder(ForkBody)
 
 
 class SandboxRoutes:
-    """`disturb` puts what a test may arrange for a call, of that name, in front of it."""
+    """`disturb` wraps each call, under its name, so that a test's faults apply."""
 
     def __init__(
         self, registry: "SandboxRegistry", settings: Settings, disturb: "Disturb | None" = None

@@ -1,4 +1,4 @@
-"""The calls on Spaces: a sandbox that was frozen is resumed, or deleted."""
+"""The calls on Spaces: resume or delete a frozen sandbox."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _resume_body = msgspec.json.Decoder(ResumeBody)
 
 
 class SpaceRoutes:
-    """`disturb`: as that of SandboxRoutes."""
+    """`disturb`: as in SandboxRoutes."""
 
     def __init__(self, registry: SandboxRegistry, settings: Settings, disturb: Disturb | None = None) -> None:
         self._registry = registry

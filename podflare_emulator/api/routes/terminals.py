@@ -1,4 +1,4 @@
-"""The calls on terminals (contract: pty): each a stream of NDJSON, or a word to a program that runs."""
+"""The calls on terminals (contract: pty): each streams NDJSON, or acts on a running program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from podflare_emulator.api.faults import Disturb
     from podflare_emulator.domain.registry import SandboxRegistry
 
-LONGEST_POLL = 30.0  # seconds; contract: read is capped by the server
+LONGEST_POLL = 30.0  # seconds; contract: the server caps read
 
 _terminal_body = msgspec.json.Decoder(TerminalBody)
 _input_body = msgspec.json.Decoder(InputBody)
@@ -32,7 +32,7 @@ _read_body = msgspec.json.Decoder(ReadBody)
 
 
 class TerminalRoutes:
-    """`disturb`: as that of SandboxRoutes."""
+    """`disturb`: as in SandboxRoutes."""
 
     def __init__(self, registry: SandboxRegistry, disturb: Disturb | None = None) -> None:
         self._registry = registry
@@ -84,7 +84,7 @@ class TerminalRoutes:
         return _stream(self._session(request))
 
     async def pty_read(self, request: Request) -> Response:
-        """`data_b64`, the position to read on from as `next_seq`, and `exit_code`, null while it runs (ours)."""
+        """Answers `data_b64`, `next_seq` to read on from, and our extra `exit_code`, null while it runs."""
         body = await read(request, _read_body)
         session = self._session(request)
         waiting = asyncio.ensure_future(session.wait(body.since_seq))

@@ -1,4 +1,4 @@
-"""What is made before anybody asks for it, so that whoever does has nothing to wait for: guests, and children of one.
+"""Guests, and children for forks, made ahead of demand, so that a request need not wait for them.
 
-Comes in: the registry. It never knows ids, nor what a test arranges.
+Imported by the registry. It knows neither ids nor what a test arranges.
 """

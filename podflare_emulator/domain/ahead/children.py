@@ -1,4 +1,4 @@
-"""A child of a sandbox made while nothing happens in that, so that the next fork of it has nothing to wait for."""
+"""Makes a child of an idle sandbox ahead of time, so that its next fork need not wait."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 
-_AFTER = 0.001  # seconds: whoever forked gets its answer before the next child is made
+_AFTER = 0.001  # seconds: lets a fork be answered before the next child is made
 
 
 class ForkAhead:
-    """The engine of sandboxes of which forks are expected; to others what it is given.
+    """A fork engine that keeps a child ready for each sandbox that expects forks; for others it calls `engine`.
 
-    The child that waits is what one made at the moment of the fork would be: its parent is at rest, and at the first
-    thing that reaches it the child is thrown away. Until it is handed out it is nobody's: whatever a sandbox has from
-    whoever adopts it, an id, a time, an entry in a list, it gets then.
+    A ready child equals one made at the moment of the fork: its parent is at rest, and anything that reaches the
+    parent discards the child. Until it is handed out it belongs to no sandbox: id, creation time and list entry come
+    with its adoption.
     """
 
     def __init__(self, engine: ForkEngine) -> None:
         self._engine = engine
-        self._broods = weakref.WeakKeyDictionary[Machine, _Brood]()  # none knows its machine
+        self._broods = weakref.WeakKeyDictionary[Machine, _Brood]()  # no brood refers to its machine
         self._one_at_once = asyncio.Lock()
         self._ends: set[asyncio.Task[None]] = set()
 
@@ -43,7 +43,7 @@ class ForkAhead:
         return copies
 
     def expect(self, sandbox: Sandbox) -> None:
-        """From its next fork on there is a child more; raises SandboxNotFound, GuestFailed."""
+        """From its next fork on, keeps one child ready; raises SandboxNotFound, GuestFailed."""
         machine = sandbox.working_machine()
         if machine.forkable and machine not in self._broods:
             brood = _Brood(lambda: self._make(sandbox), self._end)
@@ -51,12 +51,12 @@ class ForkAhead:
             machine.guest.stirs = brood.discard
 
     async def settle(self) -> None:
-        """Returns when nothing runs of what was thrown away."""
+        """Returns when no discarded child runs."""
         while self._ends:
             await asyncio.wait(self._ends)
 
     async def _make(self, sandbox: Sandbox) -> Guest | None:
-        """None where the child could be told from one that is made later, or cannot be made."""
+        """None if the child cannot be made, or would differ from one that is made later."""
         async with self._one_at_once:
             if sandbox.turn.locked():
                 return None
@@ -66,7 +66,7 @@ class ForkAhead:
                     return None
                 try:
                     copies = await self._engine.fork(machine, 1)
-                except (HostingError, OSError):  # whoever forks next is told why it cannot be
+                except (HostingError, OSError):  # the next fork tries again, and reports why
                     return None
         (child,) = copies.guests
         if copies.at_rest:
@@ -81,7 +81,7 @@ class ForkAhead:
 
 
 class _Brood:
-    """The child of one machine that waits, if there is one, or the one that is being made."""
+    """One machine's ready child, or the one that is being made."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class _Brood:
             self._making = _start(self._fill())
 
     def discard(self) -> None:
-        """Something reaches the parent: what there is of a child is not like one that is made from now on."""
+        """Something reaches the parent: a child made before that would differ from one made after it."""
         making, self._making = self._making, None
         if making and not making.done():
             making.cancel()
@@ -120,7 +120,7 @@ class _Brood:
 
 
 def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Of no request, and so of no request's trace."""
+    """Starts a task that belongs to no request, and must not carry one's trace."""
     return contextvars.Context().run(asyncio.get_running_loop().create_task, work)
 
 

@@ -1,4 +1,4 @@
-"""Guests made ahead of demand, so that a create has nothing to wait for."""
+"""Guests made ahead of demand, so that a create need not wait."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 
-_AFTER = 0.003  # seconds: whoever took a guest gets its answer before the next one is made
+_AFTER = 0.003  # seconds: lets a create be answered before the next guest is made
 
 
 class Pool:
-    """Ready guests of one template, refilled off the request's path."""
+    """Ready guests of one template, refilled in the background."""
 
     def __init__(self, make: Callable[[], Awaitable[Guest]], size: int) -> None:
         self._make = make
@@ -27,7 +27,7 @@ class Pool:
         self._ready.append(guest)
 
     async def take(self) -> Guest:
-        """A ready guest, or one made now; raises HostingError when it cannot be made."""
+        """A ready guest, or a new one; raises HostingError if it cannot be made."""
         guest = None
         while self._ready and guest is None:
             candidate = self._ready.popleft()
@@ -40,7 +40,7 @@ class Pool:
 
     def refill(self) -> None:
         if self._refill is None or self._refill.done():
-            loop = asyncio.get_running_loop()  # the task belongs to no request, and so to no request's trace
+            loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
             self._refill = contextvars.Context().run(loop.create_task, self._fill())
 
     async def close(self) -> None:
@@ -53,8 +53,7 @@ class Pool:
 
     async def _fill(self) -> None:
         await asyncio.sleep(_AFTER)
-        with contextlib.suppress(
-            HostingError, OSError
-        ):  # whoever needs a guest next is told why there is none
+        # On failure, the next `take` tries again, and reports why.
+        with contextlib.suppress(HostingError, OSError):
             while len(self._ready) < self._size:
                 self._ready.append(await self._make())

@@ -1,4 +1,4 @@
-"""Guests of each template: made ahead of demand where they are in use, forked from what a setup has left."""
+"""Guests of each template: made ahead of demand, or forked from a guest that its setup has run in."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.vocabulary.templates import BUILT_IN, Template
 
-_COMPLAINTS = 20  # lines of a setup's stderr that tell why it has failed
+_COMPLAINTS = 20  # lines of a failed setup's stderr that go into the error
 
 
 class Stock:
-    """`forks`: how what a setup leaves comes by its files when it is forked; None: it is run for each guest instead."""
+    """`forks`: how forks of a set-up guest get its files (guest/fork/ways.py); None: run the setup in each guest."""
 
     def __init__(
         self, launcher: Launcher, templates: Mapping[str, Template], pool_size: int, *, forks: str | None
@@ -30,20 +30,18 @@ class Stock:
         self._pool_size = pool_size
         self._forks = forks
         self._pools: dict[tuple[str, bool], Pool] = {}
-        self._launchers: dict[
-            str, asyncio.Task[Launcher]
-        ] = {}  # by the Python that a template has of its own
-        self._moulds: dict[tuple[str, bool], asyncio.Task[Guest]] = {}  # what a setup has left, to be forked
+        self._launchers: dict[str, asyncio.Task[Launcher]] = {}  # keyed by a template's own Python
+        self._moulds: dict[tuple[str, bool], asyncio.Task[Guest]] = {}  # set-up guests, to be forked
         self._files: dict[str, Seeds] = {}
 
     def warm(self, guest: Guest, egress: bool) -> None:
-        """Fills the default template's pool, of which `guest` is the first."""
+        """Fills the default template's pool, starting with `guest`."""
         pool = self._pool("default", egress)
         pool.add(guest)
         pool.refill()
 
     async def take(self, template: str, limits: Limits) -> Guest:
-        """A guest with all that its template has; raises HostingError, with what to do, where it cannot be made."""
+        """A complete guest of the template; if it cannot be made, raises HostingError with a hint at what to do."""
         try:
             if limits.custom:
                 return await self._make(template, limits)
@@ -52,19 +50,19 @@ class Stock:
             raise HostingError(f"{error}{self._hint(template, str(error))}") from error
 
     def is_at(self, peer: Address, here: Address) -> bool:
-        """As the launcher's."""
+        """As `Launcher.is_at`."""
         others = [task.result() for task in self._launchers.values() if task.done() and not task.exception()]
         return any(launcher.is_at(peer, here) for launcher in (self._launcher, *others))
 
     async def close(self) -> None:
-        """Ends what nobody has taken."""
+        """Ends the guests that nobody has taken."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await asyncio.gather(*(_end(task) for task in self._moulds.values()))
         for files in self._files.values():
             files.clear()
 
     async def stop(self) -> None:
-        """Ends the processes of templates with a Python of their own; returns when nothing of theirs is left."""
+        """Ends the launchers of templates that have their own Python; returns when nothing of them is left."""
         for task in self._launchers.values():
             with contextlib.suppress(HostingError, OSError):
                 await (await task).stop()
@@ -108,7 +106,7 @@ class Stock:
         return guest
 
     async def _mould(self, name: str, egress: bool) -> Guest:
-        """The one that has been set up; another, should it have been killed: a family's members reach each other."""
+        """The set-up guest; a new one if it was killed, as guests of one family can kill each other."""
         key = name, egress
         making = self._moulds.get(key)
         if making is None or (making.done() and (making.exception() or making.result().ended)):

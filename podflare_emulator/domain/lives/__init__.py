@@ -1,4 +1,4 @@
-"""How long sandboxes live, what becomes of them then, and who is told.
+"""How long sandboxes live, what becomes of them then, and the webhooks that report it.
 
-Comes in: `domain.registry`. It runs no code, and asks the clock, never the machine, for the time.
+Imported by `domain.registry`. It runs no code, and takes the time from the emulator's clock, never from the machine.
 """

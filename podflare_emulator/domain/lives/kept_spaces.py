@@ -1,4 +1,4 @@
-"""Spaces that outlive the emulator: of each, in the state directory, what was run in it and an archive of its files."""
+"""Spaces that outlive the emulator: the state directory holds each one's history and an archive of its files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VERSION = 1
 
 
 class Kept:
-    """One of them."""
+    """One kept Space."""
 
     def __init__(self, directory: Path, space_id: str, described: dict[str, Any]) -> None:
         self.id = space_id
@@ -31,7 +31,7 @@ class Kept:
         self._directory = directory
 
     def claim(self) -> None:
-        """Nobody else gets it, not even another emulator with this directory. Raises SpaceNotFound if one has it."""
+        """Claims it against other emulators with this directory. Raises SpaceNotFound if one of them was first."""
         try:
             os.rename(self._file("json"), self._file("taken"))
         except FileNotFoundError:
@@ -42,7 +42,7 @@ class Kept:
 
     @contextmanager
     def archive(self) -> Iterator[int]:
-        """A descriptor of its files."""
+        """A descriptor of the archive of its files."""
         with open(self._file("tar"), "rb") as file:
             yield file.fileno()
 
@@ -56,7 +56,7 @@ class KeptSpaces:
         self._ours = set[str]()
 
     async def keep(self, space_id: str, sandbox_id: str, machine: Machine) -> None:
-        """Raises HostingError, OSError."""
+        """Writes a copy of the machine. Raises HostingError, OSError."""
         archive = self._directory / f"{space_id}.tar"
         try:
             descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -91,7 +91,7 @@ class KeptSpaces:
         return Kept(self._directory, space_id, described) if described["version"] == _VERSION else None
 
     def release(self, space_id: str) -> None:
-        """It stands still here again, and its copy is another emulator's to take when this one has ended."""
+        """It is frozen here again, and another emulator may take its copy once this one has ended."""
         _release(self._directory, space_id)
 
     def remove(self, space_id: str) -> None:
@@ -100,7 +100,7 @@ class KeptSpaces:
             (self._directory / f"{space_id}.{kind}").unlink(missing_ok=True)
 
     def remove_all(self) -> None:
-        """Those of this emulator; what others have left stays."""
+        """Removes those of this emulator, and none that others have left."""
         for space_id in [*self._ours]:
             self.remove(space_id)
 

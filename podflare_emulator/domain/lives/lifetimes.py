@@ -1,4 +1,4 @@
-"""When a sandbox's time is over: by its lifetime, or because nothing was executed in it for so long."""
+"""When a sandbox's time is over: its lifetime has ended, or it has been idle for too long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Over = Literal["timeout", "idle_timeout"]
 
 
 class Lifetimes:
-    """Calls `end` for each sandbox whose time is over. One timer a sandbox: an exec only leaves its time there."""
+    """Calls `end` for each sandbox whose time is over. One timer each; an exec only records when it ran."""
 
     def __init__(self, clock: Clock, end: Callable[[Sandbox, Over], Awaitable[None]]) -> None:
         self._clock = clock
@@ -21,11 +21,11 @@ class Lifetimes:
         self._timers: dict[str, Timer] = {}
 
     def begin(self, sandbox: Sandbox) -> None:
-        """Its lifetime starts now."""
+        """Starts the sandbox's lifetime."""
         self._look_later(sandbox, self._clock.time() + sandbox.span.timeout)
 
     def forget(self, sandbox_id: str) -> None:
-        """It has ended, or is to live however late it gets."""
+        """The sandbox has ended, or is exempt from its lifetime."""
         timer = self._timers.pop(sandbox_id, None)
         if timer:
             timer.cancel()
@@ -39,7 +39,7 @@ class Lifetimes:
         if now >= over:
             return self._end(sandbox, "timeout")
         if sandbox.turn.locked():
-            sandbox.use()  # what runs is not idle, however long it runs
+            sandbox.use()  # a sandbox that runs code is not idle, however long that takes
         elif now >= sandbox.used + sandbox.span.idle:
             return self._end(sandbox, "idle_timeout")
         self._look_later(sandbox, over)

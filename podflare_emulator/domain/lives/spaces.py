@@ -1,4 +1,4 @@
-"""Spaces: machines that stand still, until a resume takes one, or a delete ends it."""
+"""Spaces: frozen machines, until each is resumed or deleted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Space:
 
     @property
     def region(self) -> str | None:
-        """The one that it can be resumed in; None: any."""
+        """The region that it can be resumed in; None: any."""
         return self.frozen.machine.order.region
 
 
 class Spaces:
-    """By their ids. Each is there once: whoever takes it has it.
+    """Spaces by id. Only one caller can take each.
 
-    `kept`: those that outlive the emulator: copies of those that stand still here, and what an earlier one has left.
+    `kept`: those that outlive the emulator: copies of the Spaces here, and those that an earlier emulator has left.
     """
 
     def __init__(self, kept: KeptSpaces | None) -> None:
@@ -43,16 +43,16 @@ class Spaces:
         self._spaces[space.id] = space
 
     async def keep(self, space_id: str, sandbox_id: str, machine: Machine) -> None:
-        """What is about to stand still may be needed when this emulator has ended."""
+        """Copies a machine that is about to be frozen, for a later emulator."""
         if self._kept is None:
             return
         try:
             await self._kept.keep(space_id, sandbox_id, machine)
         except (HostingError, OSError) as error:
-            _log.warning("%s ends with this emulator, since it cannot be kept: %s", space_id, error)
+            _log.warning("%s will end with this emulator, as it could not be saved: %s", space_id, error)
 
     def take(self, space_id: str, region: str | None = None) -> Space | Kept:
-        """Raises SpaceNotFound, also for one of another region: a snapshot lies where it was made."""
+        """Raises SpaceNotFound, also for a Space in another region: a snapshot stays where it was made."""
         space: Space | Kept | None = self._spaces.get(space_id)
         if space is None and self._kept:
             space = self._kept.find(space_id)
@@ -65,7 +65,7 @@ class Spaces:
         return space
 
     def give_back(self, space: Space | Kept) -> None:
-        """Whoever has taken it cannot use it."""
+        """Puts back a Space that was taken and could not be used."""
         if isinstance(space, Kept):
             space.release()
         else:
@@ -74,7 +74,7 @@ class Spaces:
                 self._kept.release(space.id)
 
     def forget(self, space_id: str) -> None:
-        """It has been taken for good."""
+        """The Space has been taken for good."""
         if self._kept:
             self._kept.remove(space_id)
 
@@ -83,6 +83,6 @@ class Spaces:
             self._kept.remove_all()
 
     async def end_all(self) -> None:
-        """Those that stand still here; copies stay."""
+        """Ends the Spaces here, but leaves the copies."""
         spaces, self._spaces = self._spaces, {}
         await asyncio.gather(*(space.frozen.machine.guest.end() for space in spaces.values()))

@@ -1,4 +1,4 @@
-"""Webhooks: what happens to sandboxes, told to a server of the user's, and kept for the author of a test."""
+"""Webhooks: report the events of sandboxes to the user's server, and keep them for the test."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from podflare_emulator.domain.ids import Ids
 from podflare_emulator.vocabulary.clock import Clock
 
 RETRIES = (1, 10, 60, 600)
-"""Seconds by the emulator's clock that are waited before each, since the attempt before."""
-_PATIENCE = 10  # seconds of the machine's, for one attempt
+"""Seconds to wait after an attempt before each retry, by the emulator's clock."""
+_PATIENCE = 10  # seconds for one attempt, by the machine's clock
 _KEPT = 2_000
 
 
 @dataclass
 class Webhook:
-    """One event. `attempts`: of each, `at` in ms since the epoch, and the `status` or the `error`."""
+    """One event. Each of `attempts` has `at` in ms since the epoch, and the `status` or the `error`."""
 
     body: dict[str, Any]
     attempts: list[dict[str, Any]] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Webhook:
 
 
 class Webhooks:
-    """Sends them to `url`, one after the other, and again after a while where that was no success.
+    """Sends events to `url`, one after the other, and retries after a while.
 
-    Without a URL they are kept all the same.
+    They are kept even without a URL.
     """
 
     def __init__(self, clock: Clock, ids: Ids, url: str | None) -> None:
@@ -44,7 +44,7 @@ class Webhooks:
         self._url_at_start = self.url = url
         self._told: deque[Webhook] = deque(maxlen=_KEPT)
         self._sending = asyncio.Lock()
-        self._era = 0  # which `clear` ends
+        self._era = 0  # `clear` begins a new one: events of earlier ones are no longer sent
 
     def tell(self, kind: str, **about: Any) -> None:
         webhook = Webhook({"id": self._ids.event(), "type": kind, "ts": self._clock.now(), **about})
@@ -53,18 +53,18 @@ class Webhooks:
             self._clock.attend(self._send(webhook, self.url, self._era))
 
     def described(self) -> list[dict[str, Any]]:
-        """The newest, oldest first."""
+        """The most recent events, oldest first."""
         return [
             {"body": one.body, "attempts": [*one.attempts], "delivered": one.delivered} for one in self._told
         ]
 
     def hush(self) -> None:
-        """From now on none is sent, nor sent again: what happens is no event of the service's."""
+        """Stops sending and retrying: what happens from now on is no event of the service."""
         self._era += 1
         self.url = None
 
     def clear(self) -> None:
-        """They are forgotten, and things are as they were at the start."""
+        """Forgets all events, and restores the URL of the start."""
         self.hush()
         self._told.clear()
         self.url = self._url_at_start
@@ -91,8 +91,8 @@ class Webhooks:
 
 
 async def _post(url: str, body: dict[str, Any]) -> int:
-    """The status of the answer; raises OSError where there is none."""
-    import ssl  # late, all of it: few ask for webhooks
+    """Posts `body` and returns the status of the answer; raises OSError if there is none."""
+    import ssl  # imported here, with h11, as few use webhooks
 
     import h11
 

@@ -1,4 +1,4 @@
 """What a test arranges for a call: stubs, faults, deaths, published timings.
 
-Comes in: `domain`, `control`, `api`. It never looks into a sandbox.
+Imported by `domain`, `control` and `api`. It never looks into a sandbox.
 """

@@ -1,4 +1,4 @@
-"""What a client asks for, as far as a test's author can tell one call from another, and how he names it."""
+"""Calls of clients, and how a test selects some of them by name, sandbox, code or language."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _WITHOUT_SANDBOX = ("create", *_SPACES, "healthz")
 class Asked:
     """One call. `sandbox`: the id in its path; of a merge, the parent's.
 
-    `code`, `language`: of an exec. `n`: of a fork. `custom`: of a create with RAM or disk of its own, which no guest of
-    the pool has.
+    `code`, `language`: of an exec. `n`: of a fork. `custom`: of a create, with RAM or disk that no guest of the pool
+    has.
     """
 
     call: str
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which calls are meant. None: whatever it is."""
+    """Selects calls. None matches anything."""
 
     call: str
     sandbox: str | None = None
@@ -52,15 +52,15 @@ class Match:
 
 
 def read_match(call: Any, sandbox: Any, pattern: Any, flags: Any, language: Any) -> Match:
-    """`pattern`: a regular expression that is searched for in an exec's code. Raises InvalidRequest."""
+    """`pattern`: a regular expression to search an exec's code for. Raises InvalidRequest."""
     check_name("call", call, (ANY, *CALLS))
     if sandbox is not None and call in _WITHOUT_SANDBOX:
-        raise InvalidRequest(f"sandbox: a {call} names none")
+        raise InvalidRequest(f"sandbox: a {call} has none in its path")
     if not (sandbox is None or isinstance(sandbox, str)):
         raise InvalidRequest(f"sandbox: expected a sandbox or its id, got {sandbox!r}")
     if call != "exec" and (pattern is not None or language is not None):
         name = "language" if pattern is None else "code"
-        raise InvalidRequest(f"{name}: only an exec has any: write 'exec' instead of {call!r}")
+        raise InvalidRequest(f"{name}: only an exec has one: write 'exec' instead of {call!r}")
     if language is not None:
         check_name("language", language, ("python", "bash"))
     if pattern is None:
@@ -69,8 +69,8 @@ def read_match(call: Any, sandbox: Any, pattern: Any, flags: Any, language: Any)
         raise InvalidRequest(f"code: expected text, or a regular expression of text, got {pattern!r}")
     try:
         return Match(call, sandbox, re.compile(pattern, flags), language)
-    except (re.error, TypeError, ValueError) as error:  # the last two are those of the flags
-        raise InvalidRequest(f"code: no regular expression: {error}") from None
+    except (re.error, TypeError, ValueError) as error:  # the last two are raised for the flags
+        raise InvalidRequest(f"code: not a regular expression: {error}") from None
 
 
 def check_name(field: str, name: Any, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Shell commands that a test answers, by name, wherever in a sandbox they are called."""
+"""Stubs for shell commands, selected by name, wherever in a sandbox they are called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from podflare_emulator.domain.testing.stubs import newest_first
 from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
 from podflare_emulator.vocabulary.answers import Answer
 
-# What bash does itself, and bash: by it the sandbox runs all bash code.
+# Bash's builtins and keywords, and bash itself, since the sandbox runs all bash code with it.
 _WORDS = """
     alias bash bg bind break builtin caller case cd command compgen complete compopt continue coproc
     declare dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi for
@@ -23,9 +23,9 @@ BUILTINS = frozenset(_WORDS.split())
 
 @dataclass
 class CommandStub:
-    """Answers calls of `command` in whose arguments, joined by spaces, `match` is found.
+    """Answers calls of `command` whose arguments, joined by spaces, contain `match`.
 
-    `delay`, `left` and `default` are as a Stub's. `calls`: the arguments of each call that it has answered.
+    `delay`, `left` and `default`: as in a Stub. `calls`: the arguments of each call that it has answered.
     """
 
     command: str
@@ -38,10 +38,10 @@ class CommandStub:
 
 
 class Commands:
-    """Sandboxes answer by a table that they get with an exec, and tell of the calls when it ends."""
+    """Sandboxes answer from a table that they get with an exec, and report the calls when it ends."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count()  # never given twice
+        self._numbers = itertools.count()  # never used twice
         self.versions = itertools.count(NO_COMMANDS.version + 1)
         self._stubs: dict[int, CommandStub] = {}
         self._only_defaults = False
@@ -55,7 +55,7 @@ class Commands:
         return number
 
     def called(self, calls: Iterable[tuple[int, list[str]]]) -> list[list[str]]:
-        """What a sandbox has answered: the stub's number, and the arguments. Returns the commands, with these."""
+        """Records the calls that a sandbox has answered, as stub number and arguments; returns the command lines."""
         answered = []
         counted = False
         for number, words in calls:
@@ -65,7 +65,7 @@ class Commands:
             stub.calls.append(words)
             answered.append([stub.command, *words])
             if stub.left is not None:
-                # Sandboxes that ran at the same time may each have used the last.
+                # Sandboxes that ran at the same time may each have used the last one.
                 stub.left = max(0, stub.left - 1)
                 counted = True
         if counted:
@@ -73,7 +73,7 @@ class Commands:
         return answered
 
     def calls(self) -> list[tuple[int, list[list[str]]]]:
-        """The number of each, and the calls that it has answered."""
+        """The number of each stub, and the calls that it has answered."""
         return [(number, stub.calls) for number, stub in self._stubs.items()]
 
     def leave_only_defaults(self, only: bool) -> None:

@@ -1,4 +1,4 @@
-"""An interpreter that dies while it runs code, because a test wants it to; all that follows is as of any death."""
+"""Kills an interpreter while it runs code, because a test asks for it; all that follows is as after any death."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from podflare_emulator.hosting.output import Sink, Stream
 
 
 class LastWords:
-    """Lets that many lines of one exec's output through, and then kills the interpreter; 0: before its code.
+    """Lets this many lines of one exec's output through, and then kills the interpreter; 0: before its code runs.
 
-    What is said besides, until the signal arrives, nobody hears: a test gets the same events each time. `happens` is
-    called if it comes to that.
+    Output between the last of them and the kill is dropped, so that a test gets the same events each time. `happens`
+    is called when the interpreter is killed.
     """
 
     def __init__(self, lines: int, happens: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class LastWords:
     def _feed(self, stream: Stream, data: bytes) -> None:
         if not self._left:
             return
-        lines = data.split(b"\n")  # one more than it ends
+        lines = data.split(b"\n")  # one more than the number of newlines
         heard = data if len(lines) <= self._left else b"\n".join([*lines[: self._left], b""])
         self._left -= min(self._left, len(lines) - 1)
         self._sink(stream, heard)
@@ -51,5 +51,5 @@ class LastWords:
 
 
 async def _sent(signal: Coroutine[Any, Any, None]) -> None:
-    with contextlib.suppress(HostingError):  # its init is gone, and so is what was to be killed
+    with contextlib.suppress(HostingError):  # its init is gone, and the interpreter with it
         await signal

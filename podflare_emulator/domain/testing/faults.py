@@ -1,4 +1,4 @@
-"""What goes wrong, or slowly, because the author of a test wants it to: when, how often, and what happens then."""
+"""Failures and delays that a test injects: into which calls, how often, and with what effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The call is not made; this is its answer. `error` None: what the service says with that status."""
+    """The call is not made; this is its answer. `error` None: the service's message for that status."""
 
     status: int
     error: str | None
@@ -24,14 +24,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset instead of an answer. `done`: after the call was made, else it is not made."""
+    """The connection is reset without an answer. `done`: only once the call was made; else it is not made."""
 
     done: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An exec's stream breaks off after that many events, if it has more; or it `ends`, as if they were all."""
+    """An exec's stream breaks off after that many events, if it has more; or it `ends`, as if these were all."""
 
     after: int
     ends: bool
@@ -39,14 +39,14 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The sandbox's interpreter is killed after that many lines of output, if the exec has them; 0: before its code."""
+    """The interpreter is killed after that many lines of output, if the exec has them; 0: before its code runs."""
 
     after: int
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """There is no answer before that many seconds have passed, drawn between the two."""
+    """The answer is delayed by a random number of seconds from `low` to `high`."""
 
     low: float
     high: float
@@ -57,7 +57,7 @@ Effect = Refusal | Reset | Cut | Death | Delay
 
 @dataclass
 class Fault:
-    """`left`: how many more times it may happen, None for any number. `used`: how many times it has."""
+    """`left`: how many more times it may happen, None for any number. `used`: how often it has happened."""
 
     match: Match
     effect: Effect
@@ -67,14 +67,14 @@ class Fault:
     draws: random.Random = field(default_factory=random.Random)
 
     def meets(self, asked: Asked) -> bool:
-        """Of each call that matches, one draw: whether others match besides changes nothing."""
+        """Draws once for each call that matches, whether or not other faults match too."""
         if self.left == 0 or not self.match.meets(asked):
             return False
         return self.probability is None or self.draws.random() < self.probability
 
 
 class Taken:
-    """A fault that one call has met. Some happen only if the call comes that far."""
+    """A fault that applies to one call. Some happen only if the call gets far enough."""
 
     def __init__(self, fault: Fault) -> None:
         self.effect = fault.effect
@@ -88,25 +88,25 @@ class Taken:
         self._fault.used += 1
 
     def settle(self) -> None:
-        """The call is over. What has not happened is there for another call."""
+        """The call is over. If the fault has not happened, another call can have it."""
         if not self._happened and self._fault.left is not None:
             self._fault.left += 1
 
 
 class Faults:
-    """The newest that a call meets happens, and of delays the newest that it meets besides.
+    """Each call gets the newest fault that matches it, and also the newest delay.
 
-    What is drawn is the same after each `clear`, if there is a seed: each fault draws for itself, so that the draws of
-    one do not depend on how often another was asked.
+    With a seed, the draws are the same after each `clear`: each fault has its own source, so that its draws do not
+    depend on how often another fault draws.
     """
 
     def __init__(self, seed: int | None = None, profile: str = "local") -> None:
         self._seed = seed
         self._profile_at_start = profile
-        self._numbers = itertools.count()  # never given twice, as those of stubs
+        self._numbers = itertools.count()  # never used twice, as with stubs
         self._faults: dict[int, Fault] = {}
         self._suspensions = 0
-        self.forgotten = asyncio.Event()  # once what is arranged now is not any more
+        self.forgotten = asyncio.Event()  # set by the next `clear`
         self.clear()
 
     def add(self, fault: Fault) -> int:
@@ -118,13 +118,13 @@ class Faults:
         return number
 
     def use(self, profile: str) -> None:
-        """Until the next `clear`: how long calls take besides."""
+        """Sets the latency profile until the next `clear`."""
         check_name("profile", profile, ("local", "hosted"))
         self._profile = profile
         self._look()
 
     def suspend(self) -> None:
-        """Nothing happens and nothing counts until as many calls of `resume` have followed, or a `clear`."""
+        """No fault happens or counts until as many calls of `resume` have followed, or a `clear`."""
         self._suspensions += 1
         self._look()
 
@@ -133,7 +133,7 @@ class Faults:
         self._look()
 
     def take(self, asked: Asked) -> Taken | None:
-        """What happens to this call."""
+        """The fault that applies to this call."""
         met = [
             fault
             for fault in self._faults.values()
@@ -142,7 +142,7 @@ class Faults:
         return Taken(met[-1]) if met else None
 
     def delay(self, asked: Asked) -> float:
-        """Seconds from the call's arrival before which it has no answer."""
+        """The least number of seconds from the call's arrival to its answer."""
         for fault in reversed(self._faults.values()):
             if isinstance(fault.effect, Delay) and fault.meets(asked):
                 Taken(fault).happens()
@@ -152,11 +152,11 @@ class Faults:
         return 0.0
 
     def used(self) -> list[tuple[int, int]]:
-        """The number of each, and how often it has happened."""
+        """The number of each fault, and how often it has happened."""
         return [(number, fault.used) for number, fault in self._faults.items()]
 
     def clear(self) -> None:
-        """What waits for its time, waits no longer."""
+        """Removes all faults, and ends the delays under way."""
         self.forgotten.set()
         self.forgotten = asyncio.Event()
         self._faults.clear()
@@ -166,7 +166,7 @@ class Faults:
         self._look()
 
     def _look(self) -> None:
-        # The one thing that a call of an emulator without faults has to ask.
+        # All that a call has to check in an emulator without faults.
         self.arranged = not self._suspensions and (bool(self._faults) or self._profile != "local")
 
     def _source(self, name: object) -> random.Random:
@@ -191,7 +191,7 @@ def read_fault(
     times: Any = 1,
     probability: Any = None,
 ) -> Fault:
-    """From what JSON can carry. Raises InvalidRequest, in one line, for what cannot be meant."""
+    """Reads a fault from JSON values. Raises InvalidRequest, with a message of one line, if they make no sense."""
     match = read_match(call, sandbox, pattern, flags, language)
     streams = {"cut_after": cut_after, "ends_after": ends_after, "dies_after": dies_after}
     kinds = {"status": status, "connection": connection, **streams}
@@ -200,11 +200,11 @@ def read_fault(
         raise InvalidRequest(
             f"{' and '.join(given)} cannot both happen to one call: arrange two faults"
             if given
-            else f"what happens? Give one of {', '.join(f'{name}=' for name in kinds)}"
+            else f"which failure? Give one of {', '.join(f'{name}=' for name in kinds)}"
         )
     for name, value in (("error", error), ("retry_after", retry_after), ("headers", headers)):
         if value is not None and status is None:
-            raise InvalidRequest(f"{name}: there is an answer only with a status, such as status=503")
+            raise InvalidRequest(f"{name}: needs a status too, such as status=503")
     effect: Effect
     if status is not None:
         effect = _read_refusal(status, error, retry_after, headers)
@@ -227,7 +227,7 @@ def read_latency(
     language: Any = None,
     times: Any = None,
 ) -> Fault:
-    """From what JSON can carry. `low`, `high`: seconds. Raises InvalidRequest."""
+    """Reads a delay from JSON values. `low`, `high`: seconds. Raises InvalidRequest."""
     match = read_match(call, sandbox, pattern, flags, language)
     numbers = [type(number) in (int, float) for number in (low, high)]
     if not all(numbers) or not 0 <= low <= high < float("inf"):
@@ -266,7 +266,7 @@ def _read_stream(call: Any, name: str, after: Any) -> Cut | Death:
 def _read_reset(connection: Any) -> Reset:
     if connection == "refuse":
         raise InvalidRequest(
-            "connection: who is refused has made no call yet: use `with emulator.refusing_connections():`"
+            "connection: a refused connection carries no call: use `with emulator.refusing_connections():`"
         )
     check_name("connection", connection, ("reset", "reset_after"))
     return Reset(done=connection == "reset_after")

@@ -1,6 +1,6 @@
-"""Questions to functions of a test's, which live in its process: it asks for the next one, and replies.
+"""Questions to a test's functions, which run in the test's process: it polls for the next question, and replies.
 
-The server waits for no function but in the exec that it was asked about.
+In the server, only the exec that a question is about waits for its reply.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequ
 
 Asks = Literal["match", "answer"]
 
-_GONE = "the stub that was to answer is gone: the emulator was reset"
+_GONE = "the stub that should answer is gone: the emulator was reset"
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Questions:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._open: dict[int, _Question] = {}
-        self._waiting: dict[int, asyncio.Queue[int | None]] = {}  # by the stub that has the function
+        self._waiting: dict[int, asyncio.Queue[int | None]] = {}  # keyed by the stub that has the function
 
     def expect(self, stub: int) -> None:
-        """Whoever has this stub's functions is going to ask for questions."""
+        """The process with this stub's functions is going to poll for questions."""
         self._waiting[stub] = asyncio.Queue()
 
     async def ask(self, stub: int, asks: Asks, call: AskedExec) -> Any:
-        """Waits for the function's reply; raises GuestFailed with what it raised."""
+        """Waits for the function's reply; raises GuestFailed with the function's error."""
         if stub not in self._waiting:
             raise GuestFailed(_GONE)
         number = next(self._numbers)
@@ -62,13 +62,13 @@ class Questions:
                 running.cancel()
 
     async def next(self, stub: int) -> dict[str, Any] | None:
-        """Waits for a question to this stub's functions; None when the stub is gone.
+        """Waits for a question to this stub's functions; returns None when the stub is gone.
 
-        If it is cancelled, the question is there for the next who asks: nothing is awaited once it has been taken.
+        A cancelled call loses no question: nothing is awaited once it has taken one.
         """
         while stub in self._waiting:
             number = await self._waiting[stub].get()
-            if number in self._open:  # else its exec has ended meanwhile
+            if number in self._open:  # otherwise its exec has ended meanwhile
                 question = self._open[number]
                 call = question.call
                 return {
@@ -81,7 +81,7 @@ class Questions:
         return None
 
     def reply(self, number: int, result: Any, error: str | None) -> None:
-        """Silent where nobody waits for it any more."""
+        """Does nothing if nobody waits for the reply now."""
         question = self._open.get(number)
         if question is None or question.reply.done():
             return
@@ -93,8 +93,8 @@ class Questions:
             question.reply.set_result(_answer(result))
 
     async def run_real(self, number: int, code: str | None) -> Answer:
-        """Runs the code, by default the exec's own, in the sandbox; raises InvalidRequest when the exec is over."""
-        over = InvalidRequest("run_real: the exec is over: its client has gone, or its sandbox")
+        """Runs the code, by default the exec's own, in the sandbox; raises InvalidRequest if the exec is over."""
+        over = InvalidRequest("run_real: the exec is over: its client or its sandbox is gone")
         question = self._open.get(number)
         if question is None:
             raise over
@@ -107,7 +107,7 @@ class Questions:
         return running.result()
 
     def clear(self) -> None:
-        """Their stubs are gone: nobody is going to reply."""
+        """Fails all questions, since their stubs are gone."""
         for question in self._open.values():
             if not question.reply.done():
                 question.reply.set_exception(GuestFailed(_GONE))

@@ -1,4 +1,4 @@
-"""Answers to execs that are not run: for what cannot run offline."""
+"""Answers execs without running them, for code that cannot run offline."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _Either = TypeVar("_Either", bound=_Layered)
 
 
 def newest_first(stubs: dict[int, _Either]) -> list[tuple[int, _Either]]:
-    """With their numbers; after all others those that are a default."""
+    """Numbers and stubs, with the defaults after all others."""
     return sorted(stubs.items(), key=lambda one: (one[1].default, -one[0]))
 
 
 @dataclass
 class Stub:
-    """Answers execs in `language` (None: either) in whose code `pattern` is found.
+    """Answers execs in `language` (None: either) whose code matches `pattern`.
 
-    Without a pattern, or without an answer, a function of the test's is asked. `name`: as the test's author calls it.
-    `error`: what the exec fails with, instead of an answer. `delay`: seconds before either. `left`: how many more
-    times, None for any number. `default`: comes after all that are not. `used`: how many times it has answered.
+    Without a pattern, or without an answer, a function of the test is asked. `name`: the test's name for it. `error`:
+    fails the exec with this instead of answering. `delay`: seconds before either. `left`: how many more times it may
+    answer, None for any number. `default`: applies only if no other stub does. `used`: how often it has answered.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Stub:
 
 @dataclass(frozen=True)
 class Decision:
-    """The stub that answers an exec, and what with: an answer, or the error to fail with."""
+    """The stub that answers an exec, and its answer, or the error to fail with."""
 
     stub: Stub
     answer: Answer
@@ -58,10 +58,10 @@ class Decision:
 
 
 class Stubs:
-    """The newest that matches answers: a test's own come before those of its conftest."""
+    """The newest stub that matches answers: a test's own come before those of its conftest."""
 
     def __init__(self) -> None:
-        # Never given twice: whoever holds one of a stub that is gone must learn it.
+        # Never used twice: the number of a stub that is gone must not find another one.
         self._numbers = itertools.count()
         self._stubs: dict[int, Stub] = {}
         self.only_defaults = False
@@ -84,9 +84,9 @@ class Stubs:
         return number
 
     async def decide(self, call: AskedExec) -> Decision | None:
-        """By what an exec is answered, if by anything: that stub counts as used.
+        """Finds the stub that answers an exec, if any, and counts it as used.
 
-        Waits only for functions. What one of them raises is the exec's error.
+        Waits only for functions. If one of them raises, that is the exec's error.
         """
         for number, stub in newest_first(self._stubs):
             if stub.left == 0 or stub.language not in (None, call.language):
@@ -115,7 +115,7 @@ class Stubs:
         return bool(await self.questions.ask(number, "match", call))
 
     def used(self) -> list[tuple[int, int]]:
-        """The number of each, and how often it has answered."""
+        """The number of each stub, and how often it has answered."""
         return [(number, stub.used) for number, stub in self._stubs.items()]
 
     def clear(self) -> None:

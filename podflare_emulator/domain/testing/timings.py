@@ -1,9 +1,9 @@
-"""How long calls take on the service, as its vendor publishes it (contract: timings)."""
+"""How long calls take on the service, by the vendor's published figures (contract: timings)."""
 
 from podflare_emulator.domain.testing.calls import Asked
 
 COLD_BOOT = 1.4
-"""Seconds of a create that finds no guest in the warm pool."""
+"""Seconds that a create takes if the warm pool has no guest for it."""
 
 _CALLS = {
     "create": (0.007, 0.011),
@@ -14,7 +14,7 @@ _UNKNOWN = (0.0, 0.0)
 
 
 def published(asked: Asked) -> tuple[float, float]:
-    """From and to how many seconds this call takes there; a call of which nothing is published takes what it takes."""
+    """The least and most seconds that this call takes there; zeros, for no delay, if no figure is published."""
     if asked.call == "fork":
         return _fork(asked.n)
     if asked.custom:

@@ -1,6 +1,6 @@
-"""A sandbox's tree in one file, for a time in which there is no sandbox, and back out of it.
+"""Packs a sandbox's tree into one file, for the time in which there is no sandbox, and unpacks it again.
 
-The calls go to `posix`: the user's code, or a backend, may have replaced those of `os`.
+The calls go to `posix`: user code or a backend may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from ..system import imports
 from .contents import attempt_chown
 
 if TYPE_CHECKING:
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
+@imports.own()
 def pack(root: str, mounts: Collection[str], archive: int) -> None:
-    """Writes files, directories and symbolic links below `root`, but for `mounts`; raises OSError.
+    """Writes the files, directories and symbolic links below `root`, except `mounts`; raises OSError.
 
-    What may not be read is left out, and so are sockets, pipes and devices.
+    Files that may not be read are left out, and so are sockets, pipes and devices.
     """
-    import tarfile  # few sandboxes need it, and what is loaded here every fork has to copy
+    import tarfile  # few sandboxes need it, and every fork has to copy what is loaded here
 
     with tarfile.open(
         fileobj=io.FileIO(archive, "w", closefd=False), mode="w|", format=tarfile.PAX_FORMAT
@@ -38,10 +40,11 @@ def pack(root: str, mounts: Collection[str], archive: int) -> None:
                 _add(tar, entry, f"{root}/{path}", status)
 
 
+@imports.own()
 def unpack(root: str, mounts: Collection[str], archive: int, resolve: Callable[[str], str]) -> None:
-    """Makes the tree below `root` what was packed, but for `mounts`; raises OSError.
+    """Makes the tree below `root` equal to the packed one, except `mounts`; raises OSError.
 
-    `resolve`: what a symbolic link of that tree leads to in this one.
+    `resolve`: maps the target of a packed symbolic link to its target in this tree.
     """
     import tarfile
 
@@ -72,7 +75,7 @@ def unpack(root: str, mounts: Collection[str], archive: int, resolve: Callable[[
 
 
 def _entries(root: str, mounts: Collection[str]) -> Iterator[tuple[str, posix.stat_result]]:
-    """Each after the directory that it is in."""
+    """All entries, each after the directory that contains it."""
     waiting = [""]
     while waiting:
         directory = waiting.pop()
@@ -126,7 +129,7 @@ def _finish(entry: tarfile.TarInfo, path: str) -> None:
 
 
 def _clear(path: str, *, directory: bool) -> None:
-    """Whatever is in the way of the entry: of a directory's, only what is none."""
+    """Removes what is in the way of an entry. A directory stays if the entry is a directory."""
     try:
         is_directory = stat.S_ISDIR(posix.lstat(path).st_mode)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The base tree: what a new sandbox's directory holds before anything has run in it. Every jail starts as its copy."""
+"""The base tree: the content of a new sandbox before anything has run in it. Every jail starts as a copy of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..order import Seed
 
 VENV = "/.venv"
-STUBS = f"{VENV}/stubs"  # first on the PATH; there only while a test answers commands
+STUBS = f"{VENV}/stubs"  # first on the PATH; exists only while a test answers commands
 PACKAGES = f"{VENV}/lib/python{{version}}/site-packages"
 SHARED_MEMORY = "/run/shm"
 
@@ -29,7 +29,7 @@ _DIRECTORIES = (
     "/var/log",
 )
 _WORLD_WRITABLE = ("/tmp", "/var/tmp", SHARED_MEMORY)
-OWN = (*_DIRECTORIES, *_WORLD_WRITABLE, VENV)  # directories of every sandbox's own
+OWN = (*_DIRECTORIES, *_WORLD_WRITABLE, VENV)  # directories that every sandbox has for itself
 
 _PIP = """\
 #!/bin/sh
@@ -40,7 +40,7 @@ exec "$(dirname "$0")/python3" -m pip "$@"
 def build(
     tree: str, *, python: str, version: str, path: Sequence[str], pip: str, seeds: Sequence[Seed]
 ) -> None:
-    """Lays out the base tree at `tree`. `python` and `path` are as the sandbox will see them; `pip`: see `Python`."""
+    """Creates the base tree at `tree`. `python` and `path` are as the sandbox will see them; `pip`: see `Python`."""
     for directory in _DIRECTORIES:
         os.makedirs(tree + directory)
     os.chmod(f"{tree}/root", 0o700)
@@ -55,7 +55,7 @@ def build(
 
 
 def _lay_out_environment(tree: str, python: str, version: str, path: Sequence[str]) -> None:
-    """A virtual environment of the sandbox's own, so that `pip install` lands in it, over the host's packages."""
+    """Creates the sandbox's virtual environment, on top of the host's packages: `pip install` installs into it."""
     packages = tree + PACKAGES.format(version=version)
     programs = f"{tree}{VENV}/bin"
     os.makedirs(packages)
@@ -75,7 +75,7 @@ def _lay_out_environment(tree: str, python: str, version: str, path: Sequence[st
 
 
 def _plant(seed: Seed, target: str) -> None:
-    import shutil  # which guests, who need the names above, would have to carry
+    import shutil  # not at the top: guests import this module for its names, and would have to carry it
 
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.isdir(seed.source):

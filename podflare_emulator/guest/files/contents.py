@@ -1,4 +1,4 @@
-"""The bytes and the attributes of one file, copied from descriptor to descriptor."""
+"""Copies the bytes and the attributes of one file from descriptor to descriptor."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import stat
 import sys
 from collections.abc import Iterator
 
-# Up to here, one read and one write cost less than asking the kernel to copy.
+# Up to this size, one read and one write cost less than asking the kernel to copy.
 _SMALL = 64 * 1024
 _CHUNK = 1024 * 1024
-# _IOW(0x94, 9, int), the same on every architecture that CPython supports but MIPS, PowerPC and SPARC, where
-# the request is unknown to the file system and the bytes are copied instead.
+# _IOW(0x94, 9, int), the same on every architecture that CPython supports, except MIPS, PowerPC and SPARC.
+# There the file system does not know the request, and the bytes are copied instead.
 _FICLONE = 0x40049409
-# What the kernel says when it will not copy between two files by itself.
+# The kernel's errors when it cannot copy between two files by itself.
 _UNSUPPORTED = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTTY, errno.EBADF}
 )
@@ -25,8 +25,8 @@ def copy_contents(reader: int, writer: int, status: posix.stat_result, *, may_se
     """Copy the bytes of one regular file into an empty one, holes as holes, sharing blocks where possible.
 
     Args:
-        status: of `reader`; growth after it was taken is not copied.
-        may_seek: False when the offset of `reader` belongs to somebody else too; holes become zeros then.
+        status: of `reader`. What is appended later is not copied.
+        may_seek: False if `reader` shares its offset with another process; holes then become zeros.
     """
     size = status.st_size
     if size > _SMALL and _clone(reader, writer):
@@ -45,7 +45,7 @@ def copy_metadata(
     """Give the open file or directory `writer` the attributes, owner, mode and times of another.
 
     Extended attributes come from the descriptor `reader`, the rest from `status`. What this process may not
-    set is left as it is. `found`: what owner and mode `writer` has, if that is known.
+    set is left as it is. `found`: the status of `writer`, if its owner and mode are known.
     """
     found = found or posix.fstat(writer)
     owner = (status.st_uid, status.st_gid)
@@ -54,8 +54,8 @@ def copy_metadata(
         attempt_chown(writer, owner)
     if reader is not None:
         _copy_attributes(reader, writer, stat.S_ISDIR(found.st_mode))
-    # After the owner, because changing that clears setuid; after the attributes, because writing one needs
-    # a writable file.
+    # The mode comes after the owner, because changing the owner clears setuid, and after the attributes, because
+    # writing one needs a writable file.
     if changes_owner or found.st_mode != status.st_mode:
         posix.fchmod(writer, stat.S_IMODE(status.st_mode))
     posix.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -67,7 +67,7 @@ def printable(path: str) -> str:
 
 
 def attempt_chown(target: int | str, owner: tuple[int, int], parent: int | None = None) -> None:
-    """Change the owner where that is allowed: an ordinary user may not, a user namespace maps few ids."""
+    """Change the owner if that is allowed: an ordinary user may not, and a user namespace maps few ids."""
     try:
         posix.chown(target, *owner, dir_fd=parent, follow_symlinks=parent is None)
     except OSError as error:
@@ -95,7 +95,7 @@ def _copy_attributes(reader: int, writer: int, replace: bool) -> None:
 
 
 def _clone(reader: int, writer: int) -> bool:
-    """Let the two files share their blocks; False where the file system cannot."""
+    """Let the two files share their blocks; False if the file system cannot."""
     if sys.platform != "linux":
         return False
     try:
@@ -136,6 +136,6 @@ def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
         else:
             data = posix.pread(reader, min(end - start, _CHUNK), start)
             copied = posix.pwrite(writer, data, start)
-        if copied == 0:  # the file has shrunk meanwhile
+        if copied == 0:  # the file has been truncated meanwhile
             return
         start += copied

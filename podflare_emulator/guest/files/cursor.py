@@ -1,4 +1,4 @@
-"""A place in a directory tree, by descriptor: what trees are copied and removed by."""
+"""A position in a directory tree, by descriptor: used to copy and to remove trees."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import posix
 import sys
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW
-# How many nested directories are held open at once; deeper trees are walked again from their root.
+# How many nested directories are held open at once; in deeper trees, ancestors are opened again from the root.
 _WINDOW = 32
-# What opening a name says when the entry that was listed is gone, or has become something else.
+# The errors from opening a listed name that has vanished, or has become something else.
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ESTALE})
 
 
@@ -25,21 +25,21 @@ class _Level:
 
 
 class Cursor:
-    """A place in a tree, however deep, that holds few descriptors.
+    """A position in a tree, however deep, that holds few descriptors.
 
-    It never ascends by "..", which leads out of the tree when a directory is moved meanwhile. Descriptors of
+    It never ascends by "..", which would lead out of the tree if a directory were moved meanwhile. Descriptors of
     the ancestors beyond the window are closed, and opened again from the root when the cursor comes back.
     """
 
     def __init__(self, root: int, *, unlock: bool = False) -> None:
-        # A description of its own: the caller's may be shared with other processes that list it just now.
+        # Its own open file description: the caller's may be shared with processes that are listing the directory.
         self.root = posix.open(".", _DIRECTORY, dir_fd=root)
         self._levels = [_Level("", self.root)]
         self._unlock = unlock
 
     @property
     def fd(self) -> int:
-        """The directory's descriptor; raises FileNotFoundError when the directory was moved away."""
+        """The directory's descriptor; raises FileNotFoundError if the directory was moved away."""
         level = self._levels[-1]
         if level.fd < 0:
             self._reopen()
@@ -67,7 +67,7 @@ class Cursor:
         return status
 
     def down_later(self, name: str) -> None:
-        """Enter a subdirectory that is known to exist, but open it only when its descriptor is asked for."""
+        """Enter a subdirectory that is known to exist, but open it only when its descriptor is needed."""
         self._levels.append(_Level(name))
 
     def unlock_root(self) -> None:
@@ -123,10 +123,10 @@ class Cursor:
 
 def _unlock(level: _Level, status: posix.stat_result) -> None:
     """Make an open directory one that its owner can work in."""
-    # Setgid would hand the directory's group to whatever is created in it.
+    # Setgid would give the directory's group to everything that is created in it.
     if status.st_mode & 0o2700 != 0o700:
         level.unlocked = True
-        # Somebody else's directory may be open to us all the same.
+        # If the directory belongs to another user, it may still be accessible as it is.
         with contextlib.suppress(PermissionError):
             posix.fchmod(level.fd, 0o700)
 

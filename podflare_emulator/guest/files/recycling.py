@@ -1,6 +1,6 @@
-"""A copy of the base tree that a sandbox has used, made one again: cheaper than removing it and making another.
+"""Restores a used copy of the base tree, which is cheaper than removing it and making another.
 
-Making and removing directories is what a sandbox costs under the backends that copy; most sandboxes leave few traces.
+Under the backends that copy, a sandbox costs mostly the making and removing of directories, and most leave few traces.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _MOST_EXTRAS = 50  # in one directory
 
 
 def is_safe(directory: str) -> bool:
-    """Whether every change is seen in this directory, and everybody who might still write in it.
+    """Whether we can detect every change in this directory, and every process that might still write in it.
 
-    That is, whether there is a /proc, and the file system stamps with fractions of a second, writes through a shared
-    mapping too (tmpfs does not). Takes 11 ms.
+    That takes a /proc, and a file system whose time stamps have fractions of a second and change on writes through a
+    shared mapping too (not so on tmpfs). Takes 11 ms.
     """
     probe = f"{directory}/.stamps"
     descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -42,11 +42,11 @@ def is_safe(directory: str) -> bool:
 
 
 def restore(base: int, parent: int, name: str, baseline: int) -> bool:
-    """Whether the directory `name` of `parent` is now what it was at `baseline`: a copy of the directory `base`.
+    """Restores the directory `name` of `parent` to what it was at `baseline`, a copy of `base`; whether it succeeded.
 
-    Takes away what lies in it besides, and gives directories their metadata back. Gives up, having done a part of that,
-    where something of the base tree was changed, replaced or removed, or where there is much to take away. Raises
-    OSError where it may not look. Nobody else may change the tree, and it must be where that `is_safe`.
+    Removes additional files, and gives directories their metadata back. Gives up, with a part of that done, if
+    something of the base tree was changed, replaced or removed, or if there is much to remove. Raises OSError for what
+    it may not read. Nobody else may change the tree, which must be in a directory that `is_safe`.
 
     Args:
         base: a descriptor.
@@ -78,7 +78,7 @@ def _restore(base: int, used: int, baseline: int) -> bool:
     for name in extras:
         posix.unlink(name, dir_fd=used)
     if posix.fstat(used).st_ctime_ns > baseline:
-        posix.fchmod(used, 0o700)  # attributes of one that is read-only cannot be removed
+        posix.fchmod(used, 0o700)  # attributes of a read-only directory cannot be removed
         copy_metadata(base, used, posix.fstat(base))
     return True
 
@@ -86,7 +86,7 @@ def _restore(base: int, used: int, baseline: int) -> bool:
 def _is_as_before(
     original: posix.DirEntry[str], entry: posix.DirEntry[str], base: int, used: int, baseline: int
 ) -> bool:
-    """A directory is, when it could be restored."""
+    """Whether an entry is unchanged; a directory counts as unchanged if it could be restored."""
     was, status = original.stat(follow_symlinks=False), entry.stat(follow_symlinks=False)
     if stat.S_IFMT(status.st_mode) != stat.S_IFMT(was.st_mode):
         return False

@@ -1,4 +1,4 @@
-"""Removing a tree by descriptor, whatever its modes, and whoever still writes in it."""
+"""Removes a tree by descriptor, whatever its modes, and even if processes still write in it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import posix
 
 from .cursor import VANISHED, Cursor
 
-# How often a directory is emptied again because somebody keeps creating entries in it.
+# How often a directory is emptied again because another process keeps creating entries in it.
 _ROUNDS = 100
 
 
 def remove(parent: int, name: str) -> None:
     """Remove the entry `name` of the directory descriptor `parent`, a whole tree if it is a directory.
 
-    Modes do not stand in the way of the tree's owner. Entries may vanish or appear meanwhile; that `name`
-    does not exist is no error.
+    The tree's owner can remove it whatever its modes are. Entries may vanish or appear meanwhile. It is no error
+    if `name` does not exist.
 
     Raises:
-        OSError: `filename` is the path, relative to `parent`, that could not be removed; ENOTEMPTY when
-            somebody kept creating entries in it.
+        OSError: `filename` is the path, relative to `parent`, that could not be removed; ENOTEMPTY if
+            another process kept creating entries in it.
     """
     try:
         posix.unlink(name, dir_fd=parent)
@@ -36,7 +36,7 @@ def remove(parent: int, name: str) -> None:
 
 
 def _remove_directory(cursor: Cursor, name: str) -> None:
-    # For each level the names that are still to be removed, and how often the last of them was emptied.
+    # For each level: the names that are still to be removed, and how often the last of them was emptied.
     levels: list[list[str]] = [[name]]
     rounds = [0]
     while levels:
@@ -67,7 +67,7 @@ def _remove_directory(cursor: Cursor, name: str) -> None:
 
 
 def _empty(cursor: Cursor, name: str) -> list[str]:
-    """Enter a directory and unlink what is in it; the names that are directories themselves."""
+    """Enter a directory and unlink its entries, except subdirectories; returns the names of those."""
     try:
         cursor.down(name)
     except OSError as error:
@@ -90,6 +90,6 @@ def _unlink(cursor: Cursor, name: str) -> None:
     try:
         posix.unlink(name, dir_fd=cursor.fd)
     except (FileNotFoundError, IsADirectoryError):
-        pass  # gone, or to be found by the next round
+        pass  # it is gone, or the next round will find it
     except OSError as error:
         raise OSError(error.errno, error.strerror, cursor.path(name)) from error

@@ -1,6 +1,6 @@
-"""Files that the author of a test puts into a sandbox, as they arrive: a path, a mode, and a descriptor to copy from.
+"""Writes files that the author of a test puts into a sandbox: each has a path, a mode, and a descriptor to copy from.
 
-The calls go to `posix`: a backend may have replaced those of `os`.
+The calls go to `posix`: a backend may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _CHUNK = 1 << 20
 
 
 def write(root: str, files: Sequence[Message], descriptors: Sequence[int]) -> Message:
-    """Writes each below `root`, directories included; the answer names the first that cannot be written."""
+    """Writes each file below `root` and makes its directories; the answer names the first that cannot be written."""
     try:
         for file, descriptor in zip(files, descriptors, strict=True):
             _write(root.rstrip("/"), file["path"], file["mode"], descriptor)
@@ -32,7 +32,7 @@ def _write(root: str, path: str, mode: int, source: int) -> None:
     target = posix.open(root + path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, mode)
     try:
         posix.fchmod(target, mode)
-        offset = 0  # the source's own offset is shared with all who read it
+        offset = 0  # the source's file offset is shared with all its readers
         while data := posix.pread(source, _CHUNK, offset):
             offset += len(data)
             while data:

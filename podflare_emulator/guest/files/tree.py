@@ -1,10 +1,10 @@
 """Directory trees by descriptor: make one equal to another.
 
-Every step is one name relative to one descriptor, so that no path can be too long, no symlink is ever
-followed, and nothing depends on where the process's root is at the moment.
+Every step is one name relative to one descriptor. So no path can be too long, no symlink is ever followed, and
+nothing depends on the process's current root.
 
-The calls go to `posix`, not to `os`: this runs inside the user's interpreter, where the user's code (or the
-portable backend) may have replaced functions of `os`.
+The calls go to `posix`, not to `os`: this runs inside the user's interpreter, where user code (or the portable
+backend) may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from .contents import attempt_chown, copy_contents, copy_metadata, printable
 from .cursor import VANISHED, Cursor
 from .removal import remove
 
-# How far (ns) the clock that file systems stamp with may be behind, and a little more.
+# How far (ns) the clock of file systems' time stamps may lag behind, and a little more.
 SETTLING = 11_000_000
 
 
 def now() -> int:
-    """This moment, in ns, as `untouched_since`: all that was done before has an earlier stamp.
+    """The current time in ns, as a value for `untouched_since`: all earlier changes have an earlier time stamp.
 
-    File systems stamp with a clock that is behind, and with this one where they need to tell two changes apart (Linux
-    6.13). So nobody may change the tree while it is SETTLING: that would look like a change before.
+    File systems take time stamps from a coarse clock that lags behind, and from this clock only if they need to tell
+    two changes apart (Linux 6.13). So nobody may change the tree for SETTLING ns after this call: such a change would
+    look like an earlier one.
     """
     return time.time_ns()
 
@@ -56,25 +57,25 @@ def synchronize(
     """Make the tree below the directory descriptor `target` equal to the one below `source`.
 
     Equal in names, contents, holes, hard links, modes, mtimes, and, as far as the process may set them, in
-    owners and extended attributes. Sockets and device nodes are left out. `source` may change meanwhile: what
-    vanishes is left out. Nobody else may change `target`.
+    owners and extended attributes. Sockets and device nodes are left out. `source` may change meanwhile: entries
+    that vanish are left out. Nobody else may change `target`.
 
     Args:
-        source: a descriptor of a directory; `O_PATH` will do. It is only read.
-        target: the same, of the directory that is changed.
+        source: a descriptor of a directory; `O_PATH` is enough. It is only read.
+        target: a descriptor of the directory that is changed; `O_PATH` is enough.
         skip: paths relative to the root, such as "proc" or "dev/shm", that are neither entered, nor copied,
             nor removed from the target: mount points.
-        untouched_since: a time from `now()`, taken when both trees held the same files. What has not
-            changed in the source since then is taken to be the same in the target. None copies everything.
-            Does not see writes through a shared mapping on tmpfs, which change no timestamp.
+        untouched_since: a time from `now()`, taken when both trees held the same files. An entry that has not
+            changed in the source since then is assumed to be the same in the target. None copies everything.
+            Misses writes through a shared mapping on tmpfs, which change no time stamp.
         changes: a descriptor of a directory that has an entry wherever the two trees may differ: the upper layer
-            of an overlay, over a lower one that the target has too. The rest is not looked at.
-        resolve: what a symbolic link of the source's leads to in the target.
-        most: how many files may be copied. Where that is not enough, `TooMuch` is raised; a call without it does the
+            of an overlay whose lower layers the target has too. Other entries are not looked at.
+        resolve: maps the target of a symbolic link in the source to its target in the copy.
+        most: how many files may be copied. If there are more, `TooMuch` is raised; a call without `most` does the
             rest.
 
     Returns:
-        "path: reason" for each entry that exists and was left out because it may not be read.
+        "path: reason" for each entry that was left out because it may not be read.
 
     Raises:
         OSError: `filename` is the path, relative to the root, that could not be copied (disk full, quota,
@@ -91,7 +92,7 @@ def synchronize(
 
 
 class TooMuch(Exception):
-    """More files than may be copied."""
+    """There are more files to copy than the caller allows."""
 
 
 class _Directory:
@@ -101,15 +102,15 @@ class _Directory:
 
     def __init__(self, status: posix.stat_result, *, in_place: bool, untouched: bool) -> None:
         self.status = status
-        # It has not been moved since the baseline, so an untouched entry is the one that the target has.
+        # It has not been moved since the baseline, so the target has the same untouched entries.
         self.in_place = in_place
         self.untouched = untouched
         # The target's directory needs its metadata set again.
         self.changed = not (in_place and untouched)
         # Subdirectories to enter, and whether each is untouched.
         self.pending: list[tuple[str, bool]] = []
-        # What a new file in the target's has become, by the mode that it was made with: the umask, a default ACL and
-        # the owner are the same for all.
+        # The status of a new file in the target's directory, by the mode that it was made with. The umask, a default
+        # ACL and the owner are the same for all files of a directory.
         self.given: dict[int, posix.stat_result] = {}
 
 
@@ -135,7 +136,7 @@ class _Synchronization:
             self._source.close()
             raise
         self._since = -1 if untouched_since is None else untouched_since
-        # Inodes with several names: where the target has the first of them.
+        # For inodes with several names: the path of the first one in the target.
         self._links: dict[tuple[int, int], str] = {}
         self._skipped: dict[str, set[str]] = {}
         self._leads_to_skipped: dict[str, set[str]] = {}
@@ -155,7 +156,7 @@ class _Synchronization:
     def run(self) -> None:
         status = posix.fstat(self._source.fd)
         if status.st_ctime_ns % 1_000_000_000 == 0:
-            self._since = -1  # a file system that stamps whole seconds cannot tell what is untouched
+            self._since = -1  # time stamps of whole seconds cannot show what is untouched
         self._target.unlock_root()
         root = _Directory(status, in_place=self._since >= 0, untouched=status.st_ctime_ns <= self._since)
         self._copy_entries(root)
@@ -204,7 +205,7 @@ class _Synchronization:
         return _Directory(status, in_place=in_place, untouched=untouched)
 
     def _enter_or_create(self, parent: _Directory, name: str) -> bool:
-        """Go down into the target's directory; False when it had none of that name."""
+        """Go down into the target's directory; False if it did not exist and was created."""
         try:
             self._target.down(name)
         except OSError as error:
@@ -218,7 +219,7 @@ class _Synchronization:
         return True
 
     def _copy_entries(self, directory: _Directory) -> None:
-        """Copy the entries of the current directory, all but its subdirectories, which become pending."""
+        """Copy the entries of the current directory, except its subdirectories, which become pending."""
         here = self._source.fd
         with posix.scandir(here) as listing:
             entries = list(listing)
@@ -270,7 +271,7 @@ class _Synchronization:
                 raise self._named(name, error) from error
 
     def _changed_names(self) -> set[str] | None:
-        """The entries of the current directory that may differ; None when nobody can tell."""
+        """The entries of the current directory that may differ; None if that is unknown."""
         if self._changes is None:
             return None
         try:
@@ -283,11 +284,11 @@ class _Synchronization:
     def _copy(
         self, directory: _Directory, name: str, status: posix.stat_result | None, here: int, replaces: bool
     ) -> None:
-        """Copy one entry that is no directory. `status`: None for a regular file, which is to be asked for its own."""
+        """Copy one entry that is not a directory. `status`: None for a regular file whose status is not known yet."""
         there = self._target.fd
         kind = stat.S_IFREG if status is None else stat.S_IFMT(status.st_mode)
         if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):
-            # The target may have a device of its own here, even a mounted one; anything else must go.
+            # The target may have its own device here, even a mounted one; anything else must go.
             if replaces and _kind(name, there) != kind:
                 remove(there, name)
             return
@@ -310,9 +311,9 @@ class _Synchronization:
             self._links[copied.st_dev, copied.st_ino] = self._target.path(name)
 
     def _copy_file(self, directory: _Directory, name: str, here: int, there: int) -> posix.stat_result | None:
-        """Copy a regular file; the status of what was copied, None when there was nothing to copy."""
+        """Copy a regular file; returns the status of what was copied, None if there was nothing to copy."""
         try:
-            # O_NONBLOCK for the case that it has become a FIFO meanwhile.
+            # O_NONBLOCK in case it has become a FIFO meanwhile.
             reader = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK, dir_fd=here)
         except OSError as error:
             if error.errno == errno.EACCES:
@@ -321,8 +322,8 @@ class _Synchronization:
                 raise
             return None
         try:
-            # Not a status that was listed: a file that is written and renamed into place by a background
-            # process must come over whole.
+            # Not the status from the listing: a background process may have renamed another file into place, and
+            # that must be copied completely.
             status = posix.fstat(reader)
             if not stat.S_ISREG(status.st_mode) or self._is_linked(status, name, there):
                 return None
@@ -348,14 +349,14 @@ class _Synchronization:
             self._left -= 1
 
     def _is_linked(self, status: posix.stat_result, name: str, there: int) -> bool:
-        """Whether `name` has become another name of a file that the target has."""
+        """Whether `name` could be made another link to a file that the target already has."""
         if status.st_nlink == 1:
             return False
         first = self._links.get((status.st_dev, status.st_ino))
         return first is not None and self._link(first, name, there)
 
     def _link(self, path: str, name: str, there: int) -> bool:
-        """Make `name` another link to what the target has at `path`; False where that cannot be done."""
+        """Make `name` another link to what the target has at `path`; False if that is not possible."""
         try:
             if len(path) < 1000:  # of at most 4 bytes each: within PATH_MAX
                 posix.link(path, name, src_dir_fd=self._target.root, dst_dir_fd=there, follow_symlinks=False)
@@ -371,11 +372,11 @@ class _Synchronization:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise
-            return False  # too many links, or the two names lie on different mounts
+            return False  # too many links, or the two names are on different mounts
         return True
 
     def _finish(self, directory: _Directory) -> None:
-        """Set what changes when entries are created: last of all the directory's times."""
+        """Set the directory's metadata: creating entries changes it, the times above all."""
         try:
             reader: int | None = self._source.fd
         except OSError:
@@ -386,7 +387,7 @@ class _Synchronization:
             raise self._named(None, error) from error
 
     def _clear(self, directory: _Directory, name: str) -> None:
-        """Remove `name` from the target, whatever it is there."""
+        """Remove `name` from the target, whatever kind of entry it is."""
         directory.changed = True
         try:
             remove(self._target.fd, name)
@@ -402,7 +403,8 @@ class _Synchronization:
 
 
 def _is_empty(directory: int) -> bool:
-    own = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY, dir_fd=directory)  # others list it just now
+    # Its own open file description: other processes may be listing the directory.
+    own = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY, dir_fd=directory)
     try:
         return not posix.listdir(own)
     finally:
@@ -420,7 +422,7 @@ def _copy_symlink(
     try:
         destination = posix.readlink(name, dir_fd=here)
     except OSError as error:
-        if error.errno in VANISHED or error.errno == errno.EINVAL:  # no symlink any more
+        if error.errno in VANISHED or error.errno == errno.EINVAL:  # no longer a symlink
             return None
         raise
     posix.symlink(resolve(destination), name, dir_fd=there)

@@ -1,4 +1,4 @@
-"""A live fork: what a child must have that `os.fork` alone does not give it.
+"""A live fork: gives a child what `os.fork` alone does not.
 
-Comes in: `interpreter`. It never talks to the host but about the fork.
+Comes in: `interpreter`. It talks to the host only about the fork.
 """

@@ -1,6 +1,7 @@
-"""epoll across a live fork: a child's has the same interests as its parent's, and is another.
+"""epoll across a live fork: the child gets its own instance with the same interest list.
 
-Shared, as os.fork leaves it, what the child registers would wake the parent: an asyncio event loop has one.
+If it stayed shared, as os.fork leaves it, registrations in the child would wake the parent. An asyncio event loop, for
+example, has an epoll instance.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import struct
 
 _EPOLL_CLOEXEC = 0o2000000
 _EPOLL_CTL_ADD = 1
-_EVENT = "=IQ" if platform.machine() == "x86_64" else "=IxxxxQ"  # packed there, and only there
+_EVENT = "=IQ" if platform.machine() == "x86_64" else "=IxxxxQ"  # the struct is packed only on x86-64
 
 
 def split(number: int) -> None:
-    """In the child: puts an epoll of its own in the place of the inherited one.
+    """In the child: replaces the inherited epoll instance by a new one.
 
-    What was registered and cannot be any more, such as a descriptor that is closed in here, is left out.
+    Registrations that are no longer possible are left out, for example of a descriptor that is closed in the child.
     """
     libc = ctypes.CDLL(None)
     own = libc.epoll_create1(_EPOLL_CLOEXEC)

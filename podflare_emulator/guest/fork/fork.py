@@ -1,4 +1,4 @@
-"""Live fork: the guest forks itself, and each child moves into a jail of its own."""
+"""Live fork: the guest forks itself, and each child moves into its own jail."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from . import openmp, ways
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_MOST_COPIED = 100  # files: from here on having them copied is quicker
+_MOST_COPIED = 100  # files: beyond that, the keeper copies them faster
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
 class Repl(Protocol):
     def forget_interrupts(self) -> None:
-        """Those that have arrived were meant for the parent."""
+        """Drops interrupts that have arrived: they were meant for the parent."""
 
 
 class Commands(Protocol):
     def forget(self, root: str) -> None:
-        """What is in the tree need not be what was put there."""
+        """Call it when the tree has changed: it may no longer hold what was put there."""
 
 
 class Guest(Protocol):
-    """What a fork takes of the guest that forks."""
+    """The part of a guest that a fork uses."""
 
     jail: Jail
     connection: Connection
@@ -55,18 +55,19 @@ class Guest(Protocol):
         """Descriptors that are not the user's."""
 
     def flush(self) -> None:
-        """Empties the buffers of its output."""
+        """Flushes its output."""
 
     def announce(self) -> None:
-        """Tells the host that it is there."""
+        """Tells the host that it is ready."""
 
 
 def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: str) -> None:
-    """Makes one child a ticket; in a child it returns too, and the child is a guest of its own by then.
+    """Forks one child for each ticket. It also returns in each child, which is then a separate guest.
 
     The parent answers when all are forked, and pauses until every child has its own copy of the tree. `descriptors`
-    holds, for each child, its control socket, its two pipes and, where the backend has them, the entrance of its jail.
-    A child that cannot become one says why on its control socket; one that cannot be forked, the answer.
+    holds, for each child, its control socket, its two pipes and, if the backend has them, the entrance of its jail.
+    If a child cannot become a guest, it reports the reason on its control socket. If it cannot be forked, the answer
+    holds the reason.
 
     `files`: see ways.py.
     """
@@ -76,9 +77,9 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
     left: Sequence[int] = ()
     answer: Message
     try:
-        # The kernel delivers as many as the limit allows.
+        # The kernel delivers only as many descriptors as the limit allows.
         if not descriptors or len(descriptors) % len(tickets):
-            raise OSError(f"the sandbox has too many open files to be given those of {len(tickets)} children")
+            raise OSError(f"the sandbox has too many open files to receive those of {len(tickets)} children")
         unpaused = openmp.pause()
         threads, processes = threads_left_behind(), _processes(guest)
         branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
@@ -112,14 +113,15 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
     guest.connection.send(answer, left)
     _close(opened)
     if finished >= 0:
-        posix.read(finished, 1)  # ends when the last child has closed its copy, or has died
+        posix.read(finished, 1)  # returns when the last child has closed its copy, or has died
         posix.close(finished)
 
 
 class _Branch(NamedTuple):
-    """Where the children's trees come from. `layers`: two descriptors a child, as `Jail.stand_on` takes them.
+    """Where the children's trees come from. `layers`: two descriptors for each child, as `Jail.stand_on` takes them.
 
-    `left`: that of the parent's tree before, if it has moved to another; the host has it closed by who has time.
+    `left`: a descriptor of the parent's old tree, if it has moved to another. The host has it closed by a process that
+    has time.
     """
 
     way: ways.Way
@@ -129,11 +131,11 @@ class _Branch(NamedTuple):
 
 
 class _Stayed(OSError):
-    """This guest did not move to the tree that it was given."""
+    """This guest did not move to its new tree."""
 
 
 def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone: bool) -> _Branch:
-    """Has the host make trees that share layers, if that can be; moves this guest to its own. Adds to `opened`."""
+    """Has the host make trees that share layers, if possible, and moves this guest to its tree. Adds to `opened`."""
     way = ways.choose(guest.jail, files, alone=alone)
     resources: OpenResources | None = None
     if way == "freeze":
@@ -147,11 +149,11 @@ def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone
     if arrived is None:
         posix._exit(0)
     message, layers = arrived
-    if not layers:  # they cannot be had
+    if not layers:  # the host could not make them
         return _Branch("copy")
     opened += layers
     if len(layers) != 2 * (children + bool(resources)):
-        problem = f"the sandbox has too many open files to be given the trees of {children} children"
+        problem = f"the sandbox has too many open files to receive the trees of {children} children"
         raise _Stayed(problem) if resources else OSError(problem)
     left = []
     if resources:
@@ -168,7 +170,7 @@ def _branch(guest: Guest, files: str, children: int, opened: list[int], *, alone
 
 
 class _Moment:
-    """What the parent has at the moment of the fork, and os.fork alone would not give the child."""
+    """The parent's state at the moment of the fork that os.fork alone would not give to the child."""
 
     def __init__(self, guest: Guest, ours: Iterable[int]) -> None:
         self.resources = OpenResources(guest.jail.root, ignore={*guest.hidden, *ours})
@@ -179,11 +181,11 @@ class _Moment:
 
     @property
     def timers(self) -> bool:
-        """Whether one runs, and will interrupt what is at rest."""
+        """Whether a timer is running, and will interrupt the guest while it is idle."""
         return any(setting[0] for setting in self._timers)
 
     def take_outputs(self, *pipes: int) -> None:
-        """Whatever leads to the parent's pipes, standard output or a duplicate of it, leads to these from now on."""
+        """Redirects every descriptor of the parent's pipes (standard output, say, or a duplicate of it) to these."""
         for number, index, inheritable in self._outputs:
             posix.dup2(pipes[index], number, inheritable)
 
@@ -192,7 +194,7 @@ class _Moment:
             if setting[0]:
                 signal.setitimer(timer, *setting)
         if self._random:
-            # CPython seeds it anew in a forked child; a snapshot does not.
+            # CPython reseeds it in a forked child, but a restored snapshot does not.
             self._random.setstate(self._sequence)
 
 
@@ -205,9 +207,9 @@ def _become(
     moment: _Moment,
     branch: _Branch,
 ) -> None:
-    """In a child: a guest with its own pipes, its own tree and its own handles.
+    """In a child: makes it a guest with its own pipes, tree and handles.
 
-    `source` and `written` are the parent's tree, and what of the system the parent has written over.
+    `source` and `written` are the parent's tree, and the system directories in which the parent has written.
     """
     control, out, err, *entrance = descriptors
     try:
@@ -256,7 +258,7 @@ def _become(
 
 
 def _have_copied(guest: Guest) -> list[str]:
-    """By the keeper, for which the host is asked."""
+    """Asks the host to have the keeper copy the files."""
     order = {"source": guest.jail.left, "skip": [*guest.jail.mounts], "since": guest.baseline}
     guest.connection.send({"copy": order})
     arrived = guest.connection.receive()
@@ -270,7 +272,7 @@ def _have_copied(guest: Guest) -> list[str]:
 
 
 def _write_over(written: Written, untouched_since: int | None) -> list[str]:
-    """Makes a directory of the system what it is in another sandbox; closes the descriptors."""
+    """Makes a system directory equal to that of another sandbox; closes the descriptors."""
     target = posix.open(written.path, _DIRECTORY)
     try:
         return tree.synchronize(
@@ -281,10 +283,10 @@ def _write_over(written: Written, untouched_since: int | None) -> list[str]:
 
 
 def show(guest: Guest) -> None:
-    """Gives the host what another guest needs to follow.
+    """Sends the host what another guest needs to follow this one.
 
-    A descriptor of the tree, its mark, the state that the next random numbers come from, and how many processes run;
-    where the system was written over, and two descriptors of each place.
+    That is a descriptor of the tree, its mark, the state of the random numbers, and how many processes run; also
+    the system directories in which this guest has written, with two descriptors each.
     """
     root = posix.open(guest.jail.root, _DIRECTORY)
     written = guest.jail.written_over()
@@ -303,9 +305,9 @@ def show(guest: Guest) -> None:
 
 
 def follow(guest: Guest, shown: Message, descriptors: Sequence[int]) -> Message:
-    """Makes this guest's tree equal to that of the descriptors: what a replay alone cannot bring about.
+    """Makes this guest's tree equal to the tree of the descriptors, which a replay alone cannot do.
 
-    `shown` is the message that came with them. The answer tells how many processes only the other has.
+    `shown` is the message that came with them. The answer says how many more processes the other guest has.
     """
     source, *others = descriptors
     try:
@@ -331,7 +333,7 @@ def follow(guest: Guest, shown: Message, descriptors: Sequence[int]) -> Message:
 
 
 def pack(guest: Guest, archive: int) -> Message:
-    """Writes this guest's tree into the descriptor `archive`; the answer is what `unpack` needs besides."""
+    """Writes this guest's tree to the descriptor `archive`; the answer holds what else `unpack` needs."""
     guest.flush()
     try:
         archiving.pack(guest.jail.root, guest.jail.mounts, archive)
@@ -344,7 +346,7 @@ def pack(guest: Guest, archive: int) -> Message:
 
 
 def unpack(guest: Guest, packed: Message, archive: int) -> Message:
-    """As `follow`, of a guest that is no more: `packed` is the answer that it gave."""
+    """Like `follow`, after a guest that no longer exists: `packed` is its answer to `pack`."""
     try:
         resources = OpenResources(guest.jail.root, ignore={*guest.hidden, archive})
         archiving.unpack(
@@ -364,7 +366,7 @@ def unpack(guest: Guest, packed: Message, archive: int) -> Message:
 
 
 def _draw_on(shown: Message) -> None:
-    """The next random numbers are those that the other guest's would have been."""
+    """Continues with the random numbers that the other guest would have drawn next."""
     random = _random()
     if random and shown["random"]:
         version, numbers, gauss = shown["random"]
@@ -372,25 +374,24 @@ def _draw_on(shown: Message) -> None:
 
 
 def _complain(guest: Guest, problems: list[str]) -> None:
-    """What the sandbox has lost is said on its stderr."""
+    """Reports on the sandbox's stderr what it has lost."""
     for problem in problems:
         posix.write(guest.err, f"podflare: {problem}\n".encode("utf-8", "replace"))
 
 
 def _random() -> Any:
-    """The generator behind the functions of `random`; None if nobody can tell."""
-    return getattr(
-        sys.modules.get("random"), "_inst", None
-    )  # absent from a module of the user's of that name
+    """The generator behind the functions of `random`; None if it cannot be found."""
+    # A module of the user with that name does not have it.
+    return getattr(sys.modules.get("random"), "_inst", None)
 
 
 def _leading_to(pipes: Sequence[int], numbers: Iterable[int]) -> Iterator[tuple[int, int, bool]]:
-    """The descriptors that lead to one of the pipes, which of them, and whether programs started inherit it."""
+    """The descriptors that lead to one of `pipes`, the index of that pipe, and whether programs inherit them."""
     identities = [_identity(pipe) for pipe in pipes]
     for number in numbers:
         try:
             identity, inheritable = _identity(number), posix.get_inheritable(number)
-        except OSError:  # closed meanwhile, by a thread
+        except OSError:  # a thread has closed it meanwhile
             continue
         if identity in identities:
             yield number, identities.index(identity), inheritable
@@ -402,7 +403,7 @@ def _identity(number: int) -> tuple[int, int]:
 
 
 def _close(numbers: Iterable[int]) -> None:
-    """Neighbours at once: each of many children has the descriptors of all."""
+    """Closes adjacent descriptors in one call: each of many children has the descriptors of all."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and runs[-1][1] == number:
@@ -414,19 +415,18 @@ def _close(numbers: Iterable[int]) -> None:
 
 
 def _processes(guest: Guest) -> int:
-    """How many the sandbox has started that are still running."""
+    """How many processes that the sandbox has started are still running."""
     if _childless() and not guest.has_started:
         return 0
     sandbox = {"mark": guest.jail.mark(), "pid": guest.pid}
-    born = runs_since(
-        guest.pid
-    )  # none is older than its guest: without namespaces, most that /proc shows are
+    # No process of the sandbox is older than its guest. Without namespaces, most that /proc shows are older.
+    born = runs_since(guest.pid)
     younger = (pid for pid in processes() if pid != guest.pid and runs_since(pid) >= born)
     return sum(guest.jail.belongs(pid, sandbox) for pid in younger)
 
 
 def _childless() -> bool:
-    """Whether this process has certainly never started another: the rest takes a look at everybody."""
+    """Whether this process has certainly never started another. Otherwise all processes have to be checked."""
     try:
         posix.waitid(posix.P_ALL, 0, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
     except ChildProcessError:

@@ -1,11 +1,11 @@
-"""Open file handles across a live fork: the child's are of its own files, at the parent's offsets.
+"""Open file handles across a live fork: the child gets its own files, at the parent's offsets.
 
-A forked child shares every open file description with its parent: the offset, and the parent's file behind
-it. `record` notes them in the parent before the fork; `Record.reopen`, in the child once it has moved to its
-own copy of the tree, puts descriptions of the copied files in their places.
+A forked child shares every open file description with its parent: the offset, and the parent's file behind it.
+`record` notes them in the parent before the fork. `Record.reopen` runs in the child once it has moved to its own copy
+of the tree, and replaces them by descriptions of the copied files.
 
-The calls go to `posix`, not to `os`: this runs inside the user's interpreter, where the user's code (or the
-portable backend) may have replaced functions of `os`.
+The calls go to `posix`, not to `os`: this runs inside the user's interpreter, where user code (or the portable
+backend) may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import NamedTuple
 from ..files.contents import copy_contents, copy_metadata, printable
 from ..jail.layout import RUNTIME, SYSTEM
 
-# The kernel's own words, also where the portable backend has put its mapping over `posix` by the time of a fork.
+# Kept for the kernel's answer: the portable backend may have replaced it in `posix` by the time of a fork.
 _readlink = posix.readlink
 
-# What belongs to the kernel, and looks the same from every sandbox.
+# Trees of the kernel, the same in every sandbox.
 KERNEL_TREES = ("/dev", "/proc", "/sys")
-# The layers over these, where there are any, are no part of the root: they stay what they are when that changes.
+# Layers over these, if there are any, are not part of the root: they stay the same when the root changes.
 SYSTEM_TREES = tuple(f"/{name}/" for name in (*SYSTEM, RUNTIME[1:]))
-_SHARED_MEMORY = "/dev/shm"  # but this is the sandbox's own
+_SHARED_MEMORY = "/dev/shm"  # an exception: it belongs to the sandbox
 
 _MEMFD = "/memfd:"
 _DELETED = " (deleted)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM)
-# Flags that say how to come by the file, not what the descriptor can do. O_TMPFILE includes O_DIRECTORY.
+# Flags that only matter while a file is opened, not for what the descriptor can do. O_TMPFILE includes O_DIRECTORY.
 _ONCE = posix.O_CREAT | posix.O_EXCL | posix.O_TRUNC | posix.O_DIRECTORY | getattr(posix, "O_TMPFILE", 0)
 _F_DUPFD_QUERY = 1027  # Linux 6.10: is this the same open file description?
 _SYS_KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}
@@ -45,20 +45,20 @@ _KCMP_FILE = 0
 class Handle(NamedTuple):
     """One open file description of a file or directory, and the descriptors that lead to it."""
 
-    numbers: dict[int, bool]  # descriptor -> whether programs started by exec inherit it
+    numbers: dict[int, bool]  # descriptor -> whether programs inherit it across an exec
     path: str
     flags: int
     offset: int
     status: posix.stat_result
     detached: bool
-    """The path leads elsewhere or nowhere: the file was unlinked or renamed over, or never had a name."""
+    """The path leads to another file or to none: the file was unlinked or replaced, or never had a name."""
 
     @property
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.status.st_mode)
 
     def put(self, replacement: int) -> None:
-        """In the place of its descriptors; closes it."""
+        """Makes the handle's descriptors duplicates of `replacement`, and closes that."""
         for number, inheritable in self.numbers.items():
             posix.dup2(replacement, number, inheritable)
         posix.close(replacement)
@@ -73,15 +73,15 @@ class Record(NamedTuple):
     """Descriptors that a fork cannot split, and their kinds: "pipe", "socket", "epoll", "terminal" ..."""
 
     def reopen(self, *, resolve: Callable[[str], str] = str, own: bool = False) -> list[str]:
-        """In the child: make every recorded descriptor one of the child's own file.
+        """In the child: make every recorded descriptor lead to the child's file.
 
         Args:
-            resolve: where the file that the parent knew as this path is for the child.
-            own: whether files may lie in a layer that is shared, and have to be this tree's own from now on.
+            resolve: maps a file's path in the parent to its path in the child.
+            own: whether files may be in a shared layer; they are then copied to this tree's layer.
 
         Returns:
-            A message for each file that could not be opened again. Its descriptors are then useless (EBADF):
-            better than writing into the parent's file.
+            A message for each file that could not be opened again. Its descriptors are then useless (EBADF),
+            which is better than writing to the parent's file.
         """
         messages = []
         for handle in self.handles:
@@ -98,9 +98,9 @@ class Record(NamedTuple):
         return messages
 
     def open_again(self, resolve: Callable[[str], str]) -> list[tuple[Handle, int]]:
-        """What has a name, in a tree that stands on layers; to be `put`. Raises OSError, having opened nothing.
+        """Opens the files that have a name, in a tree on layers; returns descriptors for `put`.
 
-        A file without a name goes on by the descriptors that lead to it.
+        Files without a name stay usable through their present descriptors. If it raises OSError, it has opened nothing.
         """
         opened: list[tuple[Handle, int]] = []
         try:
@@ -114,7 +114,7 @@ class Record(NamedTuple):
         return opened
 
     def find(self, path: str) -> int | None:
-        """A descriptor of the file that the kernel calls `path`, such as one that was unlinked."""
+        """A descriptor of the file that the kernel names `path`; also finds unlinked files."""
         for handle in self.handles:
             if handle.path == path:
                 return next(iter(handle.numbers))
@@ -142,10 +142,10 @@ def record(root: str = "/", *, ignore: Collection[int] = (), skip: Collection[st
     """In the parent, before the fork: note its open files.
 
     Args:
-        root: the absolute path of the sandbox's tree. Of files outside it, those that are open for writing
-            are left alone, and those open for reading get an offset of their own.
+        root: the absolute path of the sandbox's tree. Files outside it that are open for writing are left alone;
+            those open for reading get their own offset.
         ignore: descriptors that are not the user's.
-        skip: absolute paths; files in and below them are left alone, unless the tree itself lies there.
+        skip: absolute paths; files at and below them are left alone, unless the tree itself is there.
     """
     root = root.rstrip("/")
     skip = _around(root, skip)
@@ -162,14 +162,14 @@ def record(root: str = "/", *, ignore: Collection[int] = (), skip: Collection[st
             elif (kind := _shared_kind(number, path, status)) is not None:
                 found.shared.append((number, kind))
         except OSError as error:
-            # Closed meanwhile, by another thread; and the descriptor of the listing itself.
+            # Another thread has closed it meanwhile, or it was the descriptor of the listing itself.
             if error.errno not in (errno.EBADF, errno.ENOENT):
                 raise
     return found
 
 
 def in_kernel_tree(path: str, root: str) -> bool:
-    """Whether a file that is seen as `path` is the kernel's, and not the sandbox's whose tree is at `root`."""
+    """Whether the file at `path` belongs to the kernel, and not to the sandbox whose tree is at `root`."""
     return _skipped(path, _around(root, KERNEL_TREES))
 
 
@@ -202,12 +202,12 @@ def _record_file(
 
 
 def descriptors() -> list[int]:
-    """Those of this process, and the one by which they are listed."""
+    """The descriptors of this process, including the one used for the listing."""
     return sorted(map(int, posix.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")))
 
 
 def _path(number: int) -> str:
-    """The path of an open file, or what the kernel says in its place; may be empty but on Linux."""
+    """The path of an open file, or the kernel's substitute for it; may be empty except on Linux."""
     if sys.platform == "linux":
         return _readlink(f"/proc/self/fd/{number}")
     try:
@@ -218,7 +218,7 @@ def _path(number: int) -> str:
 
 
 def _around(root: str, skip: Collection[str]) -> list[str]:
-    """Those of the trees to skip that do not contain the sandbox's own, which may be kept in /dev/shm."""
+    """The trees to skip, except those that contain the sandbox's tree, which may be in /dev/shm."""
     return [tree for tree in skip if not _below(root, [tree])]
 
 
@@ -231,7 +231,7 @@ def _below(path: str, trees: Collection[str]) -> bool:
 
 
 def _shared_kind(number: int, path: str, status: posix.stat_result) -> str | None:
-    """What a descriptor is that leads to no file; None for what has no state that could be shared."""
+    """The kind of a descriptor that leads to no file; None if it has no state that could be shared."""
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFSOCK:
         return "socket"
@@ -244,7 +244,7 @@ def _shared_kind(number: int, path: str, status: posix.stat_result) -> str | Non
 
 
 def _same_description(first: int, second: int, offset: int, status: posix.stat_result) -> bool:
-    """Whether two descriptors are duplicates, with one offset between them."""
+    """Whether two descriptors are duplicates that share an offset."""
     try:
         return fcntl.fcntl(first, _F_DUPFD_QUERY, second) == 1
     except OSError:
@@ -255,7 +255,7 @@ def _same_description(first: int, second: int, offset: int, status: posix.stat_r
         answer = ctypes.CDLL(None).syscall(syscall, process, process, _KCMP_FILE, first, second)
         if answer >= 0:
             return bool(answer == 0)
-    # Forbidden (as Docker does by default): move one offset and look at the other.
+    # kcmp is forbidden (Docker does that by default): move one offset and look at the other.
     if not stat.S_ISREG(status.st_mode):
         return False
     posix.lseek(first, offset + 1, SEEK_SET)
@@ -265,7 +265,7 @@ def _same_description(first: int, second: int, offset: int, status: posix.stat_r
 
 
 def make_own(path: str, place: str) -> None:
-    """A file that is open must not lie in a shared layer: who maps it would not see what others write.
+    """Copies an open file up from a shared layer: otherwise a mapping of it would not show what others write.
 
     `place`: where the file `path` of the tree can be reached.
     """
@@ -274,12 +274,13 @@ def make_own(path: str, place: str) -> None:
     try:
         posix.close(_open_unhindered(place, posix.O_WRONLY | posix.O_CLOEXEC))
     except OSError as error:
-        if error.errno in _NO_ROOM:  # else nobody can write to it: it is mounted from elsewhere, or runs
+        # Other errors mean that nobody can write to it: it is on another mount, or being executed.
+        if error.errno in _NO_ROOM:
             raise
 
 
 def _open_unhindered(path: str, flags: int) -> int:
-    """Open one's own file, though its mode may forbid it by now."""
+    """Open a file of this user even if its mode no longer allows that."""
     try:
         return posix.open(path, flags)
     except PermissionError:
@@ -292,7 +293,7 @@ def _open_unhindered(path: str, flags: int) -> int:
 
 
 def open_removed_directory(name: str) -> int:
-    """A directory that is there and has no name; `name` is used in passing."""
+    """A descriptor of an empty directory without a name; `name` is used temporarily."""
     posix.mkdir(name, 0o700)
     try:
         return posix.open(name, posix.O_RDONLY | posix.O_DIRECTORY)
@@ -301,7 +302,7 @@ def open_removed_directory(name: str) -> int:
 
 
 def _copy_unlinked(handle: Handle, number: int, name: str) -> int:
-    """A file without a name that holds the bytes of another; `name` is used in passing."""
+    """A file without a name that holds the bytes of another; `name` is used temporarily."""
     parent = name.rpartition("/")[0] or "/"
     times = posix.stat(parent)
     writer = posix.open(name, posix.O_RDWR | posix.O_CREAT | posix.O_EXCL, 0o600)
@@ -335,7 +336,7 @@ if sys.platform == "linux":
 
 
 def _fill(writer: int, handle: Handle, number: int) -> None:
-    """Copy what an inherited descriptor leads to, without moving the offset that the parent shares."""
+    """Copy the file of an inherited descriptor without moving its offset, which the parent shares."""
     try:
         if sys.platform != "linux":
             raise PermissionError

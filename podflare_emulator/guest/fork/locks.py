@@ -1,6 +1,6 @@
-"""File locks across a fork (Linux): who opens a file again has to take its locks again.
+"""File locks across a fork (Linux): a process that opens a file again has to take its locks again.
 
-Nobody else can hold them: in a tree of its own, this process is alone.
+Nobody else can hold them, because this process is alone in its tree.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Of /proc/self/fdinfo: kind, READ or WRITE, process, inode, first and last byte ("EOF" for all there will be).
+# From /proc/self/fdinfo: kind, READ or WRITE, first and last byte ("EOF": up to the end, however far it grows).
 _LINE = re.compile(rb"^lock:\s+\d+: (\w+) +\w+ +(\w+) \S+ \S+ (\d+) (\w+)", re.MULTILINE)
 _OFD_SETLK = 37
 
 
 class Lock(NamedTuple):
-    """`kind` is the kernel's: POSIX, FLOCK or OFDLCK. `length`: 0 for up to the end, wherever that will be."""
+    """`kind` is the kernel's name: POSIX, FLOCK or OFDLCK. `length` 0: up to the end, however far the file grows."""
 
     number: int
     kind: bytes
@@ -30,7 +30,7 @@ class Lock(NamedTuple):
     length: int
 
     def take(self) -> None:
-        """By the descriptor, which leads to another file by now."""
+        """Takes the lock again through the same descriptor, which now leads to another file."""
         with contextlib.suppress(OSError):  # a useless descriptor
             if self.kind == b"FLOCK":
                 fcntl.flock(self.number, (fcntl.LOCK_EX if self.exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
@@ -45,7 +45,7 @@ class Lock(NamedTuple):
 
 
 def record(numbers: Iterable[int]) -> list[Lock]:
-    """What this process holds by these descriptors."""
+    """The locks that this process holds through these descriptors."""
     if sys.platform != "linux":
         return []
     found = []

@@ -1,6 +1,6 @@
-"""Shared memory mappings across a live fork (Linux): a child's show its own files, or memory of its own.
+"""Shared memory mappings across a live fork (Linux): the child's map its own files, or its own memory.
 
-os.fork leaves them shared with the parent, and so would leave the index of a database in WAL mode, for example.
+os.fork leaves them shared with the parent: the index of a database in WAL mode, for example.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 _CHUNK = 1 << 20
 _DELETED = " (deleted)"
-# What the kernel calls shared memory that has no file.
+# The kernel's names for shared memory that has no file.
 _NAMELESS = ("/dev/zero (deleted)", "/SYSV")
-# Of a line of /proc/self/maps: addresses, rights, offset, device, inode, path.
+# From a line of /proc/self/maps: addresses, rights, offset, path.
 _SHARED = re.compile(rb"^(\w+)-(\w+) (...s) (\w+) \S+ \d+ +(\S.*)$", re.MULTILINE)
-# The same of one region (Linux 6.11): the first that is shared, at an address or after it.
+# The same for one region (Linux 6.11): the first shared one at or after an address.
 _PROCMAP_QUERY = 0xC0686611
 _QUERY = struct.Struct("=9Q4I2Q")
 _ANY_SHARED = 0x08 | 0x10
-_ANY_RIGHTS = _PROT_READ | _PROT_WRITE | _PROT_EXEC  # its flags for them are the same
+_ANY_RIGHTS = _PROT_READ | _PROT_WRITE | _PROT_EXEC  # the query's flags for rights are the same
 _LONGEST_PATH = 4096
 
 
 class Mapping(NamedTuple):
-    """One region of /proc/self/maps. `offset`: in the file, in bytes."""
+    """One region of /proc/self/maps. `offset`: into the file, in bytes."""
 
     start: int
     length: int
@@ -47,11 +47,11 @@ class Mapping(NamedTuple):
 
     @property
     def has_name(self) -> bool:
-        """Whether it is of a file that can be found."""
+        """Whether it maps a file that still has a path."""
         return not self.path.startswith((*_NAMELESS, "/memfd:")) and not self.path.endswith(_DELETED)
 
     def renew(self, handles: Record, resolve: Callable[[str], str], *, own: bool = False) -> list[str]:
-        """Puts the file that is meant here in the place of the inherited one; memory without a file is copied.
+        """Replaces the inherited file by this sandbox's file of that path; memory without a file is copied.
 
         `own`: as in `Record.reopen`.
         """
@@ -67,12 +67,12 @@ class Mapping(NamedTuple):
         return []
 
     def open_again(self, resolve: Callable[[str], str]) -> int:
-        """Of a file that has a name, in a tree that stands on layers; to be `put`."""
+        """Opens a mapped file that has a name, in a tree on layers; returns a descriptor for `put`."""
         make_own(self.path, resolve(self.path))
         return posix.open(resolve(self.path), self._flags)
 
     def put(self, number: int) -> None:
-        """The file of a descriptor in the place of what is mapped; closes it."""
+        """Maps the file of a descriptor in place of the current one; closes the descriptor."""
         try:
             _mmap(self.start, self.length, self.protection, _MAP_SHARED | _MAP_FIXED, number, self.offset)
         finally:
@@ -83,7 +83,7 @@ class Mapping(NamedTuple):
         return (posix.O_RDWR if self.protection & _PROT_WRITE else posix.O_RDONLY) | posix.O_CLOEXEC
 
     def _open(self, handles: Record, resolve: Callable[[str], str], own: bool) -> int | None:
-        """None for what has neither a name nor a descriptor."""
+        """A descriptor of the file to map; None if the inherited one has neither a name nor a descriptor."""
         if self.path.startswith(_NAMELESS):
             return None
         if not self.path.endswith(_DELETED):
@@ -94,7 +94,7 @@ class Mapping(NamedTuple):
         return None if number is None else posix.open(f"/proc/self/fd/{number}", self._flags)
 
     def _copy(self) -> None:
-        """Built beside it, then moved over it, with no moment in between at which there is nothing."""
+        """Replaces the mapping by a copy, which is built elsewhere and then moved over it in one step."""
         writable = self.protection | _PROT_WRITE
         copy = _mmap(0, self.length, writable, _MAP_SHARED | _MAP_ANONYMOUS, -1, 0)
         memory = io.FileIO("/proc/self/mem")
@@ -103,7 +103,7 @@ class Mapping(NamedTuple):
                 data = posix.pread(memory.fileno(), min(_CHUNK, self.length - done), self.start + done)
                 ctypes.memmove(copy + done, data, len(data))
         except OSError:
-            pass  # beyond the end of a file that was cut off
+            pass  # beyond the end of a truncated file
         finally:
             memory.close()
         libc = _libc()
@@ -117,9 +117,9 @@ class Mapping(NamedTuple):
 
 
 def record(root: str) -> list[Mapping]:
-    """The mappings of this process that a fork would leave shared: of the tree's own files, and of nameless memory.
+    """The mappings of this process that a fork would leave shared: of the tree's files, and of nameless memory.
 
-    Empty but on Linux.
+    Empty except on Linux.
     """
     if sys.platform != "linux":
         return []
@@ -135,7 +135,7 @@ def record(root: str) -> list[Mapping]:
 
 
 def _shared_regions() -> list[Mapping]:
-    """Those of /proc/self/maps that are shared, whatever they are of."""
+    """All shared regions of /proc/self/maps, whatever they map."""
     with io.FileIO("/proc/self/maps") as maps:
         try:
             return [*_asked_for(maps.fileno())]
@@ -154,7 +154,7 @@ def _shared_regions() -> list[Mapping]:
 
 
 def _asked_for(maps: int) -> Iterator[Mapping]:
-    """From a kernel that answers for single regions, and need not write about the hundreds that are not shared."""
+    """The shared regions, from a kernel that can be asked for single ones and so need not format hundreds of others."""
     name = ctypes.create_string_buffer(_LONGEST_PATH)
     end = 0
     while True:

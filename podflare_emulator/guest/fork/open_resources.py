@@ -1,4 +1,4 @@
-"""What a process holds of the sandbox's tree, and how it goes on with it when the tree is another."""
+"""What a process holds open in the sandbox's tree, and how it moves to another tree with the same files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import partial
 
 from . import databases, epolls, handles, locks, mappings
 
-# Kinds of descriptors that lead to nothing in the tree; and that may, by a name that others find it by.
+# Kinds of descriptors that lead to nothing in the tree, and kinds that others may find by a name in it.
 _PLACELESS = ("epoll", "eventfd", "pidfd", "signalfd", "terminal", "timerfd")
 _WITH_A_NAME = ("pipe", "socket")
 
 
 class OpenResources:
-    """Open files, shared mappings, database connections and the working directory, as they are at this moment.
+    """The open files, shared mappings, database connections and working directory of this process, right now.
 
     `ignore`: descriptors that are not the user's.
     """
@@ -34,12 +34,12 @@ class OpenResources:
 
     @property
     def pipes(self) -> list[int]:
-        """Descriptors of pipes."""
+        """The descriptors of pipes."""
         return [number for number, kind in self._handles.shared if kind == "pipe"]
 
     @property
     def can_move(self) -> bool:
-        """Whether all that this process holds could go on in another tree: see `prepare`."""
+        """Whether everything that this process holds open can move to another tree: see `prepare`."""
         being_listed = any(handle.is_directory and handle.offset for handle in self._handles.handles)
         return not being_listed and all(
             kind in _PLACELESS or (kind in _WITH_A_NAME and not _has_name(number, kind))
@@ -47,10 +47,10 @@ class OpenResources:
         )
 
     def prepare(self, prefix: str) -> None:
-        """Opens, below `prefix`, what is to be had in another tree with the same files.
+        """Opens the same files in another tree, below `prefix`.
 
-        For the process itself, while the tree is not its root yet: `go_on` follows when that is so. Raises OSError,
-        having changed nothing.
+        For the process itself, before the tree becomes its root. Call `go_on` after that. If it raises OSError,
+        nothing has changed.
         """
         try:
             for handle, number in self._handles.open_again(lambda path: prefix + path):
@@ -64,13 +64,13 @@ class OpenResources:
             raise
 
     def give_up(self) -> None:
-        """What was prepared is not needed."""
+        """Closes what was prepared: it is not needed."""
         for put in self._ready:
             posix.close(put.args[0])
         self._ready.clear()
 
     def go_on(self) -> None:
-        """What was prepared takes the place of what was held before."""
+        """Replaces the old files and mappings by the prepared ones."""
         for put in self._ready:
             put()
         for database in self._databases:
@@ -82,15 +82,15 @@ class OpenResources:
     def renew(
         self, root: str, *, resolve: Callable[[str], str] = str, forked: bool = False, own: bool = False
     ) -> list[str]:
-        """Makes all of it lead into the tree that is at `root` now.
+        """Makes everything that is open lead into the tree that is now at `root`.
 
         Args:
-            resolve: where a file that was at this path is now.
-            forked: whether this process is a child of the one that held it.
-            own: whether files may lie in a layer that is shared.
+            resolve: maps a file's old path to its present one.
+            forked: whether this process is a child of the one that opened everything.
+            own: whether files may be in a shared layer.
 
         Returns:
-            A message for each thing that could not be had again.
+            A message for each resource that could not be restored.
         """
         problems = self._handles.reopen(resolve=resolve, own=own)
         for mapping in self._mappings:
@@ -107,7 +107,7 @@ class OpenResources:
         return problems
 
     def _return(self, root: str, resolve: Callable[[str], str]) -> None:
-        """To the working directory; one that was removed, or cannot be entered any more, is an empty one."""
+        """Changes to the working directory; if that was removed or can no longer be entered, to an empty directory."""
         if self._directory is not None:
             try:
                 posix.chdir(resolve(self._directory))
@@ -120,7 +120,7 @@ class OpenResources:
 
 
 def _has_name(number: int, kind: str) -> bool:
-    """Whether a pipe or a socket may be found by a name in the tree."""
+    """Whether a pipe or a socket may have a name in the tree."""
     if kind == "pipe":
         return posix.readlink(f"/proc/self/fd/{number}").startswith("/")
     try:

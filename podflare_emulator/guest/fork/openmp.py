@@ -1,5 +1,5 @@
-"""OpenMP's pools of threads (scikit-learn's, for one) before a fork: GNU's runtime would wait in a child for those that
-the parent has."""
+"""Ends OpenMP's thread pools (scikit-learn's, for one) before a fork: in a child, GNU's runtime would wait for threads
+that only the parent has."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import select
 from ..system.siblings import threads
 
 _LOOKS, _LOOK_AGAIN = 50, 0.0002  # seconds
-_SOFT = 1  # omp_pause_soft: what a program has set is kept
+_SOFT = 1  # omp_pause_soft: keeps the program's settings
 
 
 def pause() -> list[ctypes.CDLL]:
-    """Ends the pools of this process; they begin again with the next use. Costs nothing where there are no threads.
+    """Ends the pools of this process; their next use starts them again. Costs nothing if there are no threads.
 
     Returns the runtimes that cannot do that, for `restrict` in the children.
     """
@@ -32,15 +32,15 @@ def pause() -> list[ctypes.CDLL]:
 
 
 def restrict(runtimes: list[ctypes.CDLL]) -> None:
-    """They use this thread alone from now on."""
+    """From now on these runtimes use only the current thread."""
     for runtime in runtimes:
         runtime.omp_set_num_threads(1)
 
 
 def _runtimes() -> list[ctypes.CDLL]:
-    """GNU's that are loaded, under whatever name: wheels bring their own.
+    """The loaded copies of GNU's runtime, under any name: wheels bring their own.
 
-    LLVM's and Intel's see to forks themselves.
+    LLVM's and Intel's runtimes handle forks themselves.
     """
     try:
         with io.FileIO("/proc/self/maps") as maps:
@@ -52,13 +52,13 @@ def _runtimes() -> list[ctypes.CDLL]:
     for path in paths:
         try:
             loaded.append(ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY))
-        except OSError:  # its file has another name by now
+        except OSError:  # the file has been renamed or removed
             continue
     return loaded
 
 
 def _paused(runtime: ctypes.CDLL) -> bool:
-    """OpenMP 5.0, GCC 9."""
+    """Whether the runtime has ended its pools, which takes OpenMP 5.0 (GCC 9)."""
     try:
         return bool(runtime.omp_pause_resource_all(_SOFT) == 0)
     except AttributeError:

@@ -1,6 +1,6 @@
-"""How the children of a fork come by its files: each by a copy, or all by the layers that the parent stands on.
+"""How the children of a fork get its files: each by a copy, or all by sharing the parent's layers.
 
-A layer costs next to nothing, whatever is in it. A copy has no conditions.
+Sharing a layer costs next to nothing, whatever is in it. A copy is always possible.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from ..files import base
 from ..jail.interface import Jail
 
 Way = Literal["copy", "share", "freeze"]
-"""`copy`: all that the parent has changed; `share`: only what it has changed in the layer of its own, over the same
-layers; `freeze`: nothing, for that layer is shared as well, and the parent gets a new one."""
+"""What is copied. `copy`: everything that the parent has changed. `share`: only the parent's private layer, over the
+same shared layers. `freeze`: nothing, because the private layer is shared too, and the parent gets a new one."""
 
-# Files, and bytes in them: up to here a copy is as quick, and has no after-effects.
+# Files and bytes: up to here a copy is as fast, and has no after-effects.
 _FEW, _LITTLE = 300, 16 << 20
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
 def choose(jail: Jail, files: str, *, alone: bool) -> Way:
-    """`freeze` only if what the process holds `can_move`; what else there is, `without_freezing` tells.
+    """Chooses a way. `freeze` also requires that the process's open resources `can_move`; else: `without_freezing`.
 
     Args:
-        files: "auto", "copy", or "layers" for layers however little there is.
-        alone: there is no thread, and no process besides.
+        files: "auto", "copy", or "layers" (layers even if there are few files).
+        alone: there is no other thread and no other process.
     """
     if files == "copy" or jail.stack is None or jail.changes is None:
         return "copy"
@@ -42,8 +42,8 @@ def without_freezing(jail: Jail) -> Way:
 def _is_worth_it(layer: int, files: str) -> bool:
     """Whether the layer holds enough, and nothing that sharing would change.
 
-    The names of a file with several come apart when it is written to in a layer over that in which they are. Looking
-    for them is what a fork by layers takes for each file, some 0.5 µs: no status is read, only names and inodes.
+    The hard links of a file come apart when it is written in a layer above them. Looking for hard links is the only
+    cost for each file in a fork by layers: about 0.5 µs, since only names and inodes are read, no status.
     """
     least_files, least_bytes = (0, 0) if files == "layers" else (_FEW, _LITTLE)
     count = size = listed = 0
@@ -58,12 +58,12 @@ def _is_worth_it(layer: int, files: str) -> bool:
         if count <= least_files and size <= least_bytes:
             return False
         return len(numbers) == listed or not _has_links(layer)
-    except OSError:  # what may not be looked at
+    except OSError:  # something in it may not be read
         return False
 
 
 def _has_links(layer: int) -> bool:
-    """Whether a file has several names there. Names that were removed have one inode together, which is no file's."""
+    """Whether a file has several names there. The whiteouts of removed names share one inode, which is not a file's."""
     numbers: set[int] = set()
     for entries, _ in _listings(layer):
         for entry in entries:
@@ -76,9 +76,9 @@ def _has_links(layer: int) -> bool:
 
 
 def _listings(layer: int) -> Iterator[tuple[list[posix.DirEntry[str]], int]]:
-    """Of each of its directories: the entries, which are good until the next, and how many are directories."""
+    """For each of its directories: the entries, valid until the next one, and how many of them are directories."""
     places = ["."]
-    for place in places:  # which grows
+    for place in places:  # the list grows meanwhile
         number = posix.open(place, _DIRECTORY, dir_fd=layer)
         try:
             with posix.scandir(number) as listing:
@@ -93,7 +93,7 @@ def _listings(layer: int) -> Iterator[tuple[list[posix.DirEntry[str]], int]]:
 
 
 def _shared_memory_is_there() -> bool:
-    """/dev/shm is a directory of the tree under another name, unless that was removed."""
+    """Whether /dev/shm still is a directory of the tree under another name: that may have been removed."""
     try:
         seen, own = (posix.stat(path, follow_symlinks=False) for path in ("/dev/shm", base.SHARED_MEMORY))
     except OSError:

@@ -1,4 +1,4 @@
 """The guest process: one sandbox's REPL and bash, and its answers to the host.
 
-Comes in: `processes`. It never starts another guest: it forks.
+Comes in: `processes`. It never starts another guest, except by forking.
 """

@@ -1,4 +1,4 @@
-"""bash: a fresh process each time, writing into the sandbox's own pipes."""
+"""bash: a fresh process each time, which writes to the sandbox's own pipes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from ..system import imports
 from ..system.siblings import threads
 from . import waiting
 
@@ -15,18 +16,19 @@ _LONGEST_ARGUMENT = 120_000  # bytes; the kernel's limit for one argument is 128
 _RESET = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)]
 _OPEN = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
-# What these mean to us: by the time bash is started, the portable backend has put its mapping over them.
+# The originals: by the time bash is started, the portable backend has replaced these functions in `os`.
 _access, _chdir, _fchdir, _listdir, _open, _posix_spawn = (
     *(os.access, os.chdir, os.fchdir),
     *(os.listdir, os.open, os.posix_spawn),
 )
 
 
+@imports.own()
 def run(code: str, environment: dict[str, str], directory: str, interrupted: Callable[[], bool]) -> int:
-    """Waits for bash; returns the exit code as a shell would tell it.
+    """Runs bash and waits for it; returns the exit code as a shell would report it.
 
-    Not for what it leaves in the background, but for what has only to print its last lines (remainders.py).
-    `interrupted` tells whether the interrupt came before there was a bash that it could reach.
+    It does not wait for processes in the background, except those that only have to print their last lines
+    (remainders.py). `interrupted` tells whether the interrupt came before there was a bash to receive it.
     """
     if "\0" in code or len(code.encode("utf-8", "surrogateescape")) > _LONGEST_ARGUMENT:
         with _script(code) as descriptor:
@@ -36,10 +38,10 @@ def run(code: str, environment: dict[str, str], directory: str, interrupted: Cal
 
 @contextlib.contextmanager
 def _script(code: str) -> Iterator[int]:
-    import tempfile  # seldom needed, and what is loaded here every fork has to copy
+    import tempfile  # seldom needed, and every fork has to copy what is loaded here
 
     with tempfile.TemporaryFile() as file:
-        os.fchmod(file.fileno(), 0o600)  # fakechroot passes no mode on for a file without a name
+        os.fchmod(file.fileno(), 0o600)  # fakechroot does not pass on the mode of a file without a name
         file.write(code.encode("utf-8", "surrogateescape"))
         file.flush()
         yield file.fileno()
@@ -62,7 +64,7 @@ def _run(
 
 
 def not_found(path: str) -> str:
-    """What is missing, if there is no bash in these directories."""
+    """An error message if there is no bash in these directories, else ""."""
     if any(_access(f"{directory}/bash", os.X_OK) for directory in path.split(os.pathsep)):
         return ""
     return (
@@ -74,7 +76,7 @@ def not_found(path: str) -> str:
 def _start(
     command: list[str], environment: dict[str, str], directory: str, descriptors: Sequence[int]
 ) -> int:
-    """As `subprocess` does, which takes longer; leads a process group. Raises OSError."""
+    """Like `subprocess`, but faster; the process leads a new process group. Raises OSError."""
     here = _here() if threads() == 1 else None
     if here is None:
         return _start_beside_threads(command, environment, directory, descriptors)
@@ -98,7 +100,7 @@ def _start(
 
 
 def _here() -> int | None:
-    """A descriptor of the working directory, if there is a way back to it."""
+    """A descriptor of the working directory, if this process can return to it."""
     try:
         here = _open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
     except OSError:
@@ -112,9 +114,9 @@ def _here() -> int | None:
 
 
 def _inherited() -> Iterator[int]:
-    """The descriptors beyond the standard streams that a program would get."""
+    """The descriptors beyond the standard streams that a program would inherit."""
     for number in map(int, _listdir(_OPEN)):
-        with contextlib.suppress(OSError):  # that of the listing
+        with contextlib.suppress(OSError):  # the descriptor of the listing
             if number > 2 and os.get_inheritable(number):
                 yield number
 
@@ -129,7 +131,7 @@ def _find(name: str, path: str) -> str:
 def _start_beside_threads(
     command: list[str], environment: dict[str, str], directory: str, descriptors: Sequence[int]
 ) -> int:
-    """Without a change of this process's working directory, which the threads share."""
+    """Starts a program without changing this process's working directory, which its threads share."""
     from subprocess import DEVNULL, Popen
 
     own_group: dict[str, object] = (
@@ -143,5 +145,5 @@ def _start_beside_threads(
         pass_fds=descriptors,
         **own_group,  # type: ignore[call-overload]
     )
-    process.returncode = 0  # it is waited for elsewhere
+    process.returncode = 0  # other code waits for it
     return int(process.pid)

@@ -1,8 +1,8 @@
-"""Commands that a test answers: small programs, first on the sandbox's PATH, that say what they are to say.
+"""Commands that a test answers: small programs, first on the sandbox's PATH, that print the test's answers.
 
-They are shell scripts, made from the host's table of answers, so that they need nothing of the sandbox's Python. Each
-call that is answered leaves a file with its arguments, and takes its number by that: a table's entry may be good for
-so many calls only, and they may come at the same time. Calls go to `posix`: a backend may have replaced those of `os`.
+They are shell scripts, made from the host's table of answers, so they do not need the sandbox's Python. Each answered
+call creates a file with its arguments, and so claims its number: an entry of the table may hold for a limited number of
+calls, and these may come at the same time. Calls go to `posix`: a backend may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _CALLS = f"{STUBS}/calls"
 
 _BEGINNING = """\
 #!/bin/sh
-# In place of a command that a test answers: Emulator.stub_command. No function sets a variable in this shell: the real
-# command must find those of whoever calls it. `command -p`: the system's, whatever the sandbox's PATH is.
-claim() (  # for entry $1, good for $2 calls ("": for any number); what follows are the arguments. 9: it is used up
-    trap '' XFSZ  # no more may be written: the arguments are lost, not the answer
+# Replaces a command that a test answers: Emulator.stub_command. No function sets a variable in this shell: the real
+# command must get the caller's variables. `command -p`: the system's command, whatever the sandbox's PATH is.
+claim() (  # for entry $1, which holds for $2 calls ("": any number); then the arguments. Returns 9 if it is used up
+    trap '' XFSZ  # at the limit of file sizes the arguments are lost, but not the answer
     call=${0%/*}/calls/$1 most=$2 number=0
     shift 2
     set -C
@@ -33,11 +33,11 @@ claim() (  # for entry $1, good for $2 calls ("": for any number); what follows 
             { printf '%s\\000' "$0" "$@" >| "$call.$number"; } 2> /dev/null
             return 0
         fi
-        [ -e "$call.$number" ] || return 0  # it cannot be made: the call is answered all the same
+        [ -e "$call.$number" ] || return 0  # the file cannot be created: the call is answered anyway
     done
     return 9
 )
-pause() {  # a shell that is interrupted just as it starts a command waits for that: this one asks itself
+pause() {  # a shell that gets a signal just as it starts a command waits for its end: so this one waits in `wait`
     trap 'kill $! 2> /dev/null; trap - INT; kill -INT $$' INT
     trap 'kill $! 2> /dev/null; trap - TERM; kill -TERM $$' TERM
     command -p sleep "$1" &
@@ -45,7 +45,7 @@ pause() {  # a shell that is interrupted just as it starts a command waits for t
 }
 """
 
-# What is stubbed is not run for real because something else has failed: the shell cannot fork, or was killed.
+# If something else fails (the shell cannot fork, or was killed), the real command must not run instead.
 _ENTRY = """\
 case "$*" in *{match}*)
 claim {number} '{left}' "$@"
@@ -53,7 +53,7 @@ case $? in
 0)
 {steps}exit {exit_code} ;;
 9) ;;
-*) echo "$0: the test's answer cannot be given, and what is stubbed is not run for real" >&2; exit 126 ;;
+*) echo "$0: the test's answer failed, and the real command does not run instead" >&2; exit 126 ;;
 esac ;;
 esac
 """
@@ -75,7 +75,7 @@ exit 127
 
 
 class Commands:
-    """Those of one sandbox. `wanted`: the table that is to be in force before code runs, if it is not yet."""
+    """The commands of one sandbox. `wanted`: a new table, which must be in force before code runs; or None."""
 
     def __init__(self) -> None:
         self.wanted: list[Message] | None = None
@@ -83,7 +83,7 @@ class Commands:
         self._unreported: list[tuple[int, list[str]]] = []
 
     def arrange(self, root: str) -> None:
-        """Below `root`; raises OSError."""
+        """Writes the wanted commands below `root`; raises OSError."""
         if self.wanted is None:
             return
         root = root.rstrip("/")
@@ -94,19 +94,18 @@ class Commands:
         if self._are_there:
             for directory in (STUBS, _CALLS):
                 posix.mkdir(root + directory)
-                posix.chmod(
-                    root + directory, 0o755
-                )  # whatever the umask, or another user's call would be the real one
-            posix.chmod(root + _CALLS, 0o777)  # whoever calls leaves a file there
+                # Whatever the umask is: otherwise another user would run the real command.
+                posix.chmod(root + directory, 0o755)
+            posix.chmod(root + _CALLS, 0o777)  # all callers create files there
         scripts: dict[str, list[Message]] = {}
         for entry in self.wanted:
             scripts.setdefault(entry["command"], []).append(entry)
         for command, entries in scripts.items():
             script = f"{root}{STUBS}/{command}"
             _write(script, _script(command, entries))
-            if not posix.access(script, posix.X_OK):  # a shell would go on to the real one
+            if not posix.access(script, posix.X_OK):  # a shell would skip it, and run the real command
                 raise OSError(
-                    "the temp directory is mounted noexec, so that no program can be run from it; give the emulator "
+                    "the temp directory is mounted noexec, so no program in it can run; give the emulator "
                     "another, such as TMPDIR=/var/tmp"
                 )
         self.wanted = None
@@ -118,7 +117,7 @@ class Commands:
         return {"called": calls} if calls else {}
 
     def forget(self, root: str) -> None:
-        """The sandbox's files are a copy of another's, which is going to report the calls that it has answered."""
+        """The sandbox's files are a copy of another's, which will report the calls that it has answered."""
         self._are_there = posix.access(root.rstrip("/") + _CALLS, posix.F_OK)
         self.report(root)
 
@@ -126,7 +125,7 @@ class Commands:
         if not self._are_there:
             return
         for number, _, name in sorted(_calls(root + _CALLS)):
-            with contextlib.suppress(OSError):  # as above
+            with contextlib.suppress(OSError):  # user code may have removed it
                 words = _take(f"{root}{_CALLS}/{name}")
                 if words:
                     self._unreported.append((number, words[1:]))
@@ -154,8 +153,8 @@ def _step(pause: float, stream: str, lines: list[str]) -> str:
 
 
 def _calls(directory: str) -> Iterator[tuple[int, int, str]]:
-    """The entry's number, which of its calls it is, and the file's name."""
-    with contextlib.suppress(OSError):  # the user's code has removed it
+    """For each call: the entry's number, the number of the call, and the file's name."""
+    with contextlib.suppress(OSError):  # user code has removed it
         for name in posix.listdir(directory):
             entry, _, number = name.partition(".")
             if entry.isdigit() and number.isdigit():
@@ -163,7 +162,9 @@ def _calls(directory: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _remove(directory: str) -> None:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # the user's code may have been there
+    with contextlib.suppress(
+        FileNotFoundError, NotADirectoryError
+    ):  # user code may have removed or replaced it
         for name in posix.listdir(directory):
             posix.unlink(f"{directory}/{name}")
         posix.rmdir(directory)
@@ -181,7 +182,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _take(path: str) -> list[str]:
-    """The words of a call, whose file is empty from now on; none if it is already, or is just being written."""
+    """Reads and empties a call's file; returns its words, or none if it is already empty or still being written."""
     descriptor = posix.open(path, posix.O_RDWR)
     try:
         data = posix.read(descriptor, posix.fstat(descriptor).st_size)

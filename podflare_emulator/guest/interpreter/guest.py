@@ -1,4 +1,4 @@
-"""The guest: the long-lived process of one sandbox. Reads a message, does it, answers."""
+"""The guest: the long-lived process of one sandbox. It reads a message, executes it, and answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..files import seeding
 from ..fork import fork
 from ..jail.interface import Jail
 from ..protocol import Connection, Message
-from ..system import kernel
+from ..system import imports, kernel
 from ..system.descriptors import hide
 from . import bash, inspection, limits, terminals
 from .commands import Commands
@@ -33,6 +33,7 @@ def run(
         os.setsid()
         jail.enter(ticket["tree"], entrance)
         limits.impose(ticket)
+        imports.search_working_directory()
         guest = Guest(jail, connection, hide(out), hide(err), ticket["baseline"], repl)
         guest.announce()
     except Exception as error:
@@ -41,7 +42,7 @@ def run(
     try:
         guest.serve()
     except BaseException:
-        traceback.print_exc()  # a defect of ours: on the sandbox's stderr, since there is no better place in here
+        traceback.print_exc()  # a bug of the emulator: it goes to the sandbox's stderr, for want of a better place
     finally:
         os._exit(1)
 
@@ -55,13 +56,13 @@ class Guest:
         self.jail = jail
         self.connection = connection
         self.out, self.err = out, err
-        self.baseline = baseline  # before this time (ns) nothing in the tree is the user's
+        self.baseline = baseline  # before this time (ns) the user has changed nothing in the tree
         self.pid = os.getpid()
         self.repl = repl
-        self.repl.forget_interrupts()  # those of the zygote
+        self.repl.forget_interrupts()  # the zygote's
         self.commands = Commands()
-        self.has_started = False  # a process that is no child of this one
-        self.variables: dict[str, str] = {}  # that the test's author has given to this sandbox
+        self.has_started = False  # whether it has started a process that is not its child
+        self.variables: dict[str, str] = {}  # set by the test's author for this sandbox
         self.take_descriptors()
         self._open_files = limits.OpenFiles()
 
@@ -78,11 +79,11 @@ class Guest:
             os.close(null)
 
     def announce(self) -> None:
-        # Threads: those of handlers that a fork runs in a child.
+        # Threads: handlers that run in a forked child may have started some.
         self.connection.send({"ready": self.pid, "mark": self.jail.mark(), "threads": _thread._count()})
 
     def serve(self) -> None:
-        """Until the host closes the connection. Does not return."""
+        """Serves the host until it closes the connection. Does not return."""
         while (arrived := self.connection.receive()) is not None:
             message, descriptors = arrived
             match message["op"]:
@@ -91,7 +92,7 @@ class Guest:
                     if "commands" in message:
                         self.commands.wanted = message["commands"]
                     code = self._execute(message["code"], message["language"])
-                    if os.getpid() != self.pid:  # the user's code forked, and its child came back here
+                    if os.getpid() != self.pid:  # user code has forked, and this is the child
                         os._exit(code)
                     self.connection.send({"exit": code, **self.commands.report(self.jail.root)})
                 case "fork":
@@ -120,7 +121,7 @@ class Guest:
         os._exit(0)
 
     def _start_terminal(self, order: Message) -> None:
-        self.flush()  # else the forked process would have it too
+        self.flush()  # otherwise the forked process would print it too
         answer, terminal = terminals.start(self.jail, self.variables, order)
         self.has_started |= bool(terminal)
         self.connection.send(answer, terminal)
@@ -131,7 +132,7 @@ class Guest:
         self._mend_descriptors()
         try:
             self.commands.arrange(self.jail.root)
-        except OSError as error:  # the real commands must not run in their place
+        except OSError as error:  # the real commands must not run instead
             os.write(self.err, f"podflare: the test's commands cannot be put on the PATH: {error}\n".encode())
             return 1
         run = self._bash(code) if language == "bash" else lambda: self.repl.run(code)
@@ -142,19 +143,20 @@ class Guest:
             self._open_files.relax()
             self.flush()
 
+    @imports.own()
     def _bash(self, code: str) -> Callable[[], int]:
-        """What runs `code`; all that can need a file of ours is done before."""
+        """A function that runs `code`. Everything that may open files of the emulator is done before."""
         script, variables = self.jail.script(code), {**self.jail.variables(), **self.variables}
         home = f"{self.jail.prefix}/root"
         return lambda: bash.run(script, variables, home, lambda: self.repl.interrupted)
 
     def flush(self) -> None:
-        """Everything that has been printed is in the pipes after this, whichever language printed it."""
+        """After this, all printed output is in the pipes, whether Python or C code printed it."""
         self.repl.flush()
         kernel.flush_c_streams()
 
     def _mend_descriptors(self) -> None:
-        """Code that has closed its own standard streams has lost what it printed, not what comes after."""
+        """Restores standard streams that earlier code has closed: it must not cost later code its output."""
         for source, number in ((self.out, 1), (self.err, 2)):
             try:
                 os.fstat(number)

@@ -1,6 +1,6 @@
-"""What the author of a test asks of a sandbox without running code in it: its files, and the names of its REPL.
+"""Answers questions of a test's author without running code in the sandbox: about its files, and its REPL's names.
 
-The calls go to `posix`: a backend may have replaced those of `os`.
+The calls go to `posix`: a backend may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from ..system.siblings import fork_siblings
 
 _PIECE = 1 << 23  # bytes of a file in one message
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
-_AT_ONCE = (
-    posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
-)  # opening a pipe must not wait for its other end
+# Opening a pipe must not wait for its other end.
+_AT_ONCE = posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
 
 _WIDTH = 80  # characters of an object's description
 _DEPTH = 3
@@ -36,7 +35,7 @@ _PATIENCE = 1.0  # seconds that one object may take to describe itself
 _MOST_FAILURES = 5
 _NO_DESCRIPTION = "<its repr did not come back>"
 _NOT_ASKED = "<not asked: too many others did not come back>"
-_MOST = 30  # items of a container: more have no room
+_MOST = 30  # items of a container: there is no room for more
 _BRACKETS: dict[type, tuple[str, str]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),
@@ -44,11 +43,11 @@ _BRACKETS: dict[type, tuple[str, str]] = {
     frozenset: ("frozenset({", "})"),
     dict: ("{", "}"),
 }
-_name_of: Any = type.__dict__["__name__"].__get__  # without asking the user's metaclass
+_name_of: Any = type.__dict__["__name__"].__get__  # does not call the user's metaclass
 
 
 def answer(jail: Jail, names: dict[str, Any], flush: Callable[[], None], question: Message) -> Message:
-    """`failed` in it says why there is none. `names` are the REPL's; `flush` empties the buffers of its output."""
+    """The answer to a question, or `failed`, the reason. `names` are the REPL's; `flush` flushes its output."""
     root = jail.root.rstrip("/")
     try:
         match question["about"]:
@@ -59,9 +58,9 @@ def answer(jail: Jail, names: dict[str, Any], flush: Callable[[], None], questio
             case "list":
                 return {"entries": _entries(root, question["path"], jail.mounts)}
             case _:
-                flush()  # else a forked process would have it too
+                flush()  # otherwise the forked process would print it too
                 return {"globals": _globals(names, root)}
-    except (OSError, ValueError) as error:  # a path with a NUL is the latter
+    except (OSError, ValueError) as error:  # ValueError: the path has a NUL byte
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"failed": f"{question.get('path', 'globals')}: {reason}"}
 
@@ -80,7 +79,7 @@ def _read(path: str, offset: int) -> Message:
 
 
 def _write(root: str, path: str, base64: str, append: bool) -> Message:
-    """A file that is there keeps its mode."""
+    """Writes or creates a file; an existing one keeps its mode."""
     make_directories(root, path)
     try:
         descriptor = posix.open(root + path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | _AT_ONCE, 0o644)
@@ -108,7 +107,7 @@ def _open(path: str, flags: int) -> int:
 
 
 def _entries(root: str, path: str, mounts: frozenset[str]) -> list[tuple[str, str, int, str | None]]:
-    """Path, type, size and target of all that is below `path` and not the system's; parents come before children."""
+    """Path, type, size and target of every entry below `path`, except the system's; parents come before children."""
     top = posix.open(root + path, _DIRECTORY)
     entries = []
     cursor = Cursor(top)
@@ -135,7 +134,10 @@ def _entries(root: str, path: str, mounts: frozenset[str]) -> list[tuple[str, st
                     cursor.down(name)
                     levels.append(_names(cursor))
             except OSError as error:
-                if error.errno not in (*VANISHED, errno.EACCES):  # what may not be looked into is not told
+                if error.errno not in (
+                    *VANISHED,
+                    errno.EACCES,
+                ):  # a directory that may not be read is skipped
                     raise
     finally:
         cursor.close()
@@ -144,7 +146,7 @@ def _entries(root: str, path: str, mounts: frozenset[str]) -> list[tuple[str, st
 
 
 def _names(cursor: Cursor) -> list[str]:
-    """The last is the first to be told."""
+    """The names in the directory, in reverse order: the last is processed first."""
     with posix.scandir(cursor.fd) as listing:
         return sorted((entry.name for entry in listing), reverse=True)
 
@@ -158,7 +160,7 @@ def _kind(mode: int) -> str:
 
 
 def _globals(names: dict[str, object], hidden: str) -> list[tuple[str, str, str]]:
-    """Name, type and description of what the user has there; `hidden` is taken out, as it is of output."""
+    """Name, type and description of the user's variables. `hidden` is removed from the text, as it is from output."""
     user = [
         (name, value)
         for name, value in names.copy().items()
@@ -186,9 +188,9 @@ def _descriptions(values: Sequence[object], hidden: str) -> list[str]:
 
 
 def _told_elsewhere(values: Sequence[object], hidden: str) -> list[str]:
-    """Descriptions, from the first on, until one does not come back.
+    """Descriptions from the first value on, up to one whose `repr` does not return.
 
-    `repr` runs the user's code. In a forked process it may print, hang, end the process or change what it likes.
+    `repr` runs user code. It runs in a forked process, where it may print, hang, end the process or change anything.
     """
     reading, writing = posix.pipe()
     try:
@@ -212,10 +214,10 @@ def _told_elsewhere(values: Sequence[object], hidden: str) -> list[str]:
 
 def _tell(values: Sequence[object], hidden: str, writing: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel's own end of what takes too long
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends this process if a `repr` takes too long
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
-    gc.disable()  # a collection would copy what the two processes share
+    gc.disable()  # a collection would copy memory that the two processes share
     posix.write(writing, b"%d\n" % posix.getpid())
     null = posix.open("/dev/null", posix.O_RDWR)
     for number in (0, 1, 2):
@@ -228,7 +230,7 @@ def _tell(values: Sequence[object], hidden: str, writing: int) -> None:
 
 
 def _lines(reading: int) -> list[bytes]:
-    """Until its writers are gone, or silent for longer than they may be."""
+    """Reads lines until the writers are gone, or have been silent for longer than they may."""
     said = bytearray()
     waiting = poll()
     waiting.register(reading, POLLIN)
@@ -238,8 +240,8 @@ def _lines(reading: int) -> list[bytes]:
 
 
 def _await_end(pid: int) -> None:
-    """A fork that comes next would tell of a process that it leaves behind."""
-    with contextlib.suppress(OSError, AttributeError):  # it is gone; or this is no Linux
+    """Waits for the process: otherwise a fork right after this would report it as left behind."""
+    with contextlib.suppress(OSError, AttributeError):  # it is gone, or this is not Linux
         ending = posix.pidfd_open(pid)
         try:
             waiting = poll()
@@ -250,7 +252,7 @@ def _await_end(pid: int) -> None:
 
 
 def _description(value: object, hidden: str) -> str:
-    """One line."""
+    """A description in one line."""
     try:
         text = " ".join(str.split(_short(value, 0)))
         text = text.replace(f"{hidden}/", "/").replace(hidden, "/") if hidden else text
@@ -260,7 +262,7 @@ def _description(value: object, hidden: str) -> str:
 
 
 def _short(value: Any, depth: int) -> str:
-    """As `repr`, without going through all of what is large: what comes later is cut off anyway."""
+    """Like `repr`, but only for the beginning of a large value: the rest would be cut off anyway."""
     kind = type(value)
     if kind in (str, bytes, bytearray):
         return repr(value[:_WIDTH])
@@ -280,5 +282,5 @@ def _short(value: Any, depth: int) -> str:
 
 
 def _sendable(text: str) -> str:
-    """Halves of characters, which no UTF-8 can carry, are written out."""
+    """Writes lone surrogates as escapes, because UTF-8 cannot encode them."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What the kernel lets a sandbox's processes have: set in the guest, inherited by all that it starts."""
+"""Kernel limits for a sandbox's processes: set in the guest, and inherited by everything that it starts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import resource
 from ..protocol import Message
 
 _OPEN_FILES = 1024
-_MOST_OPEN_FILES = 4096  # the kernel's own default; what a program can raise its limit to
+_MOST_OPEN_FILES = 4096  # the kernel's default; a program can raise its limit to this
 _MIB, _GIB = 1 << 20, 1 << 30
 
 
 def impose(ticket: Message) -> None:
-    """`ram_mib` and `file_gb` of the ticket, None for no limit.
+    """Sets the limits `ram_mib` and `file_gb` of the ticket; None means no limit.
 
-    Memory is what a process may write to and does not share: not what it reserves (a thread's arena, a library's
-    mapping), so that a limit means what it says. It is one process's; processes/memory.py sees to their sum.
+    Memory means private writable memory. Reserved memory (a thread's arena, a library's mapping) does not count, so the
+    limit means what it says. It applies to each process; processes/memory.py limits their sum.
     """
     if ticket["ram_mib"] is not None:
         _lower(resource.RLIMIT_DATA, ticket["ram_mib"] * _MIB)
@@ -36,7 +36,7 @@ class OpenFiles:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(self._users, hard), hard))
 
     def relax(self) -> None:
-        """It has run, and may have set a limit of its own: that is kept for its next run."""
+        """It has run, and may have set its own limit, which is kept for its next run."""
         self._users, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -46,7 +46,7 @@ def _hard(kind: int) -> int:
 
 
 def _lower(kind: int, limit: int) -> None:
-    """For good: a sandbox cannot raise what is its most."""
+    """Lowers the hard limit too, for good: a sandbox cannot raise that."""
     hard = _hard(kind)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(kind, (limit, limit))

@@ -1,4 +1,4 @@
-"""What bash does not wait for though a reader of its output does: process substitutions and coprocesses."""
+"""Processes that bash does not wait for, but a reader of its output does: process substitutions and coprocesses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ..system.process_table import processes
 
-_PATIENCE = 1.0  # seconds, all together
+_PATIENCE = 1.0  # seconds, for all of them together
 _LOOK_AGAIN = 0.002
 
 # See bash.py.
@@ -18,10 +18,10 @@ _open, _getpgid = os.open, os.getpgid
 
 
 def wait(group: int) -> None:
-    """Once bash has ended: for those of its process group that have nothing more to read, as long as they end soon.
+    """After bash has ended: waits for processes in its group that have nothing more to read, if they end soon.
 
     `>(sort)` and a coprocess read from a pipe that bash wrote to: they are about to write their last lines. A
-    server in the background reads from no pipe, or from one that somebody still writes to.
+    server in the background does not read from a pipe, or reads from one that still has a writer.
     """
     waited = 0.0
     while waited < _PATIENCE and _is_there(group) and any(map(_reads_to_its_end, _members(group))):
@@ -45,13 +45,13 @@ def _members(group: int) -> Iterator[int]:
 
 
 def _reads_to_its_end(pid: int) -> bool:
-    """Whether its standard input is a pipe that nobody can write to any more."""
+    """Whether its standard input is a pipe without a writer."""
     place = f"/proc/{pid}/fd/0"
     try:
         if not stat.S_ISFIFO(os.stat(place).st_mode):
             return False
         reader = _open(place, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:  # it has ended, or is another user's
+    except OSError:  # it has ended, or belongs to another user
         return False
     try:
         poll = select.poll()

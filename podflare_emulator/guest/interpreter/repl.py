@@ -13,6 +13,7 @@ import types
 from importlib import invalidate_caches
 from importlib.machinery import PathFinder
 
+from ..system import imports
 from .interrupts import Interrupts
 
 _SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
@@ -21,7 +22,7 @@ _STREAMS = (("stdin", "r", "strict"), ("stdout", "w", "strict"), ("stderr", "w",
 
 
 class Repl:
-    """One interpreter's user-visible state, and the rules by which code runs in it."""
+    """The state of one interpreter that the user sees, and the rules by which code runs in it."""
 
     def __init__(self) -> None:
         main = types.ModuleType("__main__")
@@ -29,7 +30,7 @@ class Repl:
         sys.modules["__main__"] = main
         self.globals = main.__dict__
         self._runs = 0
-        self.echoes = False  # whether a last line that is an expression is printed
+        self.echoes = False  # whether to print the value of a last expression
         self._running = False
         self._interrupts = Interrupts()
         self._handle_interrupts()
@@ -64,11 +65,11 @@ class Repl:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except Exception:  # closed, or an object of the user's that cannot
+            except Exception:  # it is closed, or an object of the user that cannot flush
                 self._open_streams(only_closed=True)
 
     def expect(self, interrupts: int) -> None:
-        """An exec begins, which was ordered after `interrupts` of them: one more is meant for it, however early."""
+        """An exec begins, ordered after `interrupts` interrupts: any further one is meant for it, however early."""
         self._interrupts.expect(interrupts)
 
     def forget_interrupts(self) -> None:
@@ -83,8 +84,8 @@ class Repl:
     def _handle_interrupts(self) -> None:
         """SIGINT stops the running code. Between two execs it is late for the last one, or early for the next.
 
-        The handler takes the place of Python's own, under its name: pdb, asyncio and others look whether it is there.
-        Like that it belongs to its module, and so it is no method of a class that has it as an attribute.
+        The handler replaces Python's, under the same name: pdb, asyncio and others check for that. Like Python's it is
+        bound to its module, so that it does not become a method as an attribute of a class.
         """
 
         def default_int_handler(
@@ -109,13 +110,14 @@ class Repl:
         return 1
 
     def _report(self, error: BaseException) -> None:
-        """The traceback, from the user's first frame on, through the user's excepthook if there is one."""
+        """Prints the traceback from the user's first frame on, with the user's excepthook if there is one."""
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
         try:
             if sys.excepthook is sys.__excepthook__:
-                traceback.print_exception(type(error), error, trace)  # shows source lines before 3.13 too
+                with imports.own():
+                    traceback.print_exception(type(error), error, trace)  # shows source lines before 3.13 too
             else:
                 sys.excepthook(type(error), error.with_traceback(trace), trace)
             sys.stderr.flush()
@@ -138,9 +140,10 @@ class Repl:
 
 
 def _forget_directories() -> None:
-    """What the import system remembers of them: bash, or another process, may have written modules.
+    """Clears the import system's caches of directories: bash, or another process, may have written modules.
 
-    Since 3.13 `invalidate_caches` loads importlib.metadata and all that it needs, 6 MB: only where it is there already.
+    Since 3.13 `invalidate_caches` loads importlib.metadata and everything it needs, 6 MB: only call it if that is
+    loaded already.
     """
     if "importlib.metadata" in sys.modules:
         invalidate_caches()
@@ -156,7 +159,7 @@ def _forget_directories() -> None:
 
 
 def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper:
-    """Line by line, so that what is printed is seen at once; closing it leaves the descriptor open."""
+    """A line-buffered stream, so that output is seen at once; closing it leaves the descriptor open."""
     raw = open(number, mode + "b", closefd=False)  # noqa: SIM115 - it lives as long as the interpreter
     return io.TextIOWrapper(
         raw, encoding="utf-8", errors=errors, line_buffering=mode == "w", write_through=False
@@ -168,11 +171,12 @@ def _compiled(source: str, name: str) -> types.CodeType:
 
 
 def _compiled_with_echo(source: str, name: str) -> list[types.CodeType]:
-    """With a last expression as the interactive interpreter has it: its value goes to `sys.displayhook`.
+    """Compiles a last expression as the interactive interpreter does: its value goes to `sys.displayhook`.
 
-    A semicolon behind it keeps it silent, as in Jupyter.
+    A semicolon after it suppresses that, as in Jupyter.
     """
-    import ast  # late: few sandboxes echo, and each would have it in memory
+    with imports.own():
+        import ast  # late: few sandboxes echo, and it would be in the memory of all
 
     tree = ast.parse(source, name)
     if not tree.body or not isinstance(tree.body[-1], ast.Expr):
@@ -188,7 +192,7 @@ def _compiled_with_echo(source: str, name: str) -> list[types.CodeType]:
 
 
 def _dedent(source: str) -> str:
-    """Code may be indented as a block; code that is not is left alone, down to the blank lines in its strings."""
+    """Dedents code that is indented as a block; other code stays as it is, including blank lines in its strings."""
     first = next(
         (line for line in source.splitlines() if line.strip() and not line.lstrip().startswith("#")), ""
     )

@@ -1,4 +1,4 @@
-"""Terminals: a program on a pseudo-terminal of its own, beside the REPL and at the same time as what runs there."""
+"""Terminals: a program on its own pseudo-terminal, which runs in parallel with the REPL."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ import signal
 
 from ..jail.interface import Jail
 from ..protocol import Message
+from ..system import imports
 from ..system.siblings import fork_siblings
 from . import bash
 
 _TERM = "xterm-256color"
 
 
+@imports.own()
 def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Message, list[int]]:
-    """Starts `order`'s program; the answer's `pid` leads a session whose terminal is the descriptor beside it.
+    """Starts the program of `order`. Returns the answer, and a descriptor of the terminal if it was started.
 
-    `variables`: what the test's author has put into the sandbox's environment. `order`: `shell`, a command for
-    `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. The answer's `failed` tells why not.
-    The program is no child of this process: `os.wait()` in user code does not find it.
+    `variables`: those that the test's author has put into the sandbox's environment. `order`: `shell`, a command for
+    `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. In the answer, `pid` is the leader of the
+    terminal's session, or `failed` is the reason why there is none. The program is not a child of this process:
+    `os.wait()` in user code does not find it.
     """
     import fcntl
     import struct
-    import termios  # few sandboxes need it, and what is loaded here every fork has to copy
+    import termios  # few sandboxes need it, and every fork has to copy what is loaded here
 
     try:
         ours, theirs = os.openpty()
     except OSError as error:
-        return {"failed": f"no terminal can be had: {error.strerror}"}, []
-    reading, writing = os.pipe()  # the child's pid, since siblings are not told
+        return {"failed": f"no terminal is available: {error.strerror}"}, []
+    reading, writing = os.pipe()  # for the child's pid, which forking a sibling does not return
     try:
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", order["rows"], order["cols"], 0, 0))
         if fork_siblings(1) is not None:
@@ -75,5 +78,5 @@ def _become(jail: Jail, variables: dict[str, str], order: Message, terminal: int
 
 
 def _shell(jail: Jail, command: str, path: str) -> str:
-    """Where /etc is the host's, so is the profile that a login shell begins with, and that sets its own PATH."""
+    """If /etc is the host's, a login shell reads the host's profile, which sets another PATH: this sets it again."""
     return f"export PATH='{path}'; {command}" if jail.prefix else command

@@ -1,4 +1,4 @@
-"""Waiting for bash, and interrupting it: until its end, however short it had run."""
+"""Waits for bash, and passes interrupts on to it until its end, even if it has just started."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LOOK_AGAIN = 50  # ms
 
 
 def wait(pid: int, interrupted: Callable[[], bool]) -> int:
-    """Its exit code; negative where a signal ended it. SIGINT goes to its process group meanwhile.
+    """Waits for bash and returns its exit code; negative if a signal ended it. SIGINT goes to its process group.
 
-    `interrupted` tells whether the interrupt came before there was a bash that it could reach.
+    `interrupted` tells whether the interrupt came before there was a bash to receive it.
     """
     sent = False
 
@@ -33,26 +33,27 @@ def wait(pid: int, interrupted: Callable[[], bool]) -> int:
         if interrupted():
             interrupt(signal.SIGINT, None)
         for _ in _looks(pid):
-            # bash notes an interrupt in a handler. If it becomes `sleep` by exec before it acts, the note is gone.
+            # bash only notes an interrupt in its handler. If it execs `sleep`, say, before it acts, the note is lost.
             if sent and dies_of(pid, signal.SIGINT):
                 interrupt(signal.SIGINT, None)
         _, status = os.waitpid(pid, 0)
         remainders.wait(pid)
         return os.waitstatus_to_exitcode(status)
-    except ChildProcessError:  # the user's code ignores the end of its children
+    except ChildProcessError:  # user code ignores SIGCHLD
         return 0
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)
 
 
 def _looks(pid: int) -> Iterator[None]:
-    """Again and again until it ends; at once over where the kernel has no pidfd.
+    """Yields regularly until the process ends; yields nothing if the kernel has no pidfd.
 
-    Each look lets handlers run: a signal that comes just before a system call that waits does not break it off.
+    Each time, Python's handlers can run: a signal that arrives just before a blocking system call does not interrupt
+    it.
     """
     try:
         end = os.pidfd_open(pid)
-    except (AttributeError, OSError):  # macOS; Linux before 5.3, or one that refuses
+    except (AttributeError, OSError):  # macOS, Linux before 5.3, or a filter of system calls
         return
     try:
         poll = select.poll()

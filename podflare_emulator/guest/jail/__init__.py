@@ -1,4 +1,4 @@
-"""The isolation backends, inside: `interface` says what each is to a guest.
+"""The isolation backends, inside: `interface` defines what each offers to a guest.
 
 Comes in: `processes`, `interpreter`, `fork`. They never know what runs in them.
 """

@@ -1,4 +1,4 @@
-"""The users and groups that a sandbox knows by name: root, the host's accounts of the system, and no person."""
+"""The users and groups that a sandbox knows by name: root, and the host's system accounts, but no people."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Iterator
 _FIRST_PERSON = 1000
 _NOBODY = 65534
 _NOBODYS_LINE = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin"
+_NOGROUPS_LINE = "nogroup:x:65534:"
 
 
 def passwd(user: int = 0, group: int = 0) -> str:
-    """The text of /etc/passwd; `user` and `group` are root's numbers."""
+    """The text of /etc/passwd; `user` and `group` are root's numbers.
+
+    A host account with the same number keeps its name. A look-up by number finds root, which comes first.
+    """
     lines = [f"root:x:{user}:{group}:root:/root:/bin/bash"]
     names = {"root"}
     for name, _, number, primary, comment, home, shell in _entries("/etc/passwd", 7):
-        if _is_system(number) and int(number) != user:
+        if _is_system(number):
             lines.append(f"{name}:x:{number}:{primary}:{comment}:{home}:{shell}")
             names.add(name)
     if "nobody" not in names:
@@ -23,15 +27,15 @@ def passwd(user: int = 0, group: int = 0) -> str:
 
 
 def group(number: int = 0) -> str:
-    """The text of /etc/group, without members; `number` is that of root's group."""
+    """The text of /etc/group, without members; `number` is the number of root's group. Otherwise like `passwd`."""
     lines = [f"root:x:{number}:"]
-    numbers = {number}
+    numbers = set()
     for name, _, own, _ in _entries("/etc/group", 4):
-        if _is_system(own) and int(own) not in numbers:
+        if _is_system(own):
             lines.append(f"{name}:x:{own}:")
             numbers.add(int(own))
     if _NOBODY not in numbers:
-        lines.append(f"nogroup:x:{_NOBODY}:")
+        lines.append(_NOGROUPS_LINE)
     return "\n".join(lines) + "\n"
 
 

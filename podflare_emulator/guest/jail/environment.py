@@ -1,4 +1,4 @@
-"""The environment of a sandbox's processes, made from nothing: what the host has set must not reach them."""
+"""The environment of a sandbox's processes, built from scratch: the host's variables must not reach them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..files import base
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Large blocks on huge pages: forking an interpreter with 1 GB of arrays takes 0.7 instead of 17 ms.
+# Large blocks go on huge pages: forking an interpreter with 1 GB of arrays then takes 0.7 ms instead of 17 ms.
 _ZYGOTE_ONLY = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
-# Files of a sandbox's /etc: a user that `useradd` makes has a group, and `su` needs no password of anybody.
+# Files in a sandbox's /etc: a user made by `useradd` gets a group, and `su` asks nobody for a password.
 ACCOUNTS = {
     "login.defs": "USERGROUPS_ENAB yes\n",
     "pam.d/other": "".join(
@@ -19,21 +19,21 @@ ACCOUNTS = {
     ),
 }
 
-# Where the interpreter's shared library is, if it does not find it by itself: what the zygote was started with.
+# Where the interpreter's shared library is, if it does not find it by itself: inherited from the zygote.
 _LIBRARY = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 
 def of_sandbox(root: str) -> dict[str, str]:
-    """`root` is "" where absolute paths are the sandbox's own, else the host directory they lie below."""
+    """`root` is "" if absolute paths mean the sandbox's files, else the host directory that holds the sandbox."""
     return {
         **_LIBRARY,
         "HOME": f"{root}/root",
         "LANG": "C.UTF-8",
         "LOGNAME": "root",
         "MPLBACKEND": "Agg",  # there is no screen
-        # Several sandboxes compute at once on a machine: threads that spin while they wait take ten times as long.
+        # Several sandboxes compute at once on a machine: if waiting threads spin, work takes ten times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
-        "OPENBLAS_NUM_THREADS": "1",  # numpy would begin a thread as it is loaded, which no fork's child has
+        "OPENBLAS_NUM_THREADS": "1",  # otherwise numpy starts threads when it is loaded, which a fork's child lacks
         "PATH": f"{root}{base.STUBS}:{root}{base.VENV}/bin:{SYSTEM_PATH}",
         "SHELL": "/bin/bash",
         "TERM": "dumb",

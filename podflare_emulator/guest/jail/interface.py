@@ -1,4 +1,4 @@
-"""What every isolation backend is to a guest."""
+"""What every isolation backend offers to a guest."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from ..protocol import Message
 
 
 class Written(NamedTuple):
-    """A directory of the host's system that the sandbox has written over."""
+    """A directory of the host's system in which the sandbox has changed something."""
 
     path: str
     tree: int  # a descriptor
-    changes: int  # as `Jail.changes`, of this tree
+    changes: int  # like `Jail.changes`, for this tree
 
 
 class Stack(Protocol):
-    """Layers, the one that is written to over those that are shared."""
+    """Layers: a private one that is written to, on top of shared ones."""
 
     @property
     def depth(self) -> int:
-        """How many are shared."""
+        """How many layers are shared."""
 
     def stand_on(
         self, layers: Sequence[int], depth: int, ready: Callable[[str], None] = lambda prefix: None
     ) -> int:
-        """Makes others the tree of this process, and of all that will be in its jail; nobody else may be in it now.
+        """Makes other layers the tree of this process and its jail. No other process may be in the jail now.
 
-        `layers`: descriptors of their overlay, and of the one in it that is written to; it closes them. When all is in
-        place but not yet the root, `ready` gets the path below which that can be reached. Raises OSError, that of
-        `ready` too, having changed nothing.
+        `layers`: descriptors of their overlay and of its private layer; it closes them. When everything is mounted, but
+        not yet the root, it calls `ready` with the path below which the new tree can be reached. If anything raises
+        OSError, `ready` included, nothing has changed.
 
-        Returns a descriptor of the tree that was: the more it was used, the longer takes the last close.
+        Returns a descriptor of the old tree. The more that was used, the longer its last close takes.
         """
 
 
 class Jail(Protocol):
-    """What isolation means to a guest; one class a backend."""
+    """What isolation means to a guest. Each backend has one such class."""
 
     @property
     def root(self) -> str:
@@ -45,48 +45,48 @@ class Jail(Protocol):
 
     @property
     def mounts(self) -> frozenset[str]:
-        """What in the tree is the system's, relative to its root."""
+        """The places in the tree, relative to its root, that belong to the system."""
 
     @property
     def prefix(self) -> str:
-        """What stands before the sandbox's absolute paths for programs that are not mapped: "" or the root."""
+        """What to put before the sandbox's absolute paths for programs that are not mapped: "" or the root."""
 
     @property
     def changes(self) -> int | None:
-        """Descriptor of a directory with an entry wherever the tree may differ from a new one; None if unknown."""
+        """Descriptor of a directory that has an entry wherever the tree may differ from a new one; None if unknown."""
 
     @property
     def descriptors(self) -> Sequence[int]:
-        """All that it holds, `changes` among them."""
+        """All descriptors that the jail holds, including `changes`."""
 
     def written_over(self) -> Sequence[Written]:
-        """The descriptors in it are the caller's."""
+        """The system directories that have changed. The caller owns the descriptors."""
 
     @property
     def stack(self) -> Stack | None:
-        """What the tree is made of, if that are layers that forks can share."""
+        """The layers of the tree, if it has any that forks can share."""
 
     @property
     def left(self) -> str | None:
-        """The name of the jail that this process was in before, if the keeper copies trees more quickly than it."""
+        """The name of the jail that this process was in before, if the keeper copies trees faster than this process."""
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
-        """`entrance`: the descriptors that came with the jail, which are the jail's from now on."""
+        """`entrance`: the descriptors that came with the jail. From now on they belong to it."""
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
-        """From one jail into another; `changes` of the one left stays open."""
+        """Moves from one jail to another; the old jail's `changes` stays open."""
 
     def mark(self) -> str:
-        """What tells this sandbox's processes from others, for the init that ends them."""
+        """What distinguishes this sandbox's processes from others, for the init that ends them."""
 
     def belongs(self, pid: int, message: Message) -> bool:
-        """Whether a process is one of the sandbox that the message, like an init's `end`, describes."""
+        """Whether a process belongs to the sandbox that the message describes, such as an init's `end`."""
 
     def resolve(self, path: str, mark: str | None = None) -> str:
-        """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
+        """The present path of a file whose kernel path was `path` before the last move, or in the sandbox of `mark`."""
 
     def script(self, code: str) -> str:
-        """The bash code to run for the user's."""
+        """The bash code to run instead of the user's."""
 
     def variables(self) -> dict[str, str]:
         """The environment of a program that is started in the sandbox."""

@@ -10,7 +10,7 @@ from ..system import kernel
 if TYPE_CHECKING:
     from ..order import Python
 
-RUNTIME = "/.podflare"  # the interpreter, its packages and this code: out of the way of `find /root /tmp`
+RUNTIME = "/.podflare"  # the interpreter, its packages and this code; `find /root /tmp` does not list it
 GUEST_CODE = f"{RUNTIME}/guest"
 HOSTNAME = "sandbox"
 
@@ -44,13 +44,13 @@ def below_system(path: str) -> bool:
 
 
 class Layout:
-    """Which of the host's directories appear where: the interpreter and its packages at neutral places."""
+    """Where the host's directories appear in a jail: the interpreter and its packages at neutral places."""
 
     def __init__(self, python: Python) -> None:
         self.pins = {os.path.dirname(os.path.dirname(__file__)): GUEST_CODE}  # host directory -> place inside
-        self._is_whole = bool(python.root)  # all that there is is seen where it lies
+        self._is_whole = bool(python.root)  # everything appears at its original place
         self.executable = self._place(python.prefix, python.executable, f"{RUNTIME}/python")
-        # Built with a shared library, an interpreter looks for it where it was installed: not where it is now.
+        # An interpreter with a shared library looks for it where it was installed, not where it is now.
         moved = python.library and not self._is_whole and not below_system(python.library)
         self.library = self._place(python.library, python.library, f"{RUNTIME}/library") if moved else ""
         self.path = [
@@ -59,7 +59,7 @@ class Layout:
         ]
 
     def _place(self, tree: str, path: str, place: str) -> str:
-        """Where `path`, in `tree`, is seen inside; `tree` is pinned at `place` unless it is visible already."""
+        """Where `path`, which is in `tree`, appears inside. Pins `tree` at `place` unless it is visible already."""
         if self._is_whole or below_system(tree):
             return path
         for pinned, seen in self.pins.items():
@@ -70,7 +70,7 @@ class Layout:
 
 
 def pin(layout: Layout) -> None:
-    """Binds what is to be seen inside below the current directory, under names that any id can reach."""
+    """Binds what is to appear inside below the current directory, under names that any id can reach."""
     for index, directory in enumerate(layout.pins):
         os.makedirs(f"pins/{index}")
         kernel.bind(directory, f"pins/{index}")

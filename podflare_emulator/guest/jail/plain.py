@@ -1,4 +1,4 @@
-"""Jails that are plain directories of the host's: what the preload and the portable backend have in common."""
+"""Jails that are plain directories of the host: what the preload and the portable backend have in common."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..system import kernel, landlock
 if TYPE_CHECKING:
     from ..order import Order
 
-# The C library opens semaphores and shared memory by itself, and always here: multiprocessing's locks need them.
+# The C library opens semaphores and shared memory itself, and always here; multiprocessing's locks need them.
 _SHARED_MEMORY = "/dev/shm"
-_OF_STATE = 8  # letters of a process's name that are the emulator's
+_OF_STATE = 8  # how many letters of a process's name identify the emulator
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_RESTORED = 32
 _WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts", _SHARED_MEMORY)
@@ -28,12 +28,12 @@ def guest_code() -> str:
 
 
 def runtime(order: Order) -> list[str]:
-    """What sandboxes must see of the host as it is, beside the system: the interpreter, its packages, this code."""
+    """The host's paths that stay unmapped, in addition to the system: the interpreter, its packages, this code."""
     return [order.python.prefix, *order.python.path, guest_code()]
 
 
 def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], Keep]) -> tuple[int, None]:
-    """Warden: forks the keeper, which adopts what guests leave behind; returns its number."""
+    """Warden: forks the keeper, which adopts the processes that guests leave behind; returns its number."""
     keeper = os.fork()
     if keeper == 0:
         kernel.adopt_orphans()
@@ -42,9 +42,9 @@ def start_keeper(run: Callable[[Callable[[], Keep]], None], build: Callable[[], 
 
 
 def confine(state: str) -> None:
-    """Where the kernel can: no descendant writes outside the sandboxes' directories, or signals a stranger.
+    """If the kernel can: no descendant may write outside the sandboxes' directories, or signal other processes.
 
-    All of the sandboxes' directories, because forked children must write their own; and devices.
+    They may write in all sandboxes' directories, because forked children need their own, and to devices.
     """
     landlock.restrict_writes([f"{state}/jails", *_WRITABLE], scope_signals=True)
 
@@ -55,14 +55,14 @@ def nothing_written_over() -> tuple[()]:
 
 
 class Keep:
-    """The maker of directories.
+    """Makes directories for sandboxes.
 
-    `executable` is the interpreter's file, `python` the name that it is started by; `shared` travels to the zygotes.
+    `executable` is the interpreter's file, `python` the name that it is started by; `shared` is passed to the zygotes.
     """
 
-    places = mounts = ()  # no layers over the host's system: it is not written
+    places = mounts = ()  # no layers over the host's system: nothing writes to it
     no_layers = "its sandboxes' directories are copies"
-    held: Mapping[str, int] = {}  # a directory needs no descriptor to stay what it is
+    held: Mapping[str, int] = {}  # directories need no descriptors to keep them alive
 
     def __init__(
         self, state: str, *, executable: str, python: str, environment: dict[str, str], shared: Sequence[str]
@@ -75,11 +75,11 @@ class Keep:
         self.shared = shared
         self.guest_code = guest_code()
         self._baselines: dict[str, int] = {}
-        self._restored: list[str] = []  # jails without a sandbox
+        self._restored: list[str] = []  # restored jails, free for new sandboxes
         self.jails = os.open(f"{state}/jails", _DIRECTORY)
 
     def prepare(self, name: str) -> tuple[list[int], int]:
-        """A copy of the base tree, and the time (ns) before which nothing in it is the user's."""
+        """Makes a copy of the base tree. Returns the time (ns) before which the user has changed nothing in it."""
         if self._restored:
             os.rename(self._restored.pop(), name, src_dir_fd=self.jails, dst_dir_fd=self.jails)
         else:
@@ -88,9 +88,9 @@ class Keep:
         return [], self._baselines[name]
 
     def copy(self, source: str, target: str, *, skip: Sequence[str], since: int) -> list[str]:
-        """Makes a jail equal to another, in which nothing changes meanwhile, as `tree.synchronize` does.
+        """Makes a jail equal to another, as `tree.synchronize` does; nothing may change in the other meanwhile.
 
-        Guests have every path of theirs mapped, which takes most of a copy's time; here nothing is.
+        In guests, every path is mapped, which takes most of a copy's time. Here no path is.
         """
         before, after = (f"{self.state}/jails/{name}" for name in (source, target))
         descriptors = [os.open(path, _DIRECTORY) for path in (before, after)]
@@ -106,9 +106,9 @@ class Keep:
                 os.close(number)
 
     def take_back(self, name: str, *, left: bool) -> list[str]:
-        """The names of what is to be removed: none where the jail is as good as new.
+        """The names of what is to be removed: nothing if the jail could be restored.
 
-        `left`: whether all that was in it is known to have ended.
+        `left`: whether all processes in it are known to have ended.
         """
         baseline = self._baselines.pop(name)
         if not left or len(self._restored) == _MOST_RESTORED or not self._restores:
@@ -128,9 +128,9 @@ class Keep:
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
-        """By session, name, environment or working directory; what has changed all four is not found.
+        """By session, name, environment or working directory; a process that has changed all four is not found.
 
-        What bears the name of another sandbox's processes is that one's.
+        A process that has the name of another sandbox's processes belongs to that sandbox.
         """
         with contextlib.suppress(OSError, IndexError):
             with open(f"/proc/{pid}/stat", "rb") as file:
@@ -141,11 +141,11 @@ class Keep:
             mark: str = message["mark"]
             name = head.rpartition(b"(")[2].decode("ascii", "replace")
             own = _name(mark)
-            # The guest leads its session. Once it has ended, its number may be a stranger's: `pid` is 0 then.
+            # The guest leads its session. Once it has ended, its number may be reused: `pid` is 0 then.
             if (message["pid"] and int(fields[3]) == message["pid"]) or name == own:
                 return True
             if name[:_OF_STATE] == own[:_OF_STATE]:
-                return False  # there may be hundreds
+                return False  # a shortcut: there may be hundreds of these
             with open(f"/proc/{pid}/environ", "rb") as file:
                 if os.fsencode(mark) in file.read().split(b"\0"):
                     return True
@@ -157,7 +157,7 @@ class Keep:
 class Whereabouts:
     """Which directory this process is in, and which it was in before the last move.
 
-    `variable` is in the environment of every program that a sandbox starts, with the directory for its value.
+    Every program that a sandbox starts has the directory in its environment, as the value of `variable`.
     """
 
     def __init__(self, variable: str) -> None:
@@ -175,24 +175,25 @@ class Whereabouts:
 
     @property
     def left(self) -> str:
-        """The name of the one that it was in before."""
+        """The name of the jail that it was in before."""
         return self._before.rpartition("/")[2]
 
     def resolve(self, path: str, mark: str | None = None) -> str:
-        """Where a file is that was `path` to the kernel before the last move, or in the sandbox with this mark."""
+        """The present path of a file whose kernel path was `path` before the last move, or in the sandbox of `mark`."""
         before = self._before if mark is None else mark.partition("=")[2]
         return _moved(path, before, self.tree)
 
 
 def _moved(path: str, before: str, after: str) -> str:
-    """Where it is in the directory `after`, if it was in `before`."""
+    """The path in the directory `after` that corresponds to `path` in `before`; other paths stay as they are."""
     return after + path[len(before) :] if path == before or path.startswith(f"{before}/") else path
 
 
 def _name(mark: str) -> str:
-    """A process's name, by which its forks are known: programs that it starts have another, but the variable.
+    """A process name that identifies a guest and its forks. Started programs have other names, but the variable.
 
-    It must be no other emulator's: the end of the state directory's random name, and the jail's. Linux keeps 15 bytes.
+    It must be unique among emulators: the end of the state directory's random name, and the jail's. Linux keeps 15
+    bytes.
     """
     state, _, jail = mark.rsplit("/", 2)
     return f"{state[-_OF_STATE:]}{jail}"[:15]

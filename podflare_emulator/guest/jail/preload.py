@@ -1,8 +1,8 @@
 """The preload backend, inside: libfakechroot maps the paths of every C library call to a sandbox's directory.
 
-It is loaded into every program but static ones, and reads the directory (FAKECHROOT_BASE) from the C environment at
-each call: moving is setting that variable. Its variables are not in `os.environ`, where user code would see and clear
-them.
+It is loaded into every program except static ones, and reads the directory (FAKECHROOT_BASE) from the C environment at
+each call. So a process moves by setting that variable. Its variables are not in `os.environ`, where user code would see
+and clear them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _BASE = "FAKECHROOT_BASE"
 _LIBRARIES = ("/usr/lib/*/fakechroot/libfakechroot.so", "/usr/lib*/fakechroot/libfakechroot.so")
-_MOST_EXCLUDED = 100  # libfakechroot forgets what comes after
+_MOST_EXCLUDED = 100  # libfakechroot ignores any further ones
 
 _KERNEL = ("proc", "sys")
 _DEVICES = (
@@ -40,7 +40,7 @@ _DEVICES = (
     "stderr",
 )
 
-# A line of site-packages, for every Python that starts in a sandbox.
+# A line of a .pth file in site-packages, for every Python that starts in a sandbox.
 _HIDE = (
     "import os; [os.environ._data.pop(name) for name in [*os.environ._data]"
     " if name == b'LD_PRELOAD' or name.startswith(b'FAKECHROOT')]\n"
@@ -48,7 +48,7 @@ _HIDE = (
 
 
 def library() -> str:
-    """Where libfakechroot is installed; raises OSError, saying how to get it."""
+    """Where libfakechroot is installed; raises OSError that says how to get it."""
     try:
         glibc = os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError, OSError):
@@ -65,7 +65,7 @@ def library() -> str:
 
 
 def build_base(order: Order) -> None:
-    """Warden: the base tree. What is the host's is there as links, to be listed: their names are not mapped."""
+    """Warden: builds the base tree. It has links for the host's paths, which are not mapped: `ls` must list them."""
     tree = f"{order.state}/base"
     base.build(
         tree,
@@ -108,7 +108,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
 
 
 def _host_paths() -> list[str]:
-    """What is not mapped: system directories, devices, and those files of /etc that are the host's."""
+    """The paths that are not mapped: system directories, devices, and the host's files in /etc."""
     names = [f"/{name}" for name in (*SYSTEM, "var/lib/dpkg", *_KERNEL)]
     names += [f"/dev/{name}" for name in _DEVICES]
     names += [f"/etc/{name}" for name in (*HOST_ETC, "resolv.conf", "mtab")]
@@ -116,27 +116,27 @@ def _host_paths() -> list[str]:
 
 
 def _excluded(paths: Iterable[str]) -> list[str]:
-    """Without what lies in another; raises OSError for what libfakechroot cannot take."""
+    """The paths that are not inside another one; raises OSError if libfakechroot cannot handle them."""
     kept: list[str] = []
     for path in sorted(set(paths)):
         if not any(path.startswith(f"{other}/") for other in kept):
             kept.append(path)
     for path in kept:
         if ":" in path:
-            raise OSError(f"fakechroot cannot leave {path} as it is: there is a colon in its name")
+            raise OSError(f"fakechroot cannot exclude {path}: there is a colon in its name")
         if any(f"{own}/".startswith(f"{path}/") for own in base.OWN):
             raise OSError(
-                f"{path} holds packages of the interpreter's, and is a directory of the sandbox's own"
+                f"{path} holds packages of the interpreter, but every sandbox has its own directory there"
             )
     if len(kept) > _MOST_EXCLUDED:
-        raise OSError(f"fakechroot takes {_MOST_EXCLUDED} directories of the host's; there are {len(kept)}")
+        raise OSError(f"fakechroot can exclude {_MOST_EXCLUDED} directories at most; there are {len(kept)}")
     return kept
 
 
 def _own_etc() -> dict[str, str]:
-    """What programs read of it; the C library itself, asked for a host's address, reads the host's.
+    """The files of /etc that programs read. To resolve a host name, though, the C library reads the host's files.
 
-    Whoever started the emulator is root by name.
+    The user who started the emulator is named root.
     """
     return {
         "hostname": f"{os.uname().nodename}\n",
@@ -148,9 +148,11 @@ def _own_etc() -> dict[str, str]:
 
 
 def check_variables() -> None:
-    """Zygote: raises OSError where fakechroot's variables are in `os.environ`, in which user code would see them."""
+    """Zygote: raises OSError if fakechroot's variables are in `os.environ`, where user code would see them."""
     if os.fsencode(_BASE) in os.environ._data:  # type: ignore[attr-defined]
-        raise OSError("the sandbox's site-packages were not processed: fakechroot's variables are in sight")
+        raise OSError(
+            "the sandbox's site-packages were not processed: os.environ shows fakechroot's variables"
+        )
 
 
 class PreloadJail:
@@ -176,12 +178,12 @@ class PreloadJail:
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         os.unsetenv(_BASE)
-        plain.confine(self._state)  # what it allows are the host's paths
+        plain.confine(self._state)  # before the move: Landlock's rules take the host's paths
         self._move(tree)
         os.chdir("/root")
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
-        """A forked child leaves its parent's directory for its own."""
+        """A forked child moves from its parent's directory to its own."""
         self._move(tree)
         os.chdir("/")
 
@@ -189,7 +191,7 @@ class PreloadJail:
         self._place.take(tree)
         os.putenv(_BASE, tree)
         if not os.path.samefile("/", tree):
-            raise OSError("fakechroot does not work in this interpreter: its paths are the host's")
+            raise OSError("fakechroot does not work in this interpreter: it sees the host's paths")
 
     def mark(self) -> str:
         return self._place.mark

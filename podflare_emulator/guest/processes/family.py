@@ -17,14 +17,14 @@ from .reaper import Reaper
 
 
 class Families:
-    """In a zygote: starts guests, each in a family of its own."""
+    """In a zygote: starts guests, each in its own family."""
 
     def __init__(self, mounts: Sequence[str], places: Sequence[str]) -> None:
         """See `inside.NamespaceJail`."""
         self._jail = mounts, places
         kernel.bound_capabilities()
         if root_emulation.is_needed():
-            with contextlib.suppress(OSError):  # then the kernel's refusals stand
+            with contextlib.suppress(OSError):  # without it, the kernel refuses as usual
                 root_emulation.begin()
         self._scope = landlock.abstract_socket_scope()
 
@@ -45,7 +45,7 @@ class Families:
         try:
             inside.start_family(run_init)
         except OSError as error:
-            os.write(control, encode({"failed": f"no process of its own can be started: {error}"}))
+            os.write(control, encode({"failed": f"the sandbox's init process cannot be started: {error}"}))
 
 
 def run(
@@ -56,14 +56,14 @@ def run(
     ram_mib: int | None,
     complaints: int,
 ) -> None:
-    """Forks the first guest and serves the host; when the host closes `channel`, the kernel ends the whole family.
+    """Forks the first guest and serves the host. When the host closes `channel`, the kernel ends the whole family.
 
-    `guests` are the descriptors that only the guest needs; `complaints` among them is the sandbox's stderr, which the
-    watch over `ram_mib`, if there is one, needs too. Does not return.
+    `guests` are the descriptors that only the guest needs. One of them, `complaints`, is the sandbox's stderr, which
+    the watch over `ram_mib`, if there is one, needs too. Does not return.
     """
     shown = None
     if ram_mib is not None:
-        with contextlib.suppress(OSError):  # then the machine's is seen
+        with contextlib.suppress(OSError):  # the sandbox then sees the machine's /proc/meminfo
             shown = Meminfo(ram_mib)
     if os.fork() == 0:
         try:
@@ -81,7 +81,7 @@ def run(
 
 
 def _watch_memory(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
-    """A thread, because no process of the sandbox's can be kept from killing another."""
+    """Starts a thread, because any process in the sandbox could be killed by another."""
     from threading import Thread
 
     from . import memory

@@ -1,4 +1,4 @@
-"""The keeper: makes jails and removes them, starts zygotes, and is init to whatever has no nearer one."""
+"""The keeper: makes and removes jails, starts zygotes, and is the init of every process without a nearer one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .reaper import Reaper
 
 
 class Keeper:
-    """Serves the host: `zygote`, `jail`, `branch`, `stay`, `copy` and `remove`, beside what every init answers."""
+    """Serves the host: `zygote`, `jail`, `branch`, `stay`, `copy` and `remove`, and what every init answers."""
 
     def __init__(self, connection: Connection, keep: Keep | plain.Keep) -> None:
         self._connection = connection
@@ -63,10 +63,10 @@ class Keeper:
             return
         try:
             os.dup2(control, 3, inheritable=True)
-            os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # guests inherit what it has
+            os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # guests would inherit these
             os.execve(
                 self._keep.executable,
-                # No options: Python programs that code in there starts would be given the same (multiprocessing).
+                # No options: multiprocessing would pass them on to the Pythons that user code starts.
                 [self._keep.python, self._keep.guest_code, "zygote", "3", self._keep.name],
                 self._keep.environment,
             )
@@ -77,7 +77,7 @@ class Keeper:
             os._exit(127)
 
     def _make_jail(self, request: int, disk_gb: int | None) -> None:
-        name = os.urandom(5).hex()  # processes are told apart by it, those of other emulators included
+        name = os.urandom(5).hex()  # it identifies processes, even among those of other emulators
         if isinstance(self._keep, Keep):
             entrance, baseline = self._keep.prepare(name, disk_gb)
         else:
@@ -89,10 +89,10 @@ class Keeper:
             os.close(number)
 
     def _branch(self, message: Message) -> None:
-        """For a fork: trees that share what their parent stands on."""
+        """For a fork: makes trees that share their parent's layers."""
         try:
             if not isinstance(self._keep, Keep):
-                raise OSError("there are no layers here")
+                raise OSError("this backend has no layers")
             opened, depth = self._keep.branch(message["jail"], message["children"], freeze=message["freeze"])
         except OSError as error:
             self._connection.send({"id": message["id"], "error": str(error)})
@@ -102,7 +102,7 @@ class Keeper:
             os.close(number)
 
     def _copy(self, message: Message, answers: int) -> None:
-        """In a process of its own, which answers by the socket that came with the message."""
+        """Copies in a child process, which answers on the socket that came with the message."""
         if os.fork():
             os.close(answers)
             return
@@ -119,12 +119,12 @@ class Keeper:
             os._exit(0)
 
     def _remove(self, name: str, *, left: bool) -> None:
-        """In a process of its own, unless there is little: a large tree must not keep the next jail waiting.
+        """Removes a jail, in a child process unless it is small: a large tree must not delay the next jail.
 
-        `left`: whether all that was in it is known to have ended.
+        `left`: whether all processes in it are known to have ended.
         """
         names = [name]
-        with contextlib.suppress(OSError):  # what cannot be removed goes with the state directory
+        with contextlib.suppress(OSError):  # the rest will be removed with the state directory
             names = self._keep.take_back(name, left=left)
         if not names or os.fork():
             return

@@ -1,4 +1,4 @@
-"""Starting a guest that has no init of its own: its parent is the keeper. All backends but namespace."""
+"""Starts guests that have no family init: their parent is the keeper. For all backends except namespace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JAILS: dict[str, Callable[[str, Sequence[str]], Jail]] = {
 
 
 class KeeperGuests:
-    """In a zygote: starts them."""
+    """In a zygote: starts such guests."""
 
     def __init__(self, template: Message) -> None:
         self._template = template
@@ -30,8 +30,8 @@ class KeeperGuests:
         else:
             mapping.install()
         if landlock.abi() and root_emulation.is_needed():
-            with contextlib.suppress(OSError):  # then the kernel's refusals stand
-                kernel.give_up_new_privileges()  # as Landlock will have it of every guest
+            with contextlib.suppress(OSError):  # without it, the kernel refuses as usual
+                kernel.give_up_new_privileges()  # Landlock requires it of every guest anyway
                 root_emulation.begin()
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:

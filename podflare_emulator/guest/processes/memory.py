@@ -1,4 +1,4 @@
-"""Watches over the memory of a sandbox: the limit of one process (interpreter/limits.py) says nothing of ten."""
+"""Watches the memory of a sandbox as a whole: interpreter/limits.py limits only each single process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def watch(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
-    """In the family's init: while its processes have more than `ram_mib` together, kills the largest. Does not return.
+    """In the family's init: whenever its processes use more than `ram_mib` together, kills the largest.
 
-    `complaints` is a descriptor of the sandbox's stderr, where it says so; `shown` is told what they have.
+    `complaints` is a descriptor of the sandbox's stderr, where it reports that; `shown` gets the memory in use. Does
+    not return.
     """
     limit = ram_mib * _MIB
     while True:
@@ -30,7 +31,7 @@ def watch(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
             shown.tell(used)
         if used <= limit:
             continue
-        shares = {pid: _share(pid) for pid in pids}  # dear, and exact: what forks have in common counts once
+        shares = {pid: _share(pid) for pid in pids}  # slow but exact: memory that forks share counts once
         if sum(shares.values()) <= limit:
             continue
         largest = max(shares, key=shares.__getitem__)
@@ -42,11 +43,11 @@ def watch(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
             os.kill(largest, 9)
             os.write(complaints, words.encode())
         except OSError:
-            pass  # it has ended, or nobody listens
+            pass  # it has ended, or nobody reads stderr
 
 
 def _resident(pid: int) -> int:
-    """Bytes, what it shares with others included; 0 for a process that has ended."""
+    """Resident bytes, including shared memory; 0 for a process that has ended."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE
@@ -55,7 +56,7 @@ def _resident(pid: int) -> int:
 
 
 def _share(pid: int) -> int:
-    """Bytes that are its own, and its part of what it shares."""
+    """Private bytes, and a proportional share of shared memory (Pss)."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"Pss:"))

@@ -1,6 +1,6 @@
-"""The maker of networks: a process in the sandboxes' user namespace, which their network namespaces belong to.
+"""The maker of networks: a process in the sandboxes' user namespace, which owns their network namespaces.
 
-It does what can be done only in there, for the router, which stays outside.
+It does for the router, which stays outside, what can only be done inside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BACKLOG = 128
 
 
 def serve(connection: Connection, user_namespace: int) -> None:
-    """Answers until the other end closes."""
+    """Answers requests until the other end closes."""
     kernel.setns(user_namespace, kernel.CLONE_NEWUSER)
     os.close(user_namespace)
     kernel.unshare(kernel.CLONE_NEWNET)
@@ -36,13 +36,13 @@ def serve(connection: Connection, user_namespace: int) -> None:
 
 
 class _Maker:
-    """Its methods are the operations: each is given an answer to fill, and returns the descriptors to send."""
+    """Its methods are the operations: each gets an answer to fill in, and returns the descriptors to send."""
 
     def __init__(self) -> None:
         self._own = _namespace()
 
     def closed(self, answer: Message, drop: bool) -> list[int]:
-        """A network of its own with nothing but loopback; what goes elsewhere is refused, or, with `drop`, lost."""
+        """A private network with only loopback. Other destinations are refused, or, with `drop`, lose all packets."""
         with self._returning():
             kernel.unshare(kernel.CLONE_NEWNET)
             network.raise_loopback()
@@ -51,7 +51,7 @@ class _Maker:
             return [_namespace()]
 
     def open(self, answer: Message) -> list[int]:
-        """One that has a way out besides; the second descriptor is what goes out by it."""
+        """A network that also has a way out; the second descriptor yields the frames that leave by it."""
         with self._returning():
             kernel.unshare(kernel.CLONE_NEWNET)
             network.raise_loopback()
@@ -59,7 +59,7 @@ class _Maker:
             return [_namespace(), way_out]
 
     def sockets(self, answer: Message, *namespaces: int) -> list[int]:
-        """How many each of them has."""
+        """How many sockets each of these networks has."""
         counts = answer["sockets"] = []
         with self._returning():
             for namespace in namespaces:
@@ -67,13 +67,18 @@ class _Maker:
                 counts.append(network.sockets())
         return []
 
+    def attach(self, answer: Message, namespace: int) -> list[int]:
+        """Returns the way out of a network of `open`'s, after the program that was attached to it has ended."""
+        with self._in(namespace):
+            return [network.attach()]
+
     def packets(self, answer: Message, namespace: int) -> list[int]:
-        """What is sent to this descriptor goes out."""
+        """A socket: frames sent to it leave by the network's way out."""
         with self._in(namespace):
             return [network.packet_socket().detach()]
 
     def listen(self, answer: Message, namespace: int, host: str, port: int) -> list[int]:
-        """A socket in there that listens."""
+        """A listening socket in a network."""
         with self._in(namespace):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as sock:
@@ -90,7 +95,7 @@ class _Maker:
 
     @contextmanager
     def _returning(self) -> Iterator[None]:
-        """This process must not be what keeps a network alive."""
+        """Returns to this process's own network at the end: it must not keep another one alive."""
         try:
             yield
         finally:

@@ -1,6 +1,6 @@
-"""What this machine allows, found out by doing it: each ability in a process of its own, for `doctor`.
+"""Finds out what this machine allows by trying it, each ability in a separate process; for `doctor`.
 
-An answer is "" where the ability is there, else what the kernel said.
+An answer is "" if the machine has the ability, else the kernel's error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FAKECHROOT = "fakechroot"
 
 
 def main(descriptor: int) -> None:
-    """Sends one message: what became of each ability."""
+    """Sends one message: the outcome for each ability."""
     directory = tempfile.mkdtemp(prefix="podflare-doctor-")
     try:
         answers = {name: _outcome(partial(trial, directory)) for name, trial in _TRIALS.items()}
@@ -77,7 +77,7 @@ def _words(error: BaseException) -> str:
 
 
 def _enter_namespaces(kinds: int = 0) -> None:
-    """Becomes root of a user namespace of its own, and of namespaces of these kinds."""
+    """Becomes root of a new user namespace, and of new namespaces of these kinds."""
     uid, gid = os.getuid(), os.getgid()
     kernel.unshare(kernel.CLONE_NEWUSER | kinds)
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
@@ -117,7 +117,7 @@ def _network() -> None:
 
 
 def _way_out() -> None:
-    """As the router does it, with a program that is on the PATH."""
+    """Does what the router does, with a program on the PATH."""
     programs = [found for name in way_out.PROGRAMS if (found := shutil.which(name))]
     if not programs:
         raise OSError(f"neither {' nor '.join(way_out.PROGRAMS)} is installed")
@@ -148,7 +148,7 @@ def _way_out() -> None:
         os.close(end)
         os.waitpid(child, 0)
     if not started:
-        raise OSError(f"{programs[0]} has ended before it was of use")
+        raise OSError(f"{programs[0]} ended before it was ready")
 
 
 def _overlay(directory: str) -> None:
@@ -176,20 +176,20 @@ def _landlock(directory: str) -> None:
         os.mkdir(f"{directory}/refused")
     except PermissionError:
         return
-    raise OSError("it refused nothing")
+    raise OSError("it did not refuse a write outside the allowed directory")
 
 
 def _users() -> None:
     chosen = ids.choose(lent=True)
     if chosen.count < ids.COUNT and chosen.lent is None:
-        raise OSError("a sandbox has one user and one group")
+        raise OSError("a sandbox has only one user and one group")
     reader, writer = os.pipe()
     ids.run_as_root_of(chosen, lambda: os.write(writer, str(ids.present()).encode()))
     os.close(writer)
     with open(reader, encoding="ascii") as pipe:
         found = int(pipe.read() or 0)
     if found < ids.COUNT:
-        raise OSError(f"{found} of {ids.COUNT} could be mapped")
+        raise OSError(f"only {found} of {ids.COUNT} ids can be mapped")
 
 
 def _idmapped_mounts() -> None:
@@ -212,7 +212,7 @@ def _fakechroot(directory: str) -> None:
         {"LD_PRELOAD": library, "FAKECHROOT_BASE": directory, "FAKECHROOT_EXCLUDE_PATH": "/bin:/usr"},
     )
     if os.waitpid(shell, 0)[1]:
-        raise OSError(f"{library} maps no paths here")
+        raise OSError(f"{library} does not map paths here")
 
 
 _TRIALS: dict[str, Callable[[str], object]] = {

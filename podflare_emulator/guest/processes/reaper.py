@@ -1,4 +1,4 @@
-"""What an init does: adopts and reaps, reports who ended and how, signals, and ends a sandbox with all it started."""
+"""The work of an init: adopts and reaps, reports which processes ended and how, sends signals, and ends sandboxes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Callable
 from ..protocol import Connection, Message
 from ..system.process_table import is_stopped, processes, runs_since, session
 
-_LOOK_AGAIN = 0.005  # seconds: for those that are others' children
-_MOST_LOOKS = 200  # one that waits for a disk stops only after that
+_LOOK_AGAIN = 0.005  # seconds: for processes that are not its own children
+_MOST_LOOKS = 200  # a process that waits for a disk stops only after that
 
 Belongs = Callable[[int, Message], bool]
 
 
 class Reaper:
-    """Serves one connection of the host's until it closes.
+    """Serves one connection of the host until it closes.
 
     `belongs(pid, message)` tells whether a process is part of the sandbox that an `end` message names.
     """
@@ -26,9 +26,8 @@ class Reaper:
     def __init__(self, connection: Connection, belongs: Belongs) -> None:
         self._connection = connection
         self._belongs = belongs
-        self._stopped: dict[
-            str, list[int]
-        ] = {}  # by the sandbox's mark, in the order in which they were stopped
+        # By the sandbox's mark, in the order in which they were stopped.
+        self._stopped: dict[str, list[int]] = {}
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake, False)
@@ -36,7 +35,7 @@ class Reaper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self, other: Callable[[Message, list[int]], None] | None = None) -> None:
-        """Answers `signal`, `stop`, `continue`, `end`, and closes what comes with `close`; hands others to `other`.
+        """Answers `signal`, `stop`, `continue` and `end`; closes descriptors for `close`; passes the rest to `other`.
 
         Returns when the host is gone."""
         with contextlib.suppress(ConnectionError):
@@ -93,9 +92,10 @@ class Reaper:
                 raise ValueError(f"unknown message {unknown!r}")
 
     def _stop(self, message: Message) -> None:
-        """Stops what belongs until a look finds nothing that runs: a process may fork while it is being looked for.
+        """Stops the sandbox's processes until a search finds none that runs: processes may fork during a search.
 
-        The guest comes first: nobody is to see its own children stop. What is stopped already is left to who did that.
+        The guest comes first, so that it does not see its children stop. Processes that are already stopped are left
+        alone.
         """
         stopped = self._stopped[message["mark"]] = []
         while pids := [pid for pid in self._found(message) if pid not in stopped and not is_stopped(pid)]:
@@ -103,7 +103,7 @@ class Reaper:
                 stopped.append(pid)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGSTOP)
-        for _ in range(_MOST_LOOKS):  # on a busy machine one that is told to stop goes on for a moment
+        for _ in range(_MOST_LOOKS):  # on a busy machine a process runs on for a moment after SIGSTOP
             if all(is_stopped(pid) or runs_since(pid) < 0 for pid in stopped):
                 break
             select.select([self._wake], [], [], _LOOK_AGAIN)
@@ -115,13 +115,13 @@ class Reaper:
                 os.kill(pid, signal.SIGCONT)
 
     def _end(self, message: Message) -> None:
-        """Kills what belongs until a look finds nothing: a process may fork while it is being looked for.
+        """Kills the sandbox's processes until a search finds none: processes may fork during a search.
 
-        One that is dying has lost what it is known by before it has ended.
+        Before it has ended, a dying process can no longer be recognised, so this keeps the numbers of those it killed.
         """
         self._stopped.pop(message["mark"], None)
         killed: dict[int, int] = {}
-        # The guest is known without a look, and seldom has anybody beside it: one look after its end finds nobody.
+        # The guest is known without a search, and is usually alone: one search after its end finds nothing.
         pids = {message["pid"]} if message["pid"] else {*self._found(message)}
         while pids:
             for pid in pids:

@@ -1,9 +1,9 @@
-"""The router: gives sandboxes networks of their own under the namespace backend, and their connections a way out.
+"""The router: gives sandboxes private networks under the namespace backend, and their connections a way out.
 
-It runs on the host, as the warden does, in the machine's network. A network without a way out is a namespace with
-nothing but loopback. One that has a way out has an interface, too; when the first frame comes out of it, a program
-that knows TCP/IP (slirp4netns, pasta) is attached to its other end, and translates what goes through it into
-connections of its own. Most sandboxes never need one.
+It runs on the host, like the warden, in the machine's network. A network without a way out is a namespace that has only
+loopback. A network with a way out also has an interface. When the first frame leaves by that, the router attaches a
+user-mode TCP/IP stack (slirp4netns, pasta) to its other end, which translates the traffic into its own connections.
+Most sandboxes never need one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AT_ONCE = 8
 
 
 def trial() -> str:
-    """Why this machine gives no network with a way out; "" if it does. In a process of its own: it cannot be undone."""
+    """Why this machine allows no network with a way out; "" if it does. In a child process: it cannot be undone."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -48,7 +48,7 @@ def trial() -> str:
 
 
 def start(descriptor: int, order: Order, user_namespace: int) -> None:
-    """Warden: forks it; it serves the host on `descriptor`."""
+    """Warden: forks the router, which serves the host on `descriptor`."""
     if os.fork():
         return
     try:
@@ -73,12 +73,13 @@ def start(descriptor: int, order: Order, user_namespace: int) -> None:
 
 
 class _Network:
-    def __init__(self, namespace: int, tap: int = -1) -> None:
+    def __init__(self, namespace: int) -> None:
         self.namespace = namespace
-        self.tap = tap  # -1: it has no way out, or a helper has it
+        self.tap = -1  # -1: there is no way out, or a helper has it
         self.helper: way_out.Helper | None = None
+        self.is_used = False  # something has gone out
         self.is_released = False
-        self.held: list[bytes] = []  # frames that the helper has not been given yet
+        self.held: list[bytes] = []  # frames that are waiting for the helper
 
     @property
     def is_open(self) -> bool:
@@ -86,7 +87,7 @@ class _Network:
 
 
 class Router:
-    """Serves the host until it is gone: `network` gives one, `listen` a socket in it, and `release` takes it back."""
+    """Serves the host until it is gone: `network` makes a network, `listen` a socket in it, `release` takes it back."""
 
     def __init__(self, host: Connection, maker: Connection, order: Order, user_namespace: int) -> None:
         self._host = host
@@ -98,9 +99,10 @@ class Router:
         self._numbered = 0
         self._networks: dict[int, _Network] = {}
         self._spare: dict[bool, deque[_Network]] = {True: deque(), False: deque()}
-        self._released: list[_Network] = []  # not looked at yet
+        self._released: list[_Network] = []  # not checked yet
         self._taps: dict[int, _Network] = {}
         self._starting: dict[int, _Network] = {}
+        self._running: dict[int, _Network] = {}
         self._poll = select.poll()
         self._poll.register(host, select.POLLIN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -122,6 +124,8 @@ class Router:
                     self._let_out(self._taps[descriptor])
                 elif descriptor in self._starting:
                     self._pass_held(self._starting[descriptor])
+                elif descriptor in self._running:
+                    self._take_back(self._running[descriptor])
                 elif descriptor == self._host.fileno():
                     arrived = self._host.receive()
                     if arrived is None:
@@ -157,10 +161,9 @@ class Router:
 
     def _make(self, is_open: bool) -> _Network:
         _, descriptors = self._ask("open") if is_open else self._ask("closed", self._drop)
-        made = _Network(*descriptors) if is_open else _Network(descriptors[0])
+        made = _Network(descriptors[0])
         if is_open:
-            self._taps[made.tap] = made
-            self._poll.register(made.tap, select.POLLIN)
+            self._watch_tap(made, descriptors[1])
         return made
 
     def _listen(self, message: Message) -> int:
@@ -169,8 +172,8 @@ class Router:
         return listener
 
     def _release(self, released: _Network, *, left: bool) -> None:
-        """Making networks, and removing them, is most of their price: one that nobody has used is used again."""
-        if not left or released.helper:
+        """Making and removing networks is most of their cost: unused ones are used again."""
+        if not left or released.is_used:
             self._remove(released)
             return
         released.is_released = True
@@ -196,13 +199,11 @@ class Router:
             self._forget_tap(released)
             os.close(released.tap)
         if released.helper:
-            if self._starting.pop(released.helper.ready, None):
-                self._poll.unregister(released.helper.ready)
-            released.helper.end()
+            self._end_helper(released)
         os.close(released.namespace)
 
     def _let_out(self, sender: _Network) -> None:
-        """The first frame has come: starts a helper, which the frame waits for."""
+        """The first frame has arrived: starts a helper, and holds the frame until that is ready."""
         if sender.is_released:
             self._released.remove(sender)
             self._remove(sender)
@@ -210,6 +211,7 @@ class Router:
         self._forget_tap(sender)
         sender.held = network.hand_over(sender.tap)
         sender.tap = -1
+        sender.is_used = True
         sender.helper = way_out.Helper(self._helper, sender.namespace, self._user_namespace)
         self._starting[sender.helper.ready] = sender
         self._poll.register(sender.helper.ready, select.POLLIN)
@@ -219,7 +221,7 @@ class Router:
         del self._starting[sender.helper.ready]
         self._poll.unregister(sender.helper.ready)
         if not sender.helper.has_started():
-            sys.stderr.write(f"a sandbox has no way out: {self._helper} has ended\n")
+            sys.stderr.write(f"a sandbox has no way out of its network: {self._helper} has ended\n")
             return
         try:
             _, (number,) = self._ask("packets", networks=[sender.namespace])
@@ -227,8 +229,43 @@ class Router:
                 for frame in sender.held:
                     packets.send(frame)
         except OSError as error:
-            sys.stderr.write(f"what a sandbox sent first has been lost: {error}\n")
+            sys.stderr.write(f"the first packets of a sandbox have been lost: {error}\n")
         sender.held.clear()
+        if sender.helper.over >= 0:
+            self._running[sender.helper.over] = sender
+            self._poll.register(sender.helper.over, select.POLLIN)
+
+    def _take_back(self, sender: _Network) -> None:
+        """The helper has ended, perhaps killed: the next frame starts another."""
+        assert sender.helper
+        if not sender.helper.has_ended():
+            return
+        self._end_helper(sender)
+        try:
+            _, (tap,) = self._ask("attach", networks=[sender.namespace])
+        except OSError as error:
+            sys.stderr.write(f"a sandbox no longer has a way out: {self._helper} has ended, and {error}\n")
+            return
+        self._watch_tap(sender, tap)
+        sys.stderr.write(
+            f"{self._helper} has ended: a sandbox has lost its open connections, but can make new ones\n"
+        )
+
+    def _end_helper(self, sender: _Network) -> None:
+        assert sender.helper
+        for descriptor, waiting in (
+            (sender.helper.ready, self._starting),
+            (sender.helper.over, self._running),
+        ):
+            if waiting.pop(descriptor, None):
+                self._poll.unregister(descriptor)
+        sender.helper.end()
+        sender.helper = None
+
+    def _watch_tap(self, sender: _Network, tap: int) -> None:
+        sender.tap = tap
+        self._taps[tap] = sender
+        self._poll.register(tap, select.POLLIN)
 
     def _forget_tap(self, sender: _Network) -> None:
         self._poll.unregister(sender.tap)
@@ -237,11 +274,11 @@ class Router:
     def _ask(
         self, operation: str, *arguments: object, networks: Sequence[int] = ()
     ) -> tuple[Message, list[int]]:
-        """Of the maker; `networks`: descriptors of those that it is about."""
+        """Asks the maker; `networks`: descriptors of the networks in question."""
         self._maker.send({"op": operation, "arguments": arguments}, networks)
         arrived = self._maker.receive()
         if arrived is None:
-            raise OSError("the maker of networks has ended")
+            raise OSError("the process that makes networks has ended")
         if "error" in arrived[0]:
             raise OSError(arrived[0]["error"])
         return arrived

@@ -1,8 +1,8 @@
 """The outermost process of an emulator: makes the base tree, starts the keeper, and cleans up after everything.
 
-It runs on the host with the rights of whoever started the emulator, does nothing while the emulator lives, and cannot
-be reached by guests under the namespace backend. However the emulator ends, the keeper notices, and the warden removes
-what is left: processes first, then the state directory.
+It runs on the host with the rights of the user who started the emulator, and does nothing while the emulator lives.
+Under the namespace backend, guests cannot reach it. However the emulator ends, the keeper notices that, and the warden
+removes what is left: processes first, then the state directory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..system.process_table import parent_of, processes
 from . import router
 from .keeper import Keeper
 
-_MAKING = 60  # seconds, far more than it takes an emulator to make its directory and lock it
+_MAKING = 60  # seconds: far more than an emulator needs to make its directory and lock it
 _BACKENDS = {"namespace": start, "preload": preload, "portable": portable}
 
 
@@ -69,12 +69,12 @@ def main(descriptor: int) -> None:
 
 
 def _sweep(place: int, mine: str) -> None:
-    """Removes the state directories of emulators that are dead, warden and all: nobody holds their lock."""
+    """Removes the state directories of emulators that are dead, including their wardens: nobody holds their locks."""
     prefix = mine[: mine.rindex("-") + 1]
     for name in os.listdir(place):
         if not name.startswith(prefix) or name == mine:
             continue
-        with contextlib.suppress(OSError):  # it lives, is somebody else's, or is just being removed
+        with contextlib.suppress(OSError):  # it is alive, belongs to another user, or is being removed
             age = time.time() - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime
             try:
                 lock = os.open(f"{name}/lock", os.O_RDWR, dir_fd=place)
@@ -105,17 +105,17 @@ def _keep(connection: Connection, build: Callable[[], Keep | plain.Keep]) -> Non
 
 
 def _settle_network(order: Order) -> Order:
-    """What "auto" means here; raises OSError where a private network cannot be had."""
+    """Decides what "auto" means on this machine; raises OSError if it should be private but cannot."""
     if order.network == "host":
         return order
     refusal = router.trial()
     if refusal and order.network == "private":
-        raise OSError(f"no sandbox can have a network of its own with a way out: {refusal}")
+        raise OSError(f"this machine cannot give sandboxes a private network with a way out: {refusal}")
     return replace(order, network="host" if refusal else "private")
 
 
 def _outlive(keeper: int) -> None:
-    """Waits for the keeper's end, then ends what is left behind: orphans come here, to a subreaper."""
+    """Waits for the keeper's end, then kills the processes that are left: this subreaper has adopted them."""
     if keeper:
         os.waitpid(keeper, 0)
     with contextlib.suppress(ChildProcessError):

@@ -1,4 +1,4 @@
-"""The programs that can be at the other end of a network's way out, and how each is started."""
+"""The programs that can serve the other end of a network's way out, and how each is started."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import signal
 
 from ..system import network
 
-PROGRAMS = ("slirp4netns", "pasta")  # the better first
+PROGRAMS = ("slirp4netns", "pasta")  # the better one first
 
-# Descriptors of the program's.
+# The program's descriptors.
 _NAMESPACE, _USER_NAMESPACE, _READY, _ALIVE = 3, 4, 5, 6
 _BEYOND = 10
 
 
 class Helper:
-    """A running one; `ready` is a descriptor that can be read when it has started, or has ended."""
+    """A running program.
+
+    `ready` is a descriptor that becomes readable when the program has started or has ended; `over`, one that becomes
+    readable when it has ended, or -1 on kernels without pidfds.
+    """
 
     def __init__(self, program: str, namespace: int, user_namespace: int) -> None:
         self.ready, ready = os.pipe()
         alive, self._alive = os.pipe()
         given = {_NAMESPACE: namespace, _USER_NAMESPACE: user_namespace, _READY: ready, _ALIVE: alive}
-        # None of them may lie where another is put.
+        # None of them may have a number that another is to get.
         moved = {
             place: fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _BEYOND) for place, number in given.items()
         }
@@ -43,18 +47,25 @@ class Helper:
         finally:
             for number in (ready, alive, *moved.values()):
                 os.close(number)
+        self.over = -1
+        with contextlib.suppress(OSError):
+            self.over = os.pidfd_open(self._pid)
 
     def has_started(self) -> bool:
-        """Once `ready` can be read."""
+        """Call it once `ready` can be read."""
         return bool(os.read(self.ready, 16))
+
+    def has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
-        os.close(self.ready)
-        os.close(self._alive)
+        for number in (self.ready, self._alive, self.over):
+            if number >= 0:
+                os.close(number)
 
 
 def _slirp4netns() -> list[str]:
@@ -62,12 +73,11 @@ def _slirp4netns() -> list[str]:
         "--netns-type=path",
         f"--userns-path=/proc/self/fd/{_USER_NAMESPACE}",
         f"--ready-fd={_READY}",
-        f"--exit-fd={_ALIVE}",  # it ends when this process does, however that comes
+        f"--exit-fd={_ALIVE}",  # it ends when this process ends, for whatever reason
         f"--mtu={network.MTU}",
         "--disable-host-loopback",
-        *(
-            ["--enable-sandbox", "--enable-seccomp"] if os.getuid() == 0 else []
-        ),  # it would keep root's rights
+        # Otherwise it would keep root's rights.
+        *(["--enable-sandbox", "--enable-seccomp"] if os.getuid() == 0 else []),
         f"/proc/self/fd/{_NAMESPACE}",
         network.INTERFACE,
     ]
@@ -77,7 +87,8 @@ def _pasta() -> list[str]:
     hardware = ":".join(f"{byte:02x}" for byte in network.hardware_address(network.GATEWAY))
     nothing = [word for kind in ("-t", "-u", "-T", "-U") for word in (kind, "none")]  # no ports are forwarded
     return [
-        *(["--runas", "0"] if os.getuid() == 0 else []),  # else it is nobody, before it is let in
+        # Otherwise it becomes `nobody`, and then may not enter the namespaces.
+        *(["--runas", "0"] if os.getuid() == 0 else []),
         *("--foreground", "--quiet", "--ipv4-only", "--no-dhcp", "--no-map-gw", *nothing),
         *("--address", network.ADDRESS, "--netmask", network.NETMASK, "--gateway", network.GATEWAY),
         *("--mac-addr", hardware, "--dns-forward", network.NAMESERVER, "--mtu", str(network.MTU)),

@@ -1,4 +1,4 @@
-"""Runs a program of another tree's, with that tree as its root: to ask its Python about itself, before any sandbox."""
+"""Runs a program in another tree, with that as its root: to ask its Python about itself, before any sandbox."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def main(descriptor: int) -> None:
-    """Receives `root` and `command`; its output goes to this process's own streams. Sends `failed` if it cannot start.
+    """Receives `root` and `command`; the program inherits this process's streams. Sends `failed` if it cannot start.
 
-    The program has the rights of a sandbox's root, not of whoever started the emulator.
+    The program has the rights of a sandbox's root, not those of the user who started the emulator.
     """
     connection = Connection(socket.socket(fileno=descriptor))
     arrived = connection.receive()
@@ -27,7 +27,7 @@ def main(descriptor: int) -> None:
     inside = ids.choose()
     if inside.count == ids.COUNT:
         _shift_owners(order["root"], inside)
-    os.chdir(order["root"])  # the way there may be closed to those ids
+    os.chdir(order["root"])  # while we can: those ids may not be allowed to reach it
 
     def enter() -> None:
         try:
@@ -54,7 +54,7 @@ def main(descriptor: int) -> None:
 
 
 def _shift_owners(root: str, inside: ids.Ids) -> None:
-    """As sandboxes will see the tree, if this kernel can."""
+    """Maps the owners in the tree as sandboxes will see them, if this kernel can."""
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     with contextlib.suppress(OSError), ids.namespace_of(inside) as namespace:

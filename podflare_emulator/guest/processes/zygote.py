@@ -15,10 +15,10 @@ from ..protocol import Connection, Message
 
 
 class Starter(Protocol):
-    """What starting a guest takes; one class with an init a family, one without."""
+    """Starts guests. One class gives every family an init, another does not."""
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
-        """A guest with this REPL. `connection` is the zygote's own, `descriptors` what came with the ticket."""
+        """Starts a guest with this REPL. `connection` is the zygote's; `descriptors` came with the ticket."""
 
 
 def main(descriptor: int) -> None:
@@ -39,7 +39,7 @@ def main(descriptor: int) -> None:
     os.environ.update(environment.of_sandbox(""))
     sys.argv = [""]
     gc.collect()
-    gc.freeze()  # a collection in a guest must not touch, and so copy, what all guests share
+    gc.freeze()  # a collection in a guest must not touch, and so copy, memory that all guests share
     connection.send({"ready": True})
     while (arrived := connection.receive()) is not None:
         message, descriptors = arrived
@@ -49,7 +49,7 @@ def main(descriptor: int) -> None:
 
 
 def _starter(template: Message) -> Starter:
-    """Only what is used is loaded: whatever a zygote has, every fork of every guest has to copy."""
+    """Loads only what is used: every fork of every guest has to copy what a zygote has loaded."""
     if template["isolation"] == "namespace":
         from .family import Families
 
@@ -60,9 +60,9 @@ def _starter(template: Message) -> Starter:
 
 
 def _repl() -> Repl:
-    """The one of all guests: what is made before they are forked is in memory once.
+    """The REPL for all guests: what exists before they are forked is in memory only once.
 
-    Its streams remember what their descriptors led to, so they are opened on pipes, as guests have them.
+    Its streams remember the kind of file behind their descriptors, so they are opened on pipes, like those of guests.
     """
     kept = [os.dup(number) for number in (1, 2)]
     pipe = os.pipe()

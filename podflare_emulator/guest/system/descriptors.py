@@ -1,4 +1,4 @@
-"""Descriptors of ours in a guest: out of user code's way, which finds 3, 4, 5 free as in a fresh interpreter."""
+"""Keeps our descriptors in a guest out of the way: user code finds 3, 4 and 5 free, as in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FIRST = 1000
 
 
 def hide(number: int) -> int:
-    """Moves a descriptor up there."""
+    """Moves a descriptor to a high number."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = _FIRST if soft == resource.RLIM_INFINITY else min(_FIRST, soft - 16)
     hidden = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest)

@@ -1,7 +1,7 @@
-"""What a process inherits from whoever started the emulator, and a sandbox's processes must not: a fresh start.
+"""Resets what a sandbox's processes must not inherit from the program that started the emulator.
 
-`nohup` and a script's background jobs leave signals ignored; a shell, a supervisor or a CI runner has a umask, a nice
-value and limits of its own. Its working directory, environment and terminal stay behind where the warden is started.
+`nohup` and a script's background jobs leave signals ignored. A shell, a supervisor or a CI runner has its own umask,
+nice value and limits. Its working directory, environment and terminal are dropped when the warden is started.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import resource
 import signal
 
 _UMASK = 0o022
-_STACK = 8 << 20  # the kernel's own default; a thread's stack is as large
+_STACK = 8 << 20  # the kernel's default; threads get stacks of this size too
 _PYTHONS_OWN = {getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")}  # ignored by every Python
 _RAISED = ("AS", "CPU", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "NPROC", "RSS", "SIGPENDING")
 
 
 def forget() -> None:
-    """In the warden, before it does anything: all that the emulator starts descends from it.
+    """The warden calls this first, because everything that the emulator starts descends from it.
 
-    Hard limits stay, since an ordinary user cannot raise them; so do a nice value and a scheduling
-    policy where they may not be changed.
+    Hard limits stay, since an ordinary user cannot raise them. So do the nice value and the scheduling
+    policy if this process may not change them.
     """
     for number in signal.valid_signals() - _PYTHONS_OWN - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -29,7 +29,7 @@ def forget() -> None:
     os.umask(_UMASK)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-    if hasattr(os, "sched_setscheduler"):  # a batch job's, `chrt --idle`'s
+    if hasattr(os, "sched_setscheduler"):  # a batch job or `chrt --idle` has set another policy
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     for name in _RAISED:
@@ -41,7 +41,7 @@ def forget() -> None:
 
 
 def _set_soft(kind: int, wanted: int) -> None:
-    """As near to it as the hard limit lets it be."""
+    """Sets the soft limit to `wanted`, or as near to it as the hard limit allows."""
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > hard):
         wanted = hard

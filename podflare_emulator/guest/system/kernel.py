@@ -1,4 +1,4 @@
-"""Linux calls that Python has no name for, through ctypes. Each raises OSError with the call's name."""
+"""Linux system calls that Python does not offer, through ctypes. Each raises OSError with the call's name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 
-# Effective in a sandbox: files, ownership, ids, signals and low ports; what root in a container is used to.
+# Effective in a sandbox, as for root in a container: files, ownership, ids, signals and low ports.
 CAP_KEPT = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 10, 27, 31))
 CAP_SYS_CHROOT, CAP_SYS_ADMIN = 1 << 18, 1 << 21
 CAP_MOVE = CAP_SYS_ADMIN | CAP_SYS_CHROOT  # what setns into another mount namespace takes
@@ -38,9 +38,8 @@ _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 1, 0x00100000
 
 libc = ctypes.CDLL(None, use_errno=True)
 for _name in ("fflush", "ioctl", "mount", "prctl", "setns", "syscall"):
-    getattr(
-        libc, _name, None
-    )  # found once, before any guest is forked: each would find it in memory of its own
+    # Resolved once, before any guest is forked: otherwise each guest would resolve it in private memory.
+    getattr(libc, _name, None)
 
 
 def _checked(result: int, call: str) -> int:
@@ -60,7 +59,7 @@ def is_namespace(descriptor: int) -> bool:
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """`kind`: CLONE_NEWNS and the like, 0 for any."""
+    """`kind`: CLONE_NEWNS and so on, or 0 for any."""
     _checked(libc.setns(descriptor, kind), "setns")
 
 
@@ -86,7 +85,7 @@ def bind(source: str, target: str) -> None:
 
 
 def make_read_only(target: str) -> None:
-    """The whole mount tree where the kernel can (5.12), else its top: flags a lower mount is locked with must stay."""
+    """The whole mount tree if the kernel can do that (5.12), else only its top mount, which keeps its locked flags."""
     attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
     if libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, attributes, 32) == 0:
         return
@@ -95,7 +94,7 @@ def make_read_only(target: str) -> None:
 
 
 def detached(directory: str) -> int:
-    """A descriptor of a directory as a read-only mount of its own: nobody gets above it, or writes in it."""
+    """A descriptor of a directory as a separate read-only mount: nobody can get above it or write in it."""
     number = _checked(
         libc.syscall(_OPEN_TREE, _AT_FDCWD, directory.encode(), _OPEN_TREE_CLONE | os.O_CLOEXEC), "open_tree"
     )
@@ -105,10 +104,10 @@ def detached(directory: str) -> int:
 
 
 def shifted(directory: str, ids: int) -> int:
-    """The same with the owners that a user namespace has for them: `ids`, a descriptor, maps theirs to the kernel's.
+    """Like `detached`, with owners mapped (idmapped mount). `ids`: a descriptor of the user namespace that maps them.
 
-    What is mounted below the directory is not in it. Takes the rights of the host's root; Linux 5.12, and 5.19 for
-    overlays on top.
+    Mounts below the directory are not included. Needs the rights of the host's root, and Linux 5.12, or 5.19 if an
+    overlay is to use it as a layer.
     """
     number = detached(directory)
     try:
@@ -123,7 +122,7 @@ def shifted(directory: str, ids: int) -> int:
 
 
 def attach(mount: int, target: str) -> None:
-    """Puts a detached mount in its place, and closes its descriptor."""
+    """Mounts a detached mount at `target`, and closes its descriptor."""
     try:
         _checked(
             libc.syscall(_MOVE_MOUNT, mount, b"", _AT_FDCWD, target.encode(), _MOVE_EMPTY_PATH), "move_mount"
@@ -133,7 +132,7 @@ def attach(mount: int, target: str) -> None:
 
 
 def pivot_root_here() -> None:
-    """Makes the current directory the root of this mount namespace and lets go of the old one."""
+    """Makes the current directory the root of this mount namespace, and detaches the old one."""
     _checked(libc.syscall(_PIVOT_ROOT, b".", b"."), "pivot_root")
     unmount(".")  # the old root lies on top of the new one
     os.chdir("/")
@@ -158,15 +157,15 @@ def _set_capabilities(words: bytes) -> None:
 
 
 def bound_capabilities() -> None:
-    """No program started from here on, or from what starts from here, will have others than CAP_KEPT."""
+    """From now on no program that this process or a descendant starts can have a capability outside CAP_KEPT."""
     for number in range(_LAST_CAP + 1):
         if not CAP_KEPT >> number & 1:
-            libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # EINVAL: a number this kernel does not have
+            libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # EINVAL: this kernel does not know the number
     _checked(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NOROOT_LOCKED, 0, 0, 0), "prctl securebits")
 
 
 def lock_down() -> None:
-    """After `bound_capabilities`: leaves CAP_KEPT for good, here too; CAP_MOVE stays permitted, not effective."""
+    """After `bound_capabilities`: limits this process to CAP_KEPT for good. CAP_MOVE stays permitted, not effective."""
     _set_capabilities(_LOCKED_DOWN)
     for number in range(_LAST_CAP + 1):
         if CAP_KEPT >> number & 1:
@@ -175,7 +174,7 @@ def lock_down() -> None:
 
 @contextlib.contextmanager
 def able_to_move() -> Iterator[None]:
-    """After `lock_down`: CAP_MOVE for a moment."""
+    """After `lock_down`: makes CAP_MOVE effective inside the block."""
     _set_capabilities(_ABLE_TO_MOVE)
     try:
         yield
@@ -184,27 +183,27 @@ def able_to_move() -> Iterator[None]:
 
 
 def give_up_new_privileges() -> None:
-    """For good: setuid programs started from here on have the rights of who starts them."""
+    """For good: setuid programs started from now on have the rights of the process that starts them."""
     _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl no_new_privs")
 
 
 def stay_dumpable() -> None:
-    """Lost with a change of ids; without it /proc/PID/ns is closed to our own processes."""
+    """A change of ids clears this flag, and without it our own processes cannot open /proc/PID/ns."""
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """This process becomes the parent of every descendant whose own parent ends (Linux; elsewhere nothing happens)."""
+    """This process becomes the parent of every descendant whose parent ends (Linux; elsewhere nothing happens)."""
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_SUBREAPER, 1, 0, 0, 0)
 
 
 def name_process(name: str) -> None:
-    """At most 15 bytes, in /proc/PID/comm; forks inherit it, programs started do not."""
+    """Sets /proc/PID/comm, at most 15 bytes. Forks inherit it, started programs do not."""
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def flush_c_streams() -> None:
-    """What C code has printed through stdio and not yet written."""
+    """Writes what C code has printed through stdio and not yet written."""
     libc.fflush(None)

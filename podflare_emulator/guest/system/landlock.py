@@ -1,7 +1,7 @@
 """Landlock: a process gives up writing outside the directories it names, for itself and everything it will start.
 
-Under the portable backend this is the net: a path that escaped the mapping becomes `Permission denied` instead of
-damage to the machine. It needs no privilege and cannot be undone. Linux 5.13 and later.
+Under the portable backend this is the safety net: a path that escaped the mapping causes `Permission denied` instead
+of damage to the machine. It needs no privilege and cannot be undone. Linux 5.13 and later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 import sys
 from collections.abc import Sequence
 
-# The same numbers on every architecture that Landlock runs on: they are newer than the unified table.
+# The same numbers on every architecture that Landlock supports: calls this new share one table.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
@@ -26,19 +26,18 @@ _RIGHTS_BY_ABI = {
     # write to files; remove directories, files; make character devices, directories, files, sockets, fifos, block
     # devices, symbolic links
     1: sum(1 << bit for bit in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12)),
-    2: 1 << 13,  # rename and link from one directory into another; ABI 1 refuses that everywhere
+    2: 1 << 13,  # rename and link from one directory to another; ABI 1 always refuses that
     3: _TRUNCATE,
 }
-_RIGHTS_OF_A_FILE = (
-    _WRITE_FILE | _TRUNCATE
-)  # the kernel refuses a rule that gives a file a directory's rights
+# The kernel refuses a rule that gives a file the rights of a directory.
+_RIGHTS_OF_A_FILE = _WRITE_FILE | _TRUNCATE
 
 _SCOPES_SINCE = 6
 _SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1 << 0, 1 << 1
 
 
 def abi() -> int:
-    """The version of Landlock that the kernel speaks; 0 where it has none, or has it switched off."""
+    """The version of Landlock that the kernel supports; 0 if it has none, or has it switched off."""
     if sys.platform != "linux":
         return 0
     version: int = _libc().syscall(_CREATE_RULESET, None, _size(0), _CREATE_RULESET_VERSION)
@@ -48,16 +47,16 @@ def abi() -> int:
 def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> int | None:
     """From now on this thread, and every thread and process it starts, may write only at and below `allowed`.
 
-    Call it before any other thread is started: those keep what they had. Reading, files that are already open, and
-    ioctls on devices stay as they were. Setuid programs lose their privilege (`no_new_privs`).
+    Call it before any other thread is started: running threads keep their rights. Reading, files that are already
+    open, and ioctls on devices are not restricted. Setuid programs lose their privilege (`no_new_privs`).
 
     Args:
         allowed: directories and single files; what does not exist is skipped.
-        scope_signals: where the kernel can (ABI 6), also refuse to signal processes, and to connect to abstract Unix
-            sockets, of outside: of those that were not started by this process after the call.
+        scope_signals: if the kernel can (ABI 6), also refuse signals to processes outside, and connections to their
+            abstract Unix sockets. Outside means: not started by this process after the call.
 
     Returns:
-        The ABI that is in force, or None where the kernel has no Landlock and nothing has been restricted.
+        The ABI in force, or None if the kernel has no Landlock and nothing has been restricted.
 
     Raises:
         OSError: the kernel has Landlock, but refused.
@@ -81,17 +80,18 @@ def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> in
 
 
 def abstract_socket_scope() -> int | None:
-    """A descriptor of what `enter` takes, so that abstract Unix sockets are within reach only where they were made.
+    """A ruleset for `enter`: abstract Unix sockets can be reached only from the domain that made them.
 
-    None where the kernel cannot do that.
+    None if the kernel cannot do that.
     """
     return None if abi() < _SCOPES_SINCE else _ruleset(0, _SCOPE_ABSTRACT_UNIX_SOCKET)
 
 
 def enter(ruleset: int) -> None:
-    """From now on it holds for this thread and all it starts; closes the descriptor.
+    """Applies a ruleset to this thread and everything it starts from now on; closes the descriptor.
 
-    It takes CAP_SYS_ADMIN in the process's user namespace, and leaves setuid programs their privilege.
+    It takes CAP_SYS_ADMIN in the process's user namespace, or `no_new_privs`. With the former, setuid programs keep
+    their privilege.
     """
     try:
         _check(_libc().syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)), "landlock_restrict_self")
@@ -100,9 +100,9 @@ def enter(ruleset: int) -> None:
 
 
 def _ruleset(rights: int, scopes: int) -> int:
-    """A descriptor of a new one."""
+    """A descriptor of a new ruleset."""
     network = 0
-    # An older kernel knows a shorter struct, and takes a longer one only if the rest is zero.
+    # An older kernel knows a shorter struct, and accepts a longer one only if the rest is zero.
     attributes = struct.pack("=QQQ", rights, network, scopes) if scopes else struct.pack("=Q", rights)
     created = _libc().syscall(_CREATE_RULESET, attributes, _size(len(attributes)), ctypes.c_uint32(0))
     return _check(created, "landlock_create_ruleset")

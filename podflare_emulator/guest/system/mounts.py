@@ -1,6 +1,6 @@
-"""Mounts by descriptor (Linux 5.2): made by one process, put in their place by another. Each call raises OSError.
+"""Mounts by descriptor (Linux 5.2): one process makes them, another attaches them. Each call raises OSError.
 
-The calls go to `posix`, since guests come here, in which user code may have replaced those of `os`.
+The calls go to `posix`: guests run this, and user code there may have replaced functions of `os`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 from . import kernel
 
-# The same numbers on every architecture: they are newer than the unified table.
+# The same numbers on every architecture: calls this new share one table.
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
 _OPEN_TREE_CLONE, _AT_RECURSIVE = 1, 0x8000
 _MOVE_EMPTY_PATH = 0x4  # MOVE_MOUNT_F_EMPTY_PATH
 _CLOEXEC = 1  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 _AT_FDCWD = -100
-# Of a line of /proc/self/mountinfo: its number, that of the mount it is on, and where.
+# From a line of /proc/self/mountinfo: the mount's number, its parent's number, and the mount point.
 _LINE = re.compile(rb"^(\d+) (\d+) \S+ \S+ (\S+) ", re.MULTILINE)
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 OVERLAY_OPTIONS = {"userxattr": None, "xino": "on", "index": "off"}
-"""As an ordinary user may have them; without an index, what lies in layers can be shared."""
+"""Options that an ordinary user may set. Without an index, overlays can share layers."""
 
 
 def overlay(lower: Sequence[str], upper: str, work: str, place: str) -> int:
-    """A descriptor of a new overlay, mounted nowhere. `lower`: the top one first; `place`: used in passing."""
+    """A descriptor of a new overlay, mounted nowhere. `lower`: top layer first; `place`: a temporary mount point."""
     try:
         return _configured(lower, upper, work)
     except OSError as error:
@@ -76,25 +76,26 @@ def _configured(lower: Sequence[str], upper: str, work: str) -> int:
 
 
 def tree(path: str) -> int:
-    """A descriptor of a copy of what is mounted at `path`, and of all that is mounted below it."""
+    """A descriptor of a copy of the mount at `path`, and of all mounts below it."""
     flags = _OPEN_TREE_CLONE | posix.O_CLOEXEC | _AT_RECURSIVE
     return _call(f"open_tree {path}", _OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
 
 
 def put(mount: int, directory: int, name: str) -> None:
-    """Mounts what a descriptor is of over the entry `name` of a directory."""
+    """Attaches a mount, given by descriptor, over the entry `name` of a directory."""
     arguments = mount, b"", directory, os.fsencode(name), _MOVE_EMPTY_PATH
     _call(f"move_mount to {name}", _MOVE_MOUNT, *arguments)
 
 
 def make_root(overlay: int, shown: Mapping[str, str], ready: Callable[[str], None]) -> int:
-    """Puts it in the place of this namespace's root, with all that is mounted on that.
+    """Makes `overlay` the root of this namespace, and moves all that is mounted on the old root to it.
 
-    `shown`: places below those mounts, and the directory of the new root's own that each shows. `ready` is called last,
-    with the path below which everything can be reached. Raises OSError, that of `ready` too, having changed nothing.
+    `shown`: places below those mounts, and the directory of the new root that each is to show. `ready` is called last,
+    with the path below which everything can be reached. If anything raises OSError, `ready` included, nothing has
+    changed.
 
-    Returns a descriptor of the root that was. Who closes that last frees what the kernel remembers of its files, some
-    2 µs for each.
+    Returns a descriptor of the old root. Closing the last one frees what the kernel has cached of its files, which
+    takes about 2 µs for each.
     """
     copies = {place: tree(place) for place in over_root()}
     here = posix.open(".", posix.O_PATH | posix.O_CLOEXEC)
@@ -125,7 +126,7 @@ def make_root(overlay: int, shown: Mapping[str, str], ready: Callable[[str], Non
 
 
 def over_root() -> list[str]:
-    """The places in which something is mounted on the root's own file system, in this process's namespace."""
+    """The mount points on the root's file system, in this process's namespace."""
     with io.FileIO("/proc/self/mountinfo") as file:
         lines = _LINE.findall(file.readall())
     root = next(number for number, _, place in reversed(lines) if place == b"/")

@@ -1,4 +1,4 @@
-"""What is set up in a network namespace: ioctls that Python has no name for. Each raises OSError."""
+"""Sets up a network namespace through ioctls that Python does not offer. Each raises OSError."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import os
 import socket
 import struct
 
-# As slirp4netns has them by default.
+# The defaults of slirp4netns.
 INTERFACE = "eth0"
 ADDRESS, PREFIX, NETMASK = "10.0.2.100", 24, "255.255.255.0"
 GATEWAY, NAMESERVER = "10.0.2.2", "10.0.2.3"
 MTU = 65520
 
-_SWALLOWED = "172.16.0.2"  # the address of one that thinks it has a network
+_SWALLOWED = "172.16.0.2"  # the address of a sandbox that only appears to have a network
 
 _TUN = "/dev/net/tun"
 _TUNSETIFF, _TUNSETPERSIST, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x400454CB, 2, 0x1000
@@ -32,14 +32,13 @@ def raise_loopback() -> None:
 
 
 def make_way_out() -> int:
-    """An interface with an address and a default route: what is sent by it can be read from the descriptor.
+    """Makes an interface with an address and a default route. Frames that leave by it are read from the descriptor.
 
-    Nothing is sent by it unasked, and the addresses at its other end are known from the start: the first frame that
-    comes is the first of a connection.
+    The kernel sends nothing by itself (no IPv6, no ARP for the addresses at the other end). So the first frame that
+    arrives belongs to a connection.
     """
-    tap = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    tap = attach()
     try:
-        fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TAP | _IFF_NO_PI))
         with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
             number = os.open(f"/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6", os.O_WRONLY)
             os.write(number, b"1")
@@ -61,9 +60,10 @@ def make_way_out() -> int:
 
 
 def swallow_packets() -> None:
-    """Without a network to be on: there is an address, and what is sent to others gets no answer at all.
+    """Gives a namespace without a network an address; packets to other addresses get no answer at all.
 
-    Loopback has the address and the default route. What leaves by that comes back, for somebody else, and is dropped.
+    Loopback has the address and the default route. Packets sent there come back addressed to somebody else, and the
+    kernel drops them.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for request, value in ((_SIOCSIFADDR, _SWALLOWED), (_SIOCSIFNETMASK, "255.255.255.255")):
@@ -71,8 +71,19 @@ def swallow_packets() -> None:
         _route(sock, _RTF_UP, "0.0.0.0", b"lo")
 
 
+def attach() -> int:
+    """Attaches to the interface of `make_way_out`, which it creates if need be; frames are read from the descriptor."""
+    tap = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TAP | _IFF_NO_PI))
+    except OSError:
+        os.close(tap)
+        raise
+    return tap
+
+
 def hand_over(tap: int) -> list[bytes]:
-    """Lets go of what `make_way_out` has made, which stays for another to attach to; returns the frames it has held."""
+    """Detaches from the interface of `make_way_out`, so that another process can attach; returns the queued frames."""
     frames = []
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -83,26 +94,26 @@ def hand_over(tap: int) -> list[bytes]:
 
 
 def packet_socket() -> socket.socket:
-    """What is sent to it leaves by the interface as it is."""
+    """A socket whose frames leave by the interface unchanged."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     sock.bind((INTERFACE, 0))
     return sock
 
 
 def sockets() -> int:
-    """How many this namespace has, those that the kernel only remembers included; a way out has one of its own."""
+    """How many sockets this namespace has, including those in TIME_WAIT; a way out has one itself."""
     with open("/proc/self/net/sockstat", encoding="ascii") as file:
         words = file.read().split()
     return sum(int(words[words.index(kind) + 1]) for kind in ("used", "tw"))
 
 
 def hardware_address(address: str) -> bytes:
-    """That of slirp's at this address."""
+    """The MAC address that slirp has at this IP address."""
     return b"\x52\x55" + socket.inet_aton(address)
 
 
 def _route(sock: socket.socket, flags: int, gateway: str, interface: bytes = b"") -> None:
-    """The default one; without an interface, by that which the gateway is on."""
+    """Sets the default route; without `interface`, through the interface that reaches the gateway."""
     everywhere = _socket_address("0.0.0.0")
     ends = everywhere, _socket_address(gateway), everywhere
     name = ctypes.create_string_buffer(interface)

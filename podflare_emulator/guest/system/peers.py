@@ -1,4 +1,4 @@
-"""Who is at the other end of a TCP connection, if it is a process of this machine. Linux; elsewhere nobody is found."""
+"""Finds the process at the other end of a TCP connection, on this machine. Linux; elsewhere nothing is found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .process_table import parent_of, processes
 
 Address = tuple[str, int]
 
-# linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h, which socket has no names for.
+# From linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h; the module `socket` does not have them.
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1
 _ALL_STATES, _NO_COOKIE = 0xFFFFFFFF, b"\xff" * 8
 _HEADER = struct.Struct("=IHHII")  # length, kind, flags, number, sender
@@ -23,24 +23,24 @@ _INODE_AT = _HEADER.size + 4 + _ENDS.size + 16  # after four small fields, the e
 def comes_from(ancestor: int, peer: Address, here: Address) -> bool:
     """Whether a descendant of the process `ancestor` has the end `peer` of the connection whose other end is `here`.
 
-    A peer that has closed its end counts as one: nobody can tell any more whose it was. Not found is a process that
-    has made itself unreadable (`PR_SET_DUMPABLE`).
+    A peer that has closed its end counts as a descendant, since nobody can tell whose it was. A process that has made
+    itself unreadable (`PR_SET_DUMPABLE`) is not found.
     """
     inode = _inode(peer, here)
     if inode is None:
-        return False  # another machine's, or another network namespace's
+        return False  # it is on another machine, or in another network namespace
     if inode == 0:
         return True
     name = f"socket:[{inode}]"
-    if _has(os.getppid(), name) or _has(os.getpid(), name):  # a test's, which in turn has started its server
+    if _has(os.getppid(), name) or _has(os.getpid(), name):  # the test's, which has started this server
         return False
     if any(_has(pid, name) for pid in _descendants(ancestor)):
         return True
-    return _inode(peer, here) != inode  # closed while it was looked for
+    return _inode(peer, here) != inode  # closed during the search
 
 
 def _inode(local: Address, remote: Address) -> int | None:
-    """Of a socket of this network namespace: 0 if it is closed, but not gone; None if there is none."""
+    """The inode of a socket in this network namespace; 0 if it is closed but not gone, None if there is none."""
     try:
         family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
         addresses = [socket.inet_pton(family, address) for address, _ in (local, remote)]
@@ -51,7 +51,7 @@ def _inode(local: Address, remote: Address) -> int | None:
         with kernel:
             kernel.sendto(head + request, (0, 0))
             answer = kernel.recv(8192)
-    except (AttributeError, OSError):  # another system; a sandbox's, such as gVisor's
+    except (AttributeError, OSError):  # not Linux, or a kernel in user space such as gVisor's
         return None
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return None
@@ -60,9 +60,9 @@ def _inode(local: Address, remote: Address) -> int | None:
 
 
 def _has(pid: int, name: str) -> bool:
-    """Whether a process has a file that /proc shows by this name."""
+    """Whether a process has an open file that /proc shows under this name."""
     directory = f"/proc/{pid}/fd"
-    with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+    with contextlib.suppress(OSError):  # it has ended, or belongs to another user
         for number in os.listdir(directory):
             with contextlib.suppress(OSError):
                 if os.readlink(f"{directory}/{number}") == name:

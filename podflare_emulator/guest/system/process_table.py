@@ -1,4 +1,4 @@
-"""Who runs on this machine, as /proc tells, or, where there is none, `ps`."""
+"""The processes of this machine, from /proc or, on a machine without it, from `ps`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 
 
 def processes() -> list[int]:
-    """The processes that /proc shows; none where there is no /proc."""
+    """The processes that /proc shows; none if there is no /proc."""
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except FileNotFoundError:
@@ -16,8 +16,8 @@ def processes() -> list[int]:
 
 
 def session(leader: int) -> list[int]:
-    """Who runs in a session, as `ps` tells: for machines without a /proc (macOS), whose kernel has to be asked."""
-    import subprocess  # which no other machine needs
+    """The processes of a session, from `ps`: for machines without /proc (macOS), where the kernel has to be asked."""
+    import subprocess  # only these machines need it
 
     command = ["ps", "-A", "-o", "pid=", "-o", "stat="]
     try:
@@ -33,25 +33,25 @@ def session(leader: int) -> list[int]:
 
 
 def parent_of(pid: int) -> int:
-    """0 where it has ended."""
+    """0 if the process has ended."""
     status = _status(pid)
     return int(status[1]) if status else 0
 
 
 def runs_since(pid: int) -> int:
-    """When a process was started, in ticks since the machine was; -1 where it has ended, or there is no /proc."""
+    """When a process was started, in ticks since boot; -1 if it has ended, or there is no /proc."""
     status = _status(pid)
     return int(status[19]) if status and status[0] not in (b"Z", b"X") else -1
 
 
 def is_stopped(pid: int) -> bool:
-    """By a signal, or by who traces it."""
+    """Whether a signal or a tracer has stopped it."""
     status = _status(pid)
     return bool(status) and status[0] in (b"T", b"t")
 
 
 def dies_of(pid: int, number: int) -> bool:
-    """Whether a signal that ends processes would end this one: it neither catches, ignores nor blocks it."""
+    """Whether a signal that ends processes by default would end this one: it is not caught, ignored or blocked."""
     masked = {b"SigBlk:", b"SigIgn:", b"SigCgt:"}
     try:
         with io.FileIO(f"/proc/{pid}/status") as file:
@@ -63,7 +63,7 @@ def dies_of(pid: int, number: int) -> bool:
 
 
 def _status(pid: int) -> list[bytes]:
-    """What /proc says of it from its state on; empty where it has ended and was waited for."""
+    """The fields of /proc/PID/stat from the state on; empty if the process has ended and was reaped."""
     try:
         with io.FileIO(f"/proc/{pid}/stat") as file:
             return file.readall().rpartition(b")")[2].split()

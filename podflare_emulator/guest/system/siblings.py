@@ -1,7 +1,7 @@
-"""A fork whose child is no child of this process: user code's `os.wait()` must not find it, nor a zygote wait for it.
+"""A fork whose child is not a child of this process: user code's `os.wait()` must not find it, nor a zygote reap it.
 
-One system call where the kernel lets a new process have its maker's parent (CLONE_PARENT); two forks, with a process
-in between that ends at once, everywhere else. Forking is what a live fork's time goes into.
+With CLONE_PARENT the new process gets the parent of this one, which takes one system call. Where that does not work,
+it takes two forks, with a process in between that ends at once. A live fork spends most of its time here.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ _FLAGS = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | signal.SI
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _PR_GET_TID_ADDRESS = 40
 
-# pyarrow's allocator, which pandas may load: it is prepared for a fork, and the child does this one's work elsewhere.
+# A thread of pyarrow's allocator, which pandas may load. The allocator can be forked: in the child, other threads do
+# the work of this one.
 _NOT_MISSED = ("jemalloc_bg_thd",)
 
 
 def fork_siblings(count: int, namespaces: int = 0) -> int | None:
-    """Makes `count` of them. The number of the child in a child, from 0; None here.
+    """Forks `count` siblings. Returns the child's number, from 0, in a child, and None in this process.
 
-    Like `os.fork`, handlers and all. Each begins in new `namespaces` (CLONE_NEWPID and the like). Raises OSError when
-    one cannot be made; those before it are there.
+    Like `os.fork`, including its handlers. Each starts in new `namespaces` (CLONE_NEWPID and so on). Raises OSError if
+    one cannot be made; those made before it run.
     """
     where = _tid_address() if threads() == 1 else None
     if where is not None:
@@ -42,21 +43,21 @@ def fork_siblings(count: int, namespaces: int = 0) -> int | None:
 
 
 def threads() -> int:
-    """How many this process has, those of C libraries included."""
+    """How many threads this process has, including those of C libraries."""
     try:
-        return os.stat("/proc/self/task").st_nlink - 2  # a directory each
+        return os.stat("/proc/self/task").st_nlink - 2  # each thread has a directory
     except FileNotFoundError:
         threading: Any = sys.modules.get("threading")
         return threading.active_count() if threading else 1
 
 
 def threads_left_behind() -> int:
-    """How many of them a forked child will miss."""
+    """How many threads a forked child will miss."""
     count = threads()
     if count == 1:
         return 0
     names = []
-    with contextlib.suppress(OSError):  # no /proc, or a thread that ends while it is looked at
+    with contextlib.suppress(OSError):  # there is no /proc, or a thread ends during the check
         for task in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
                 names.append(file.read().strip())
@@ -65,9 +66,9 @@ def threads_left_behind() -> int:
 
 @functools.cache
 def _tid_address() -> ctypes.c_void_p | None:
-    """Where the C library keeps this thread's id: the kernel must write the child's there, as `fork` has it do.
+    """Where the C library keeps this thread's id: the kernel must write the child's id there, as for `fork`.
 
-    It is the same in a child, and only the first threads of zygotes and guests ask.
+    It is the same in a child, and only the first threads of zygotes and guests call this.
     """
     if sys.platform != "linux" or os.uname().machine not in _CLONE:
         return None
@@ -75,15 +76,15 @@ def _tid_address() -> ctypes.c_void_p | None:
     failed = ctypes.CDLL(None).prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0)
     if failed or not address.value:
         return None
-    # What musl has the kernel clear at a thread's end is a lock.
+    # Under musl the address that the kernel clears at a thread's end is that of a lock.
     return address if ctypes.c_int.from_address(address.value).value == os.getpid() else None
 
 
 class _Calls(NamedTuple):
-    """What a fork takes of the C library and of Python's, found before it: each child would find it anew, in memory of
-    its own.
+    """The functions of the C library and of Python that a fork calls, resolved before it.
 
-    `tid_before_tls`: whether the tid's place is the last argument of clone but one.
+    Otherwise each child would resolve them again, in private memory. `tid_before_tls`: whether the tid's address is the
+    last but one argument of clone.
     """
 
     system_call: Callable[..., int]
@@ -105,9 +106,9 @@ def _calls() -> _Calls:
 
 
 def _clone(count: int, flags: int, tid: ctypes.c_void_p) -> int | None:
-    """What `os.fork` does, but for the C library's own locks: with one thread, nobody else can hold them.
+    """Does what `os.fork` does, except for the C library's locks: with one thread, nobody else can hold them.
 
-    Little happens between two clones: after each, every page that is written to has to be copied once more.
+    As little as possible happens between two clones: after each, every page that is written has to be copied again.
     """
     calls = _calls()
     arguments = (
@@ -137,7 +138,7 @@ def _clone(count: int, flags: int, tid: ctypes.c_void_p) -> int | None:
 def _fork_twice(namespaces: int) -> bool:
     """Whether this is the child."""
     with warnings.catch_warnings():
-        # CPython's own, about threads: the answer to the fork tells the user.
+        # CPython's warning about threads: the answer to the fork tells the user about them.
         warnings.simplefilter("ignore", DeprecationWarning)
         middle = os.fork()
         if middle == 0:

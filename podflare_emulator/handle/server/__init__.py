@@ -1,4 +1,4 @@
-"""The server's life, in a thread or in its own process.
+"""Starts and stops the server, in a thread or in its own process.
 
-Comes in: `Emulator`. It puts `api`, `control`, `domain` and `hosting` together, and never decides what they do.
+Imported by `Emulator`. It puts `api`, `control`, `domain` and `hosting` together, and decides nothing about their work.
 """

@@ -1,6 +1,6 @@
-"""Control calls to a server in another process, over sockets that what a test patches does not reach.
+"""Control calls to a server in another process, over sockets that a test's patches do not affect.
 
-All that is looked up while it runs is taken when it is imported, and the sockets are those below the module `socket`.
+Every name it uses is bound at import, and the sockets are those of `_socket`, below the module `socket`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PIECE = 1 << 16  # bytes
 
 
 class Channel:
-    """A connection a call that is under way: each is used again when its call is over."""
+    """One connection for each call in progress; connections are reused."""
 
     def __init__(self, host: str, port: int, api_key: str | None) -> None:
         self._family = AF_INET6 if ":" in host else AF_INET
@@ -33,9 +33,9 @@ class Channel:
         self._owner = getpid()
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
-        """The call's result.
+        """Makes a call, and returns its result.
 
-        Raises EmulatorError if it is refused, OSError if there is no answer, TimeoutError if there is none in time.
+        Raises EmulatorError if it is refused, TimeoutError if there is no answer in time, and OSError if there is none.
         """
         body = _encode(arguments).encode()
         head = f"POST /_emulator/{name} HTTP/1.1\r\n{self._fields}Content-Length: {len(body)}\r\n\r\n"
@@ -58,7 +58,7 @@ class Channel:
             self._idle.pop().close()
 
     def _connection(self) -> socket:
-        if self._owner != getpid():  # its answers would be the parent's to read
+        if self._owner != getpid():  # a forked child must not read answers meant for the parent
             self._owner, self._idle = getpid(), []
         while self._idle:
             connection = self._idle.pop()
@@ -77,7 +77,7 @@ class Channel:
 
 
 def is_open(connection: socket) -> bool:
-    """Whether its other end is open, and nothing has come that nobody has read."""
+    """Whether the other end is open, and no unread data has arrived."""
     connection.settimeout(0)
     try:
         connection.recv(1, MSG_PEEK)
@@ -107,8 +107,8 @@ def _response(connection: socket) -> tuple[int, str]:
 
 
 def piece(connection: socket) -> bytes:
-    """What has come; raises ConnectionResetError at the end."""
+    """The data that has arrived; raises ConnectionResetError at the end of the stream."""
     piece = connection.recv(_PIECE)
     if not piece:
-        raise ConnectionResetError("it has closed the connection")
+        raise ConnectionResetError("the connection was closed")
     return piece

@@ -1,4 +1,4 @@
-"""The server in its own process: it serves until the process that started it hangs up."""
+"""The main function of a server process, which serves until its parent hangs up."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 def serve(settings: Settings) -> None:
-    """Until standard input, a socket, has one more byte, or ends. The answer goes the same way."""
-    # Nobody else has it open then, so that its end is this process's.
+    """Serves until standard input, a socket, delivers a byte or ends; reports the start over the same socket."""
+    # Moved off descriptor 0, so that no other process has it open, and it closes when this one ends.
     lifeline = socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -25,7 +25,7 @@ def serve(settings: Settings) -> None:
     except EmulatorError as error:
         answer = EmulatorError(str(error))  # without its cause, which need not be picklable
     sent = pickle.dumps(answer)
-    with suppress(ConnectionError):  # the parent has hung up, without waiting for the answer
+    with suppress(ConnectionError):  # the parent hung up without waiting for the answer
         lifeline.sendall(b"%d\n%b" % (len(sent), sent))
         if isinstance(answer, Started):
             lifeline.recv(1)

@@ -1,7 +1,7 @@
 """Tools that patch a test's process, and how to make each leave the server's thread alone.
 
-Only those that are loaded: a test run without them does not pay for them. time-machine has no such list and needs
-none: it leaves the monotonic clock alone, by which alone the server waits.
+Only those that are already loaded, so that other test runs do not pay for them. time-machine has no list of
+exceptions and needs none: it does not touch the monotonic clock, the only one that the server waits by.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from podflare_emulator.vocabulary.errors import EmulatorError
 
 _SERVER = ("podflare_emulator", "uvicorn", "starlette", "uvloop", "httptools", "h11", "asyncio", "anyio")
 
-# What the server's thread stands on, as gevent and as eventlet name it.
+# The modules that the server's thread needs unpatched, by gevent's names and by eventlet's.
 _GEVENTS = (
     "thread",
     "threading",
@@ -30,18 +30,18 @@ _EVENTLETS = ("thread", "socket", "select", "subprocess", "os")
 
 
 def refuse_green_threads() -> None:
-    """Raises EmulatorError if the server's thread would not be a real one: to wait for it would never end."""
+    """Raises EmulatorError if the server's thread would not be a real one: waiting for it would never end."""
     for tool, patched in (("gevent", _by_gevent()), ("eventlet", _by_eventlet())):
         if patched:
             raise EmulatorError(
-                f"{tool} has patched {', '.join(patched)} in this process, and the server's thread needs "
-                f"{'it' if len(patched) == 1 else 'them'} as they were: run the server in a process, which is the "
+                f"{tool} has patched {', '.join(patched)} in this process, but the server's thread needs "
+                f"{'it' if len(patched) == 1 else 'them'} unpatched: run the server in its own process, which is the "
                 "default: without --podflare-server=thread under pytest, without Emulator(server='thread') elsewhere"
             )
 
 
 def green_socket() -> Any:
-    """The class of sockets for which other green threads go on; None where there are no such threads."""
+    """The socket class that lets other green threads run while it waits; None if there are no such threads."""
     if "socket" in _by_gevent() or "socket" in _by_eventlet():
         import socket
 
@@ -60,11 +60,11 @@ def _by_eventlet() -> list[str]:
 
 
 def exempt_server() -> None:
-    """May be called again, and then counts for what has been loaded since."""
+    """Makes the loaded tools leave the server alone. Call it again to cover tools that were loaded since."""
     if freezegun := sys.modules.get("freezegun"):
         freezegun.configure(extend_ignore_list=list(_SERVER))
     if pyfakefs := sys.modules.get("pyfakefs.fake_filesystem_unittest"):
-        # It wants the full name of each module.
+        # It needs the full name of each module.
         pyfakefs.Patcher.SKIPNAMES.update(
             name for name in list(sys.modules) if name.partition(".")[0] in _SERVER
         )

@@ -1,6 +1,7 @@
-"""The server in its own process: what a test does to its process does not reach it.
+"""The server in its own process, so that whatever a test does to its process does not affect it.
 
-The child's standard input, a socket, is its lease on life: a byte, or the end of the parent by whatever means, ends it.
+The child's standard input is a socket, its lifeline: a byte on it, or the end of the parent however that comes, ends
+the child.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from podflare_emulator.handle.server.started import CALL, START, STOP, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
 
-# The child may not find this package by itself: it gets the parent's path. What is the interpreter's own comes first,
-# because the tests' directory is in that path, and may hold a `click.py` that is not uvicorn's.
+# The child gets the parent's path, as it may not find this package otherwise. The interpreter's own entries come first:
+# the tests' directory is in the parent's path, and may hold a `click.py` that is not the one uvicorn imports.
 _PROGRAM = """
 import pickle, sys
 package, *path = pickle.load(sys.stdin.buffer)
@@ -35,7 +36,7 @@ _PACKAGE = str(Path(podflare_emulator.__file__).parents[1])  # where it was foun
 
 
 class ServerProcess:
-    """`call` may be made in a process that has been forked from this one; only this one ends it."""
+    """A process forked from this one may use `call`; only this one can end the server."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,14 +46,14 @@ class ServerProcess:
         self._given_up = ""  # why
 
     def launch(self) -> None:
-        """Begins to start: `start` waits for it."""
+        """Begins the start without waiting; `start` waits for it."""
         ours, theirs = socketpair()
         try:
             self._process = Popen(
                 [sys.executable, "-c", _PROGRAM],
                 stdin=theirs.fileno(),
-                stdout=2,  # what it should print is no output of the tests'
-                start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
+                stdout=2,  # anything it prints is not the tests' output
+                start_new_session=True,  # Ctrl-C in the terminal must reach only the parent
             )
         except OSError as error:
             ours.close()
@@ -61,11 +62,11 @@ class ServerProcess:
             theirs.close()
         self._lifeline = ours
         ours.settimeout(START)
-        with contextlib.suppress(OSError):  # it has ended: `start` tells
+        with contextlib.suppress(OSError):  # it has ended: `start` reports that
             ours.sendall(dumps([_PACKAGE, *sys.path]) + dumps(self._settings))
 
     def start(self) -> Started:
-        """Returns when it serves; raises EmulatorError when it cannot."""
+        """Returns when it serves; raises EmulatorError if it cannot."""
         if self._process is None:
             self.launch()
         try:
@@ -110,11 +111,11 @@ class ServerProcess:
             raise EmulatorError(f"the server's process {self._why(error)}") from error
 
     def stop(self) -> None:
-        """Ends every sandbox and the process; returns when nothing of theirs is left."""
+        """Ends every sandbox and the process; returns when nothing of them is left."""
         if self._process is None or self.owner != getpid():
             return
         ended = False
-        # Closing is not enough: a child that the parent has forked may hold a copy of this end.
+        # Closing is not enough: a child forked by the parent may hold a copy of this end.
         with contextlib.suppress(OSError):
             self._lifeline.sendall(b"\0")
         if not self._given_up:
@@ -122,7 +123,7 @@ class ServerProcess:
             with contextlib.suppress(TimeoutError):
                 ended = _has_ended(self._lifeline)
         if not ended:
-            self._process.kill()  # what runs in its sandboxes ends with it
+            self._process.kill()  # its sandboxes end with it
         self._process.wait()
         self._lifeline.close()
         if self._channel:
@@ -139,7 +140,7 @@ class ServerProcess:
 
     def _exit(self) -> str:
         code = self._process.returncode if self._process else None
-        if not code:  # somebody else has waited for it, and knows
+        if not code:  # other code has waited for it, so the status is lost
             return ""
         return f" by signal {-code}" if code < 0 else f" with code {code}"
 

@@ -1,4 +1,4 @@
-"""What a server reports when it has started, and how long the other side waits for that."""
+"""A server's report of its start, and how long the other side waits for its answers."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from podflare_emulator.guest.order import Python
 from podflare_emulator.hosting.refusal import Refusal
 
-# Seconds after which a server is given up. They are counted by the kernel: a test may have stopped every other clock.
+# Seconds after which a server is given up. The kernel counts them, as a test may have stopped every other clock.
 START = 60
 CALL = 30
 STOP = 30
 
-UNBOUNDED = frozenset(
-    {"next_question", "run_real", "advance_clock"}
-)  # calls that last as long as what they wait for
+UNBOUNDED = frozenset({"next_question", "run_real", "advance_clock"})  # calls without a time limit
 
 
 @dataclass(frozen=True)
 class Started:
-    """What a server that serves has found out."""
+    """What a server has found out when it serves."""
 
     port: int
     isolation: str

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as TookTooLong  # another than the built-in one before Python 3.11
+from concurrent.futures import TimeoutError as TookTooLong  # not the built-in one before Python 3.11
 from functools import partial
 from importlib.util import find_spec, module_from_spec
 from os import getpid
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
     from podflare_emulator.domain.registry import SandboxRegistry
 
-_KEEP_ALIVE = 3600  # seconds: a test that thinks for long must not find its connection closed
-_GRACE = 1  # seconds for open streams at the end; their sandboxes are gone by then
+_KEEP_ALIVE = 3600  # seconds: a test that pauses for long must not find its connection closed
+_GRACE = 1  # seconds for open streams at shutdown; their sandboxes are gone by then
 
 
 class ServerThread:
-    """With a `side_door`, the starter also reaches the control API, through a separate port.
+    """With a `side_door`, the server also listens on a separate port for its starter's control calls.
 
-    It shares its process with whatever a test does to that; see `process` for one that does not.
+    Whatever a test does to its process affects this server; see `process` for one that is separate.
     """
 
     def __init__(self, settings: Settings, *, side_door: bool = False) -> None:
@@ -45,7 +45,7 @@ class ServerThread:
         self.owner = getpid()
 
     def launch(self) -> None:
-        """Begins to start: `start` waits for it."""
+        """Begins the start without waiting; `start` waits for it."""
         self._listener = _listen(self._settings.host, self._settings.port)
         self._side = _listen(reachable_host(self._settings.host), 0) if self._side_door else None
         self._started: Future[Started] = Future()
@@ -60,7 +60,7 @@ class ServerThread:
         self._thread.start()
 
     def start(self) -> Started:
-        """Returns when it serves; raises EmulatorError when it cannot."""
+        """Returns when it serves; raises EmulatorError if it cannot."""
         if self._thread is None:
             self.launch()
         try:
@@ -94,13 +94,13 @@ class ServerThread:
 
         if self.owner != getpid():
             raise EmulatorError(
-                "the server is a thread of the process from which this one was forked, not of this one: run it in "
+                "the server is a thread of the process from which this one was forked: run it in "
                 "its own process, which is the default, or start another in this one"
             )
         if self.is_here:
             raise EmulatorError(
                 f"{name!r} is called in the server's own thread, which would wait for itself: the garbage "
-                "collector has collected an object of the test's there; run the server in its own process"
+                "collector has finalized an object of the test there; run the server in its own process"
             )
         if self._given_up:
             raise EmulatorError(f"the server's thread was given up: {self._given_up}")
@@ -112,7 +112,7 @@ class ServerThread:
         try:
             return called.result(None if name in UNBOUNDED else CALL)
         except SandboxError as error:
-            raise EmulatorError(str(error)) from None  # who made the call reads this, not the server's code
+            raise EmulatorError(str(error)) from None  # its traceback would show the server's code
         except CancelledError:
             raise EmulatorError(NOT_RUNNING) from None
         except TookTooLong:
@@ -120,11 +120,11 @@ class ServerThread:
             raise EmulatorError(f"the server's thread is given up: {self._given_up}") from None
 
     def beside(self, work: Callable[[SandboxRegistry], Coroutine[Any, Any, None]]) -> None:
-        """Does something with the sandboxes on the server's loop, and waits for its end."""
+        """Runs `work` with the sandboxes on the server's loop, and waits for it."""
         asyncio.run_coroutine_threadsafe(work(self._registry), self._loop).result()
 
     def stop(self) -> None:
-        """Ends every sandbox; returns when no process and no file of theirs is left, or it is given up."""
+        """Ends every sandbox; returns when no process and no file of them is left, or when it gives up waiting."""
         if self._thread is None or self.owner != getpid():
             return
         with contextlib.suppress(RuntimeError):  # it has ended by itself
@@ -161,7 +161,9 @@ class ServerThread:
         from podflare_emulator.hosting.machine.interpreter import find
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
-        importing = self._loop.run_in_executor(None, _import_server)  # while the processes inside start
+        importing = self._loop.run_in_executor(
+            None, _import_server
+        )  # in parallel with the start of the processes inside
         try:
             python = find(self._settings.python, root)
             launched = await launch(
@@ -221,7 +223,7 @@ class ServerThread:
             lifespan="off",
             ws="none",
             server_header=False,
-            proxy_headers=False,  # they would hide which connection a request came by
+            proxy_headers=False,  # they would hide which connection a request came on
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
         )
@@ -248,7 +250,7 @@ class ServerThread:
 
 
 async def _break_off() -> None:
-    """A caller that came too late must not wait forever."""
+    """Cancels the calls that came too late, so that no caller waits for ever."""
     late = asyncio.all_tasks() - {asyncio.current_task()}
     for task in late:
         task.cancel()
@@ -270,8 +272,8 @@ def _listen(host: str, port: int) -> socket.socket:
         with socket.socket(family, socket.SOCK_STREAM) as picking:
             picked = port
             if not port and sys.platform == "linux":
-                # A port that the kernel has picked for a socket is lost when that socket stops listening, as
-                # `Connections.refuse` makes it; a port that was asked for is not. So another is picked.
+                # A socket on a port that the kernel picked loses it when it stops listening, as `Connections.refuse`
+                # makes it do. A port that was asked for stays, so a first socket picks one to ask for.
                 picking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 picking.bind((host, 0))
                 picked = picking.getsockname()[1]
@@ -281,7 +283,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise EmulatorError(
             f"cannot listen on {host} port {port}: {error.strerror or error}{hint}"
         ) from error
-    # What is accepted inherits it. asyncio sets it only on sockets made with an explicit protocol number.
+    # Accepted connections inherit it. asyncio sets it only on sockets made with an explicit protocol number.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -296,7 +298,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _steady_clock() -> Callable[[], float]:
-    """The monotonic clock of a `time` that nobody has patched: the one that is loaded may be frozen already."""
+    """The monotonic clock of a fresh `time` module: the loaded one may be frozen already."""
     spec = find_spec("time")
     assert spec is not None
     assert spec.loader is not None
@@ -307,7 +309,7 @@ def _steady_clock() -> Callable[[], float]:
 
 
 class _SteadyLoop(asyncio.SelectorEventLoop):
-    """Its clock goes on when a test stops the process's."""
+    """A loop whose clock keeps running when a test stops the process's."""
 
     def time(self, _clock: Callable[[], float] = _steady_clock()) -> float:  # noqa: B008
         return _clock()

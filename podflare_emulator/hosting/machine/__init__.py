@@ -1,4 +1,4 @@
-"""What there is on this machine: interpreters, their bytecode, and whether it is one to be thrown away.
+"""Facts about this machine: interpreters, their bytecode, the system in a tar file, and whether it is disposable.
 
-Comes in: `hosting`, `command`. It starts nothing that lives on.
+Imported by `hosting` and `command`. It starts nothing that outlives the emulator.
 """

@@ -1,6 +1,6 @@
-"""The guests' code as bytecode, so that nobody inside has to compile it at every start.
+"""Compiles the guests' code to bytecode, so that no process inside compiles it at every start.
 
-Inside, Python is told to write none. An installation has it from the installer; a checkout, from its first start.
+Inside, Python runs with -B and writes none. An installer has compiled it already; a checkout compiles at first start.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 
 
 def compile_directory(directory: str) -> None:
-    """For this Python's version, what an import of each module would have left; nothing where that would not either."""
+    """Writes the bytecode that importing each module with this Python would write, and where it would write any."""
     if sys.dont_write_bytecode:
         return
     for source in Path(directory).rglob("*.py"):
-        with contextlib.suppress(OSError):  # a directory that is not ours
+        with contextlib.suppress(OSError):  # a directory that we may not write to
             if not _is_compiled(source):
                 import py_compile
 
-                # A variable of the build's, SOURCE_DATE_EPOCH, would have it otherwise.
+                # Said explicitly, as the variable SOURCE_DATE_EPOCH of builds changes the default.
                 stamped = py_compile.PycInvalidationMode.TIMESTAMP
                 py_compile.compile(str(source), quiet=2, invalidation_mode=stamped)
 

@@ -1,4 +1,4 @@
-"""Whether this machine is one that is thrown away: what a stray write does to it hurts nobody."""
+"""Whether this machine is disposable: a stray write to it hurts nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python that guests run: where it is installed, and where its packages come from."""
+"""The Python that guests run: where it and its packages are installed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from podflare_emulator.hosting.errors import HostingError
 _OLDEST = (3, 10)
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
-# Runs in the interpreter that is asked about, which need not be the one that asks.
+# Runs in the interpreter in question, which need not be this one.
 _PROBE = """
 import glob, importlib.util, json, os, sys, sysconfig
 standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 standard |= {os.path.join(path, "lib-dynload") for path in standard}
-# Setuptools' editable installs put no directory on the path, but a finder that knows where each package lies.
+# Setuptools' editable installs add no directory to the path, but a finder that knows where each package lies.
 editable = [
     os.path.dirname(place)
     for name, module in sys.modules.items() if name.startswith("__editable__")
@@ -38,13 +38,13 @@ if not os.path.exists(base):
     base = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 library = ""
 if sys.platform == "linux":
-    with open("/proc/self/maps", "rb") as maps:  # which one was found, wherever it was meant to be
+    with open("/proc/self/maps", "rb") as maps:  # the one that was loaded, from wherever that was
         for words in map(bytes.split, maps):
             if words[-1].rpartition(b"/")[2].startswith(b"libpython3."):
                 library = os.path.dirname(os.fsdecode(words[-1]))
 prefix = os.path.realpath(sys.base_prefix)
 pip = ""
-if not importlib.util.find_spec("pip"):  # uv makes environments without
+if not importlib.util.find_spec("pip"):  # uv makes environments without it
     places = (os.path.join(sysconfig.get_path("stdlib"), "ensurepip", "_bundled"), "/usr/share/python-wheels")
     wheels = [wheel for place in places for wheel in glob.glob(os.path.join(os.path.realpath(place), "pip-*.whl"))]
     pip = next((wheel[len(prefix) + 1:] for wheel in wheels if wheel.startswith(prefix + os.sep)), "")
@@ -55,9 +55,9 @@ print(json.dumps([base, prefix, library, sys.version_info[:3], path, pip]))
 def find(executable: str | None, root: str = "") -> Python:
     """Asks the interpreter at `executable` (a virtual environment's is fine; None: the running one) about itself.
 
-    With `root` that of the tree there: a path in it, or None for its python3.
+    With `root`, asks one in the tree there: `executable` is a path in that tree, or None for its python3.
 
-    Raises HostingError when it is missing, does not start, or is too old.
+    Raises HostingError if it is missing, does not start, or is too old.
     """
     program = executable or ("python3" if root else sys.executable)
     try:
@@ -106,7 +106,7 @@ def _ask_within(root: str, program: str) -> subprocess.CompletedProcess[str]:
             )
         failure = connection.receive()
     if failure is not None:
-        raise HostingError(f"rootfs: {root} cannot be a system for sandboxes: {failure[0]['failed']}")
+        raise HostingError(f"rootfs: {root} cannot be used for sandboxes: {failure[0]['failed']}")
     if not answer.stdout:
-        raise HostingError(f"rootfs: {program} of {root} does not run: {answer.stderr.strip()[-300:]}")
+        raise HostingError(f"rootfs: {program} in {root} does not run: {answer.stderr.strip()[-300:]}")
     return answer

@@ -1,4 +1,4 @@
-"""A system that comes as a tar file: unpacked for one emulator, and gone with it."""
+"""A root filesystem in a tar file: unpacked for one emulator, and removed when it ends."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import tarfile
 
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
-_OF_LAYERS = ("manifest.json", "oci-layout")  # at the top of `docker save`, and of an OCI layout
+_OF_LAYERS = ("manifest.json", "oci-layout")  # at the top of what `docker save` writes, and of an OCI layout
 
-# However the emulator ends, its end of the pipe is closed then. Who is no root may not empty a directory of mode 555.
+# However the emulator ends, that closes its end of the pipe. Only root can empty a directory of mode 555 as it is.
 _REMOVE = """
 import os, shutil, sys
 sys.stdin.read()
-for directory, names, _ in os.walk(sys.argv[1]):  # which looks into a directory after its parent
+for directory, names, _ in os.walk(sys.argv[1]):  # visits a directory after its parent
     for name in names:
         if not os.path.islink(f"{directory}/{name}"):
             os.chmod(f"{directory}/{name}", 0o700)
@@ -33,9 +33,9 @@ shutil.rmtree(sys.argv[1])
 
 @contextlib.contextmanager
 def system(rootfs: str | None, prefix: str) -> Iterator[str]:
-    """The directory of the tree: `rootfs` itself, or what is in it if it is a tar file; "" without any.
+    """The directory of the tree: `rootfs` itself, or what it unpacks to if it is a tar file; "" for None.
 
-    `prefix`: of the names in the temp directory that emulators remove if nobody holds the lock in them.
+    `prefix`: of the directories in the temp directory that emulators remove unless a process holds their lock.
     Raises HostingError.
     """
     if rootfs is None or os.path.isdir(rootfs):
@@ -65,7 +65,7 @@ def system(rootfs: str | None, prefix: str) -> Iterator[str]:
 
 
 def _unpack(archive: str, target: str) -> None:
-    import tarfile  # only where it is needed: every server loads this module
+    import tarfile  # here, as every server loads this module and few need it
 
     try:
         with _opened(archive) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
@@ -76,7 +76,7 @@ def _unpack(archive: str, target: str) -> None:
 
 @contextlib.contextmanager
 def _opened(archive: str) -> Iterator[IO[bytes]]:
-    with open(archive, "rb", buffering=0) as file:  # another program may read on
+    with open(archive, "rb", buffering=0) as file:  # unbuffered: another program may read the rest
         packed = file.read(4) == _ZSTANDARD
         file.seek(0)
         if not packed or sys.version_info >= (3, 14):
@@ -85,27 +85,27 @@ def _opened(archive: str) -> Iterator[IO[bytes]]:
         try:
             process = subprocess.Popen(["zstd", "-dcq"], stdin=file, stdout=subprocess.PIPE)
         except FileNotFoundError:
-            raise HostingError(f"rootfs: {archive} takes the program zstd, which is not installed") from None
+            raise HostingError(f"rootfs: {archive} needs the program zstd, which is not installed") from None
         assert process.stdout is not None
         with process:
             yield process.stdout
 
 
 def _extract(tar: tarfile.TarFile, target: str) -> None:
-    """Everything but devices and pipes, which a sandbox has of its own; nothing outside of `target`."""
+    """Extracts all but devices and pipes (a sandbox has its own), and nothing outside `target`."""
     trusted = {"filter": "fully_trusted"} if hasattr(tar, "extraction_filter") else {}
     directories: list[tuple[str, tarfile.TarInfo]] = []
     for member in tar:
         member.name = os.path.normpath(f"/{member.name}").lstrip("/")
         if member.name in _OF_LAYERS:
             raise HostingError(
-                "rootfs: this is an image in layers, as of docker save; one tree of them is what "
-                "docker export writes: docker export $(docker create IMAGE) > FILE"
+                "rootfs: this is an image in layers, as docker save writes it; make one tree of them with "
+                "docker export $(docker create IMAGE) > FILE"
             )
         place = _place(target, member.name)
         if member.isdir():
             if os.path.islink(place):
-                continue  # an image's layers may have a directory in one, and a link in another
+                continue  # one layer of an image may have a directory where another has a link
             os.makedirs(place, exist_ok=True)
             directories.append((place, member))
             continue
@@ -113,12 +113,14 @@ def _extract(tar: tarfile.TarFile, target: str) -> None:
             continue
         os.makedirs(os.path.dirname(place), exist_ok=True)
         if os.path.lexists(place):
-            os.unlink(place)  # or it would be written to, wherever a link leads
+            os.unlink(place)  # else extracting would write through a link
         if member.islnk():
             os.link(_place(target, member.linkname), place, follow_symlinks=False)
         else:
             tar.extract(member, target, numeric_owner=True, **trusted)  # type: ignore[arg-type]
-    for path, member in reversed(directories):  # what is in them has been written
+    for path, member in reversed(
+        directories
+    ):  # last, as writing into them needs permission and changes their times
         if os.geteuid() == 0:
             os.chown(path, member.uid, member.gid)
         os.chmod(path, member.mode)
@@ -126,9 +128,9 @@ def _extract(tar: tarfile.TarFile, target: str) -> None:
 
 
 def _place(target: str, name: str) -> str:
-    """Where it goes; raises HostingError where its directory is a link that leads out of `target`."""
+    """Where a member goes; raises HostingError if its directory is a link that leads out of `target`."""
     directory, _, last = os.path.normpath(f"/{name}").rpartition("/")
     real = os.path.realpath(target + directory)
     if not f"{real}/".startswith(f"{target}/"):
-        raise HostingError(f"rootfs: {name} would be unpacked outside of the tree")
+        raise HostingError(f"rootfs: {name} would be unpacked outside the tree")
     return f"{real}/{last}" if last else target

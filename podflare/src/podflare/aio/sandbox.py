@@ -1,4 +1,4 @@
-"""The sandbox as its user sees it."""
+"""The class `AsyncSandbox`: create, run code, fork, merge, transfer files, close."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from podflare.types import Event, ExecResult, Forked, Language
 class AsyncSandbox:
     """A cloud sandbox: a long-lived Python REPL with its own filesystem, which can be forked in memory.
 
-    `async with AsyncSandbox(...) as sandbox` creates it on the server, and destroys it at the end of the block; or else
-    `sandbox = await AsyncSandbox(...)` and `await sandbox.close()`. It may be used from several threads, or
-    from several tasks of one event loop: the server runs one exec at a time, and lets the others wait.
+    `async with AsyncSandbox(...) as sandbox` creates it on the server, and destroys it at the end of the block. The
+    alternative is `sandbox = await AsyncSandbox(...)` and `await sandbox.close()`. It may be used from several threads,
+    or from several tasks of one event loop: the server runs one exec at a time, and the others wait.
 
     Args:
-        template: What the sandbox starts from.
-        region: Where it runs: a name in `REGIONS`. Without a `host` it is a region of the hosted service; a server
-            that `host` or `PODFLARE_HOST` names is asked under `/r/<region>`.
+        template: Name of the template that the sandbox starts from.
+        region: Where it runs: a name in `REGIONS`. Without a `host` this picks a region of the hosted service; on a
+            server that `host` or `PODFLARE_HOST` names, requests go to `/r/<region>`.
         host, api_key, traceparent: As in `AsyncClient`.
-        client: A client to share. It stays open when the sandbox is closed. Without one, the sandbox makes
-            its own, shares it with its forks, and the last of them closes it.
+        client: A client to share. It stays open when the sandbox is closed. Without one, the sandbox makes its own and
+            shares it with its forks; the last of them to be closed closes it.
         timeout_seconds: The sandbox's lifetime. The server caps it according to the account's tier.
         idle_timeout_seconds: Seconds without an exec after which the server ends the sandbox.
         ram_mib: Memory in MiB.
@@ -60,15 +60,15 @@ class AsyncSandbox:
     makes them. A pickle holds the host and no API key: where it is loaded, `PODFLARE_API_KEY` must be set.
 
     Raises:
-        InvalidArgumentError: If the host is no URL, the region none of the service's, or if both a client and the
-            settings of one are given. It is a `ValueError`.
+        InvalidArgumentError: If the host is not a URL, if the service has no such region, or if both a client and
+            settings for one are given. It is a `ValueError`.
         APIStatusError: If the server refuses, here and in every method.
         APIConnectionError: If the server gives no complete answer, here and in every method.
         SandboxClosedError: In every method but `close`, after the sandbox was closed or merged into another.
         ClientClosedError: In every method, after the `client` was closed.
     """
 
-    # What it is made of, if not of a template.
+    # The Space that it is resumed from, instead of a template.
     _space: str | None = None
 
     def __init__(
@@ -101,7 +101,7 @@ class AsyncSandbox:
 
     # async only {
     def __await__(self) -> Generator[Any, None, AsyncSandbox]:
-        """Create it on the server, unless that is done."""
+        """Create it on the server, unless that has been done."""
         return self.__aenter__().__await__()
 
     # async only }
@@ -148,12 +148,13 @@ class AsyncSandbox:
         persistent: bool | None = None,
         egress: bool | None = None,
     ) -> AsyncSandbox:
-        """Make a sandbox of a Space: what an idle sandbox with `persistent=True` was frozen into.
+        """Resume a Space: an idle sandbox with `persistent=True` that was frozen.
 
-        It goes on where the frozen one was, under a new id, and the Space is gone. It is used as a new one is.
+        The new sandbox continues where the frozen one stopped, under a new id, and the Space is removed. Use it like
+        any new sandbox.
 
         Args:
-            space_id: The Space's id, which a webhook has told.
+            space_id: The Space's id, as a webhook reports it.
             region, host, client, traceparent, api_key: As for a new one. A Space is in the region of its sandbox.
             timeout_seconds, idle_timeout_seconds, persistent, egress: As for a new one.
 
@@ -162,7 +163,7 @@ class AsyncSandbox:
         """
         handle = cls.__new__(cls)
         handle._space = _checked("space_id", space_id)
-        cls.__init__(  # what watches who makes sandboxes replaces it
+        cls.__init__(  # called by this name, as test tools replace it to see new sandboxes
             handle,
             template=None,
             region=region,
@@ -188,9 +189,9 @@ class AsyncSandbox:
         client: AsyncClient | None = None,
         traceparent: str | None = None,
     ) -> AsyncSandbox:
-        """Make a handle on a sandbox that exists: another process's, or an earlier web request's.
+        """Make a handle on an existing sandbox, created for example by another process or an earlier web request.
 
-        The server is not asked: if there is no such sandbox, the first call raises `NotFoundError`. The handle does not
+        This sends no request: if there is no such sandbox, the first call raises `NotFoundError`. The handle does not
         own the sandbox: a block of `async with` closes its connections and leaves the sandbox running.
         `close` still destroys it.
 
@@ -222,15 +223,14 @@ class AsyncSandbox:
     ) -> ExecResult:
         """Run code and wait until it has finished, however long that takes.
 
-        An exception in the code is no exception here: it is a traceback on `stderr` and an `exit_code` other
-        than 0.
+        An exception in the code is not raised here: its traceback is in `stderr`, and `exit_code` is not 0.
 
         Args:
             code: Python for the sandbox's REPL, which keeps its state between calls, or a bash script, which
                 runs in a fresh process each time. It may be indented as a block.
             language: `"python"` or `"bash"`.
-            timeout: Seconds after which the code is interrupted, those included in which another exec of the
-                sandbox runs first; None for no limit.
+            timeout: Seconds after which the code is interrupted, including the time that it waits for other execs of
+                the sandbox; None for no limit.
 
         Raises:
             ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
@@ -275,10 +275,10 @@ class AsyncSandbox:
                 self._running.discard(interruption)
 
     def interrupt(self) -> None:
-        """Interrupt the code that calls of this object run or wait to run; each of them raises `ExecTimeoutError`.
+        """Interrupt the code of this object's calls, running or waiting; each call raises `ExecTimeoutError`.
 
-        May be called from any thread or task, and does not wait. If nothing runs, it does nothing. Code of other
-        handles on the same sandbox goes on.
+        May be called from any thread or task, and does not wait. If nothing runs, it does nothing. It does not
+        interrupt code of other handles on the same sandbox.
         """
         for interruption in list(self._running):
             interruption.stop("the code was interrupted by interrupt()")
@@ -290,7 +290,7 @@ class AsyncSandbox:
             ThreadsLeftBehindWarning: If the sandbox runs threads, which the copies do not have.
             ProcessesLeftBehindWarning: If the sandbox has started processes that still run; the copies lack them.
             ReplayDiffersWarning: If the server has made the copies by running the sandbox's code again, and some
-                of it ended otherwise.
+                of it ended differently.
         """
         async with self._in_use() as client:
             forked = await client.fork(self.id, n)
@@ -313,9 +313,9 @@ class AsyncSandbox:
         return child
 
     async def merge_into(self, winner: AsyncSandbox) -> None:
-        """Make the winner's state the state of this sandbox, at once and completely.
+        """Replace this sandbox's state by the winner's, as one atomic step.
 
-        This sandbox keeps its id. The winner's id is gone; its `close` does nothing from now on.
+        This sandbox keeps its id. The winner's id no longer exists; its `close` does nothing from now on.
         """
         async with self._in_use() as client, winner._lock:
             winner._check_open()
@@ -337,7 +337,7 @@ class AsyncSandbox:
             neither can read, as the same.
 
         Raises:
-            TransferError: If a sandbox gives no list of its files. It is an `OSError`.
+            TransferError: If a sandbox cannot list its files. It is an `OSError`.
         """
         compared = ["/root", "/tmp"] if paths is None else paths
         mine, theirs = await async_together(
@@ -374,8 +374,8 @@ class AsyncSandbox:
     ) -> None:
         """Write a file in the sandbox, as `open(remote_path, "wb")` would. Missing directories are made.
 
-        Files of more than 2 MiB are collected in the sandbox's temporary directory first, so that a transfer
-        that breaks off leaves the file at `remote_path` as it was.
+        Files of more than 2 MiB are first collected in the sandbox's temporary directory, so that an aborted transfer
+        leaves the file at `remote_path` unchanged.
 
         Args:
             data: The content, or the path of a local file. Text must be encoded: a `str` is a path.
@@ -383,9 +383,9 @@ class AsyncSandbox:
             local_path: Another name of `data`.
 
         Raises:
-            TransferError: If the local file cannot be read or the remote one not written. It is the subclass of
-                `OSError` that fits as well: `PermissionError`, `IsADirectoryError`, …
-            InvalidArgumentError: If what to write or where is missing.
+            TransferError: If the local file cannot be read or the remote one cannot be written. It is also the
+                matching subclass of `OSError`: `PermissionError`, `IsADirectoryError`, …
+            InvalidArgumentError: If the data or the remote path is missing.
         """
         given = data if local_path is None else local_path
         if given is None or remote_path is None or (data is not None and local_path is not None):
@@ -396,7 +396,7 @@ class AsyncSandbox:
         """Return the content of a file in the sandbox. Meant for files of a few MB.
 
         Raises:
-            TransferError: If the file cannot be read. It is the subclass of `OSError` that fits as well:
+            TransferError: If the file cannot be read. It is also the matching subclass of `OSError`:
                 `FileNotFoundError`, …
         """
         return await transfer.download(self.run_code, os.fspath(remote_path))
@@ -410,7 +410,7 @@ class AsyncSandbox:
         """Destroy the sandbox. Closing it again, or after it was merged into another, does nothing.
 
         Raises:
-            PodflareError: It could not be destroyed, and is open still: closing it again tries again.
+            PodflareError: If it could not be destroyed. It is still open then: call `close` again to retry.
         """
         await self._end(destroy=True)
 
@@ -423,7 +423,7 @@ class AsyncSandbox:
             )
             try:
                 if destroy and self._id is not None:
-                    # Gone already, for example by its time limit: what close wants.
+                    # It is gone already, for example after its time limit.
                     with suppress(NotFoundError):
                         await self._shared_client.client.destroy_sandbox(self._id)
             except BaseException:
@@ -451,7 +451,7 @@ class AsyncSandbox:
             except Exception:
                 if exc_type is None:
                     raise
-                # What ended the block often makes close fail too: a second report would hide the first.
+                # The error that ended the block often makes close fail too: raising that would hide the first.
                 self._ended = f"sandbox {self._id} could not be closed"
                 await self._shared_client.let_go()
 
@@ -479,7 +479,7 @@ class AsyncSandbox:
         """The client, which stays open for this call even if another task closes the sandbox meanwhile."""
         async with self._lock:
             self._check_open()
-            self.id  # noqa: B018 - that there is one
+            self.id  # noqa: B018 - raises if it has not been created
             self._shared_client.hold()
         try:
             yield self._shared_client.client
@@ -505,7 +505,7 @@ def _shared(
 
 
 def _checked(name: str, given: str) -> str:
-    """An id, which becomes a part of a URL."""
+    """Checks an id, which becomes part of a URL."""
     if not isinstance(given, str) or not given or "/" in given:
         example = "sbx_…" if name == "sandbox_id" else "spc_…"
         raise InvalidArgumentError(f"{name} must be an id, such as {example!r}, not {given!r}")
@@ -513,7 +513,7 @@ def _checked(name: str, given: str) -> str:
 
 
 def _connected(sandbox_id: str, host: str, traceparent: str | None, timeout: float | None) -> AsyncSandbox:
-    """What a pickle of a sandbox becomes."""
+    """Makes a handle of a pickled sandbox."""
     handle = AsyncSandbox.__new__(AsyncSandbox)
     made = AsyncClient(host, timeout, traceparent)
     handle._attach(sandbox_id, AsyncSharedClient(made, owned=True), owned=False)
@@ -521,12 +521,12 @@ def _connected(sandbox_id: str, host: str, traceparent: str | None, timeout: flo
 
 
 def _remarks(sandbox_id: str, forked: Forked) -> Iterator[tuple[type[ForkWarning], str]]:
-    """What the server has said of the fork, in words."""
+    """Warnings for what the server has reported about the fork."""
     if forked.threads_left_behind:
         yield (
             ThreadsLeftBehindWarning,
             f"{forked.threads_left_behind} thread(s) of sandbox {sandbox_id} exist only there: a fork copies all "
-            "memory, but only the thread that runs the code. Locks that the others hold stay locked in "
+            "memory, but only the thread that runs the code. Locks held by other threads stay locked in "
             "the children. Start threads after the fork, or join them before it.",
         )
     if forked.processes_left_behind:
@@ -539,15 +539,15 @@ def _remarks(sandbox_id: str, forked: Forked) -> Iterator[tuple[type[ForkWarning
         yield (
             ReplayDiffersWarning,
             f"the children of sandbox {sandbox_id} were made by running its code again, and the Python call(s) number "
-            f"{forked.replay_differences} printed something else, ended with another exit code, or had been "
+            f"{forked.replay_differences} printed something else, ended with a different exit code, or had been "
             "interrupted: the children may differ from the parent.",
         )
 
 
 def _callers_level() -> int:
-    """For `warnings.warn`: the level of the line that has called this package.
+    """For `warnings.warn`: the stack level of the line that called this package.
 
-    Wrappers of the class's methods are passed over if they hide from pytest's tracebacks, as test tools do.
+    Skips wrappers of the class's methods that hide from pytest's tracebacks, as those of test tools do.
     """
     level, frame = 1, sys._getframe(1)
     while frame.f_back and (_is_ours(frame) or "__tracebackhide__" in frame.f_locals):

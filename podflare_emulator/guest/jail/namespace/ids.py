@@ -1,4 +1,4 @@
-"""The users and groups of the sandboxes: which of the host's ids they are."""
+"""Maps the users and groups of sandboxes to ids of the host."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from ...system import kernel
 
 COUNT = 1 << 16
-_FIRST = 0x70000000  # above what distributions and systemd give to people, services and containers
+_FIRST = 0x70000000  # above the ids that distributions and systemd give to people, services and containers
 _NOBODY = 65534
 _PATH = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
 @dataclass(frozen=True)
 class Ids:
-    """The host's ids that those inside are: `count` users from `user` on, and as many groups from `group` on.
+    """The host's ids that the ids inside map to: `count` users from `user` on, and as many groups from `group` on.
 
-    `lent`: where an ordinary user's one id is followed by others that the system lends them: the first user and the
-    first group of these.
+    `lent`: the first user and the first group of the subordinate ids that the system gives to an ordinary user. These
+    follow the user's one id.
     """
 
     user: int
@@ -33,7 +33,7 @@ class Ids:
     lent: tuple[int, int] | None = None
 
     def map(self, pid: int) -> None:
-        """For the user namespace of a process, by somebody who may: for one id, anybody."""
+        """Writes the id maps of a process's user namespace. Takes the right to do so, which anybody has for one id."""
         if not self._map_lent(pid, "newuidmap", 0):
             write(f"/proc/{pid}/uid_map", f"0 {self.user} {self.count}")
         if not self._map_lent(pid, "newgidmap", 1):
@@ -50,11 +50,11 @@ class Ids:
 
 
 def choose(*, lent: bool = False) -> Ids:
-    """For sandboxes of whoever this is: ids that own nothing of the host's, where there are any.
+    """Ids for the sandboxes of the current user; if possible, ids that own nothing on the host.
 
-    An ordinary user has but one, or, with `lent`, those beside it that /etc/subuid and /etc/subgid tell, if there are
-    programs to map them. The host's root takes a range of its own, so that every user and group from 0 to 65535
-    exists inside; the root of a user namespace that has no such range is nobody there, or itself.
+    An ordinary user has only one id, or, with `lent`, also the subordinate ids of /etc/subuid and /etc/subgid, if
+    there are programs to map them. The host's root gets a range that nobody uses, so that every user and group from 0
+    to 65535 exists inside. The root of a user namespace without such a range becomes `nobody`, or stays itself.
     """
     user, group = os.getuid(), os.getgid()
     if user != 0:
@@ -63,7 +63,7 @@ def choose(*, lent: bool = False) -> Ids:
         return Ids(_FIRST, _FIRST, COUNT)
     if _has(_NOBODY, 1):
         return Ids(_NOBODY, _NOBODY)
-    return Ids(user, group)  # it owns nothing of the host itself
+    return Ids(user, group)  # the root of a user namespace owns none of the host's files
 
 
 def _lent(user: int) -> tuple[int, int] | None:
@@ -86,7 +86,7 @@ def _first_lent(path: str, names: set[str]) -> int | None:
 
 
 def present() -> int:
-    """How many users there are in this process's user namespace."""
+    """How many users exist in this process's user namespace."""
     with open("/proc/self/uid_map", encoding="ascii") as file:
         return sum(int(line.split()[2]) for line in file)
 
@@ -104,7 +104,7 @@ def _is_in(path: str, first: int, count: int) -> bool:
 
 @contextlib.contextmanager
 def namespace_of(ids: Ids) -> Iterator[int]:
-    """A descriptor of a user namespace with these ids, for mounts to be shifted by. For the host's root."""
+    """A descriptor of a user namespace with these ids, for idmapped mounts. For the host's root."""
     with _process_with(ids, signal.pause) as pid:
         namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         os.kill(pid, signal.SIGKILL)
@@ -115,14 +115,14 @@ def namespace_of(ids: Ids) -> Iterator[int]:
 
 
 def run_as_root_of(ids: Ids, action: Callable[[], object]) -> None:
-    """In a process of its own, whose root has these ids."""
+    """Runs `action` in a child process, as root of a user namespace with these ids."""
     with _process_with(ids, action):
         pass
 
 
 @contextlib.contextmanager
 def _process_with(ids: Ids, action: Callable[[], object]) -> Iterator[int]:
-    """Its number; at the end it is waited for."""
+    """Yields the number of such a process, and waits for it at the end."""
     begun, begin = os.pipe()
     mapped, go = os.pipe()
     child = os.fork()
@@ -141,7 +141,7 @@ def _process_with(ids: Ids, action: Callable[[], object]) -> Iterator[int]:
     os.close(mapped)
     try:
         if not os.read(begun, 1):
-            raise OSError("no user namespace can be made")
+            raise OSError("the kernel refuses to make a user namespace")
         ids.map(child)
         os.write(go, b"1")
         yield child

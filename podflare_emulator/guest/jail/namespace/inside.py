@@ -1,7 +1,7 @@
 """The namespace backend, inside: a sandbox's directory is its root filesystem (Linux with user namespaces).
 
-The warden starts it (start.py), and the keeper prepares jails: mount namespaces whose root is a sandbox's
-directory (keep.py). Zygotes start families in here, and guests enter jails.
+The warden starts it (start.py), and the keeper prepares jails (keep.py): mount namespaces whose root is a sandbox's
+directory. Zygotes start families here, and guests enter jails.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def belongs(pid: int, message: Message) -> bool:
-    """Whether a process is in the mount namespace that an `end` message names. A zombie is in none."""
+    """Whether a process is in the mount namespace that an `end` message names. Zombies are in none."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/mnt") == str(message["mark"])
     return False
 
 
 def start_family(run_init: Callable[[], None]) -> None:
-    """Zygote: forks the small init of a new family, in a PID namespace and with a /proc of its own."""
+    """Zygote: forks the small init of a new family, in its own PID namespace and with its own /proc."""
     if fork_siblings(1, kernel.CLONE_NEWPID | kernel.CLONE_NEWNS) is None:
         return
     try:
@@ -46,10 +46,10 @@ def start_family(run_init: Callable[[], None]) -> None:
 
 
 class NamespaceJail:
-    """The jail that this process is in: its absolute paths are the sandbox's own.
+    """The jail that this process is in: its absolute paths mean the sandbox's files.
 
-    `mounts`: what in its tree is no file of the sandbox's; `places`: those of them that it may have layers over;
-    `meminfo`: a descriptor of what is to be /proc/meminfo, if that is not the kernel's.
+    `mounts`: the places in its tree that do not hold files of the sandbox; `places`: those among them that may have
+    layers over them; `meminfo`: a descriptor of the file to mount as /proc/meminfo, if that is not the kernel's.
     """
 
     root = "/"
@@ -73,7 +73,7 @@ class NamespaceJail:
         return [number for number in (self.changes, self._system) if number is not None]
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
-        """First entry, from the zygote's root; gives up what a sandbox must not do, for good."""
+        """First entry, from the zygote's root; gives up all rights that a sandbox must not have, for good."""
         self._move(*entrance)
         if self._meminfo is not None:
             lay(self._meminfo)
@@ -81,7 +81,7 @@ class NamespaceJail:
         kernel.lock_down()
 
     def move(self, tree: str, entrance: Sequence[int]) -> None:
-        """A live-forked child leaves its parent's jail for its own."""
+        """A live-forked child moves from its parent's jail to its own."""
         with kernel.able_to_move():
             self._move(*entrance)
 
@@ -94,7 +94,7 @@ class NamespaceJail:
         ]
 
     def _move(self, *entrance: int) -> None:
-        """Into its namespaces: that of its mounts, and of its network if it has one; what is left are the layers."""
+        """Enters the namespaces of mounts and, if there is one, the network; the other descriptors are layers."""
         layers = []
         for number in entrance:
             if kernel.is_namespace(number):
@@ -107,7 +107,7 @@ class NamespaceJail:
         if self._system is not None:
             os.close(self._system)
         self._system = None if over_system is None else hide(over_system)
-        kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's own; the emulator's lies below it
+        kernel.mount("proc", "/proc", "proc", PROC_FLAGS)  # the family's, over the emulator's
 
     def resolve(self, path: str, mark: str | None = None) -> str:
         return path
@@ -119,5 +119,5 @@ class NamespaceJail:
         return environment.of_sandbox("")
 
     def mark(self) -> str:
-        """What tells this sandbox's processes from others."""
+        """What distinguishes this sandbox's processes from others."""
         return os.readlink("/proc/self/ns/mnt")

@@ -1,4 +1,4 @@
-"""The keeper's half of the namespace backend: the curated root that the emulator's processes live in, and jails."""
+"""The keeper's half of the namespace backend: builds the root that the emulator's processes live in, and jails."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _SYS = (
 )
 _SYS_LINKS = {"class/net/lo": "../../devices/virtual/net/lo"}
 _PTS_FLAGS = kernel.MS_NOSUID | kernel.MS_NOEXEC
-_PROBE = "probe"  # no jail's name
+_PROBE = "probe"  # cannot be the name of a jail
 
 
 class Keep:
-    """The curated root of the emulator's own processes, and the maker of jails in it."""
+    """Builds the root of the emulator's own processes, and makes jails in it."""
 
     state = "/state"
     shared: tuple[str, ...] = ()  # nothing needs mapping
     places: Sequence[str] = ()
-    """What of the host's system a sandbox has layers over."""
+    """The host's system directories over which a sandbox has layers."""
 
     guest_code = GUEST_CODE
     python = executable = f"{base.VENV}/bin/python3"
 
     def __init__(self, order: Order, layout: Layout, parts: Sequence[Part] | None) -> None:
-        """`parts`: what was pinned and gathered by root; None where that is still to be done."""
+        """`parts`: what root has pinned and gathered; None if that is still to be done."""
         self.name = os.path.basename(order.state)
         self._layout = layout
         self.environment = environment.of_zygote("", layout.library)
@@ -64,16 +64,14 @@ class Keep:
         self._mounts = self._lay_out_mounts()
         self._stacks = (not order.on_disk and self._can_stack_in_memory()) or self._can_stack()
         if self._root and not self._stacks:
-            raise OSError(
-                "a system of its own (rootfs) takes overlays, which cannot be had in the temp directory here"
-            )
+            raise OSError("rootfs needs overlays, which this machine does not allow in the temp directory")
         self._system = self._lay_out_system(parts if self._stacks and not self._root else ())
         self.places = self._system.places
         self.mounts = [*self._mounts, *self.places]
         self._base = self._lay_out_base(parts)
         self._layers = Layers(f"{self.state}/jails", self._base)
-        self.no_layers = self._layers.missing() if self._stacks else "this kernel stacks no file systems here"
-        self.held: dict[str, int] = {}  # every jail's namespace: while it is there, its number is no other's
+        self.no_layers = self._layers.missing() if self._stacks else "this kernel allows no overlays here"
+        self.held: dict[str, int] = {}  # every jail's namespace: while it exists, its number is not reused
         self.jails = os.open(f"{self.state}/jails", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._baseline = tree.now()
 
@@ -128,9 +126,9 @@ class Keep:
         kernel.make_read_only(devices)
 
     def _build_sys(self, place: str) -> None:
-        """What programs ask of a machine: its processors, its loopback; and whether malloc may ask for huge pages.
+        """What programs ask about a machine: its processors, its loopback, and whether malloc may use huge pages.
 
-        glibc asks that once a process, so zygotes must find it for guests to have them.
+        glibc looks for the latter once in a process: guests have huge pages only if their zygote finds it.
         """
         os.mkdir(place)
         for path in _SYS:
@@ -145,14 +143,14 @@ class Keep:
 
     @staticmethod
     def belongs(pid: int, message: Message) -> bool:
-        """The keeper's own children are no sandbox's."""
+        """The keeper's own children belong to no sandbox."""
         return False
 
     def prepare(self, name: str, disk_gb: int | None) -> tuple[list[int], int]:
-        """A jail: a mount namespace whose root is a sandbox's tree, in memory if it is to have a size (GiB).
+        """Makes a jail: a mount namespace whose root is a sandbox's tree, in memory if its size (GiB) is limited.
 
-        Returns descriptors of it and of the tree's upper layer, if it has layers, and the time (ns) before which
-        nothing in the tree is the user's.
+        Returns descriptors of it and of the tree's upper layer, if it has layers, and the time (ns) before which the
+        user has changed nothing in the tree.
         """
         directory = f"{self.state}/jails/{name}"
         layered = disk_gb is None and self._stacks
@@ -197,14 +195,14 @@ class Keep:
         return entrance, baseline
 
     def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> tuple[list[int], int]:
-        """New stacks of layers, as `Layers.branch` tells, and how many layers the children share.
+        """Makes new stacks of layers, as `Layers.branch` does. Also returns how many layers the children share.
 
-        Raises OSError where that cannot be done.
+        Raises OSError if that is not possible.
         """
         if not all(map(self._layers.has, (parent, *children))):
-            raise OSError("a sandbox without layers, or one that has ended")
+            raise OSError("the sandbox, or a child, has no layers or has ended")
         if freeze and self._layers.depth(parent) >= MOST:
-            raise OSError(f"a sandbox stands on {MOST} layers at most")
+            raise OSError(f"a sandbox can have {MOST} layers at most")
         opened = self._layers.branch(parent, children, freeze=freeze)
         return opened, self._layers.depth(children[0])
 
@@ -212,8 +210,7 @@ class Keep:
         self._layers.stay(parent)
 
     def take_back(self, name: str, *, left: bool) -> list[str]:
-        """Lets go of the jail, and of what nobody else needs; removes what takes no longer than a process to start.
-
+        """Forgets the jail, and the layers that nobody else needs; removes what is quicker to remove than to delegate.
 
         Returns the names of what is still to be removed.
         """
@@ -234,7 +231,7 @@ class Keep:
         return f"{self.state}/jails/{name}.system"
 
     def _fill_disk(self, directory: str, disk_gb: int) -> tuple[str, str]:
-        """A file system of that size over the directory, with a copy of the base tree and room for the system's layers.
+        """Mounts a file system of that size over the directory, for a copy of the base tree and the system's layers.
 
         Returns the places of both.
         """
@@ -251,7 +248,7 @@ class Keep:
         return f"{directory}/tree", f"{directory}/system"
 
     def _lay_out_system(self, parts: Sequence[Part]) -> System:
-        """Those of the parts that this kernel and this file system let jails write over."""
+        """The parts over which this kernel and this file system allow jails to have layers."""
         scratch = f"{self.state}/jails/system"
         os.mkdir(scratch)
         system = System(parts if _layer(scratch) else (), self.state, scratch)
@@ -261,7 +258,7 @@ class Keep:
         return system
 
     def _lay_out_base(self, parts: Sequence[Part]) -> list[str]:
-        """What every jail's own layer lies over, the top one first."""
+        """The directories below every jail's own layer, top one first."""
         directories = [f"{self.state}/base"]
         if self.places:
             directories.insert(0, f"{self.state}/jails/system/base")
@@ -277,7 +274,7 @@ class Keep:
         return directories
 
     def _lay_out_mounts(self) -> list[str]:
-        """The places in the base tree that a jail's mounts go over; returns their names."""
+        """Makes the mount points of jails in the base tree; returns their names."""
         place = f"{self.state}/base"
         mounts = [RUNTIME[1:], "dev", "proc", "sys"]
         for name in () if self._root else SYSTEM:
@@ -290,7 +287,7 @@ class Keep:
         return mounts
 
     def _can_stack_in_memory(self) -> bool:
-        """The same with the layers in memory (Linux 6.6), where making and removing them takes a tenth of the time."""
+        """Like `_can_stack`, with layers in memory (Linux 6.6): making and removing them takes a tenth of the time."""
         jails = f"{self.state}/jails"
         kernel.mount("podflare", jails, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=50%")
         if self._can_stack():
@@ -306,7 +303,7 @@ class Keep:
         options = mounts.overlay_options([f"{self.state}/base"], f"{directory}/upper", f"{directory}/work")
         try:
             kernel.mount("overlay", directory, "overlay", 0, options)
-            # What a fork will do: change, remove and replace what lies in the base tree.
+            # What a fork will do: change, remove and replace entries of the base tree.
             os.rmdir(f"{directory}/srv")
             os.mkdir(f"{directory}/srv")
             os.chmod(f"{directory}/media", 0o700)
@@ -328,15 +325,15 @@ def _bind_system(root: str, source: str = "", names: Sequence[str] = SYSTEM) -> 
 
 
 def _layer(directory: str) -> list[int]:
-    """Its descriptor, for guests; none where they cannot be kept in it: forks then look at the whole tree."""
+    """A descriptor of a layer, which guests cannot leave. None if the kernel cannot do that: forks search the tree."""
     try:
         return [kernel.detached(directory)]
     except OSError as error:
-        if error.errno in (errno.ENOSYS, errno.EPERM):  # Linux 5.2, or a filter of system calls
+        if error.errno in (errno.ENOSYS, errno.EPERM):  # before Linux 5.2, or a filter of system calls
             return []
         raise
 
 
 def _touch(path: str) -> None:
-    """A place to bind a file over."""
+    """Makes an empty file as a mount point."""
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY))

@@ -1,6 +1,6 @@
-"""What the trees of jails are made of: layers, of which a jail writes to its own and shares the others below it.
+"""The layers that jails' trees are made of: a jail writes to its own, and shares the others below it.
 
-A layer that is shared is never written to again. It goes with the last jail that stands on it.
+Once a layer is shared, nothing is written to it. It is removed with the last jail that stands on it.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Sequence
 from ...files import removal
 from ...system import kernel, mounts
 
-_PASSING = "passing"  # no jail's name, and no layer's
-MOST = 64  # in one stack: looking for a name asks each of them
+_PASSING = "passing"  # cannot be the name of a jail or a layer
+MOST = 64  # in one stack: looking up a name searches each of them
 
 
 class Layers:
-    """Those in a directory. `base`: other directories, which are the lowest of every stack, the top one first."""
+    """The layers in the directory `place`. `base`: the lowest directories of every stack, top one first."""
 
     def __init__(self, place: str, base: Sequence[str]) -> None:
         self._place = place
         self._base = base
-        self._stacks: dict[str, list[str]] = {}  # jail -> its layers, the one that it writes to first
-        self._held: dict[str, list[str]] = {}  # jail -> all that it ever stood on
+        self._stacks: dict[str, list[str]] = {}  # jail -> its layers, the private one first
+        self._held: dict[str, list[str]] = {}  # jail -> all layers that it has ever stood on
         self._made = 0
         os.mkdir(f"{place}/{_PASSING}")
 
     def missing(self) -> str:
-        """Why this kernel cannot have one over another as `branch` makes them; "" where it can."""
+        """Why this kernel cannot stack layers as `branch` does; "" if it can."""
         jails = ("probe", "probes-child")
         try:
             for jail in jails:
@@ -44,18 +44,18 @@ class Layers:
         return ""
 
     def begin(self, jail: str) -> str:
-        """A stack of one for a new jail; returns the options to mount it with."""
+        """Makes a stack of one layer for a new jail; returns the options to mount it with."""
         self._stacks[jail] = []
         self._held[jail] = []
         self._add(jail, [])
         return mounts.overlay_options(*self._parts(jail))
 
     def branch(self, parent: str, children: Sequence[str], *, freeze: bool) -> list[int]:
-        """Stacks for the children over what the parent stands on.
+        """Makes stacks for the children over the parent's layers.
 
-        `freeze`: the layer that the parent writes to is shared too, and the parent has another over it; it has to take
-        that, or to `stay`. Returns two descriptors for each jail that has a new stack, the parent first: the overlay,
-        and the layer that is written to. Raises OSError, having changed nothing.
+        `freeze`: the parent's private layer is shared too, and the parent gets a new one over it. It has to move to
+        that stack, or to `stay`. Returns two descriptors for each jail that has a new stack, the parent first: the
+        overlay, and its private layer. If it raises OSError, nothing has changed.
         """
         before = {jail: [*self._stacks[jail]] for jail in (parent, *children)}
         opened: list[int] = []
@@ -74,22 +74,22 @@ class Layers:
         return opened
 
     def stay(self, parent: str) -> None:
-        """The parent has not taken its new stack, and the children have ended or will end."""
+        """The parent has not moved to its new stack, and the children have ended or will end."""
         self._stacks[parent].pop(0)
 
     def has(self, jail: str) -> bool:
         return jail in self._stacks
 
     def depth(self, jail: str) -> int:
-        """How many layers it shares, or could."""
+        """How many layers the jail shares, or could share."""
         return len(self._stacks[jail]) - 1
 
     def upper(self, jail: str) -> str:
-        """The directory of the layer that it writes to."""
+        """The directory of the layer that the jail writes to."""
         return self._parts(jail)[1]
 
     def let_go(self, jail: str) -> list[str]:
-        """The jail has ended: the layers that nobody stands on any more, by their names in the directory."""
+        """Forgets a jail that has ended; returns the names of the layers that no jail stands on now."""
         self._stacks.pop(jail, None)
         mine = self._held.pop(jail, [])
         needed = {layer for held in self._held.values() for layer in held}
@@ -107,7 +107,7 @@ class Layers:
         self._held[jail] = [layer, *below, *(held for held in self._held[jail] if held not in below)]
 
     def _parts(self, jail: str) -> tuple[list[str], str, str]:
-        """Directories: the lower ones, the one that is written to, and the one that the kernel works in."""
+        """The directories of the overlay: lowerdirs, upperdir and workdir."""
         top, *below = (f"{self._place}/{layer}" for layer in self._stacks[jail])
         return [*(f"{layer}/upper" for layer in below), *self._base], f"{top}/upper", f"{top}/work"
 

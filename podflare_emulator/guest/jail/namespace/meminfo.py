@@ -1,4 +1,4 @@
-"""/proc/meminfo of a sandbox with `ram_mib`: a file laid over the kernel's, which tells of the whole machine."""
+"""/proc/meminfo of a sandbox with `ram_mib`: a file mounted over the kernel's, which describes the whole machine."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KERNELS = "/proc/meminfo"
-_PASSING = "/dev/shm"  # of the emulator's own root, which no guest sees
+_PASSING = "/dev/shm"  # in the emulator's own root, which no guest sees
 _OF_THE_MACHINE = ("Hugepagesize", "VmallocTotal", "DirectMap4k", "DirectMap2M", "DirectMap1G")
 _FREE = ("MemFree", "MemAvailable")
 _USED = ("Active", "Active(anon)", "AnonPages")
 
 
 class Meminfo:
-    """Made by the family's init, before there is a guest; raises OSError where the kernel has no such mounts (5.2).
+    """The family's init makes it, before there is a guest; raises OSError if the kernel has no such mounts (5.2).
 
-    `mount`: a descriptor of the file, for the guest to lay in place. `ram_mib` is all that there is: no swap, and
-    nothing is cached.
+    `mount`: a descriptor of the file, which the guest mounts. `ram_mib` is all the memory: no swap, and nothing is
+    cached.
     """
 
     def __init__(self, ram_mib: int) -> None:
@@ -39,11 +39,11 @@ class Meminfo:
             kernel.unmount(_PASSING)
 
     def tell(self, used: int) -> None:
-        """`used`: bytes."""
+        """Shows `used` bytes as used."""
         used = min(used // 1024, self._total)
         if used != self._used:
             self._used = used
-            os.pwrite(self._file, "".join(self._text()).encode(), 0)  # as long as before
+            os.pwrite(self._file, "".join(self._text()).encode(), 0)  # the text always has the same length
 
     def _text(self) -> Iterator[str]:
         known = {"MemTotal": self._total}
@@ -58,5 +58,5 @@ class Meminfo:
 
 
 def lay(mount: int) -> None:
-    """In the guest, for good: puts the file in place."""
+    """In the guest, for good: mounts the file."""
     kernel.attach(mount, _KERNELS)

@@ -1,4 +1,4 @@
-"""Where in a jail's directory of layers each place of the host's system has its own."""
+"""Where each place of the host's system has its layer in a jail's directory of layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def directory_of(place: str) -> str:
 
 
 def written(layers: int, places: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """The places that were written to, and a descriptor of the layer of each. `layers`: of their directory."""
+    """The places that were written to, with descriptors of their layers. `layers`: a descriptor of their directory."""
     for place in places:
         layer = os.open(f"{directory_of(place)}/upper", _DIRECTORY, dir_fd=layers)
         if os.listdir(layer):

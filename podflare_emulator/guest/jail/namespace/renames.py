@@ -1,6 +1,6 @@
-"""`os.rename` of a directory that lies in a shared layer: the kernel refuses it (EXDEV), so its entries are moved.
+"""`os.rename` of a directory in a shared layer: the kernel refuses it (EXDEV), so this moves its entries instead.
 
-Such directories come with a fork. Programs that the sandbox starts see the refusal; `mv` and its like copy then.
+A fork creates such directories. Programs that the sandbox starts get the error; `mv` and similar programs then copy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _rename = posix.rename
 
 
 def install() -> None:
-    """In this process, and in those that it forks. Once is enough."""
+    """Replaces the functions in this process, and so in those that it forks. Calling it again does nothing."""
     for name in ("rename", "replace"):
         original = getattr(posix, name)
         if isinstance(original, _Coping):
@@ -39,7 +39,7 @@ def install() -> None:
 
 
 class _Coping:
-    """A function that is no method where a class keeps it, like those of C that it stands for."""
+    """A function that does not become a method as an attribute of a class, like the C function that it replaces."""
 
     def __init__(self, original: Callable[..., None]) -> None:
         functools.update_wrapper(self, original)
@@ -62,7 +62,7 @@ class _Coping:
 
 
 def _move(src: Any, dst: Any, src_dir_fd: int | None, dst_dir_fd: int | None) -> bool:
-    """Whether it was a directory that could be moved so. Raises OSError, having moved nothing."""
+    """Whether it was a directory that could be moved this way. If it raises OSError, nothing has moved."""
     source, name = _open_parent(src, src_dir_fd)
     target = -1
     try:
@@ -108,7 +108,7 @@ def _open_parent(path: Any, directory: int | None) -> tuple[int, str]:
 
 
 def _move_entries(source: int, name: str, target: int, new: str) -> None:
-    """All that is in the directory, into one of its own that looks the same."""
+    """Moves all entries of the directory to a new one with the same metadata."""
     posix.mkdir(new, 0o700, dir_fd=target)
     with _both(source, name, target, new) as (old, made):
         status = posix.fstat(old)
@@ -129,7 +129,7 @@ def _move_back(source: int, name: str, target: int, new: str) -> None:
             for entry in posix.listdir(made):
                 try:
                     _rename(entry, entry, src_dir_fd=made, dst_dir_fd=old)
-                except OSError:  # the directory that it was in is still there
+                except OSError:  # the original directory still exists
                     _move_back(made, entry, old, entry)
         posix.rmdir(name, dir_fd=source)
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def _move_back(source: int, name: str, target: int, new: str) -> None:
 
 
 def _remove_directories(parent: int, name: str) -> None:
-    """A tree of nothing else."""
+    """Removes a tree that consists only of directories."""
     directory = posix.open(name, _DIRECTORY, dir_fd=parent)
     try:
         for entry in posix.listdir(directory):

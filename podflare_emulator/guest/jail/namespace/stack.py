@@ -1,4 +1,4 @@
-"""The layers that a guest's tree is made of: the keeper makes them (layers.py), a guest puts them in place."""
+"""The layers that a guest's tree is made of: the keeper makes them (layers.py), and the guest mounts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import renames
 
 
 class Stack:
-    """`layer`: a descriptor of the one that is written to."""
+    """`layer`: a descriptor of the private layer, which is written to."""
 
     def __init__(self, layer: int) -> None:
         self.layer = hide(layer)
@@ -21,7 +21,7 @@ class Stack:
     def stand_on(
         self, layers: Sequence[int], depth: int, ready: Callable[[str], None] = lambda prefix: None
     ) -> int:
-        """The jail's other mounts come along; what is in shared memory is in the tree."""
+        """The jail's other mounts move along; the content of shared memory is in the tree."""
         overlay, layer = layers
         try:
             with kernel.able_to_move():

@@ -25,14 +25,13 @@ _OWN_ETC = {
     **environment.ACCOUNTS,
 }
 _OF_A_MACHINE = ("hostname", "hosts")
-_APT_AS_ROOT = (
-    'APT::Sandbox::User "root";\n'  # it makes sure that it has become another, which nobody can here
-)
+# Otherwise apt insists on switching to another user, which is not possible here.
+_APT_AS_ROOT = 'APT::Sandbox::User "root";\n'
 _WITH_PASSWORD = re.compile(rb"://[^/\s]*@")
 
 
 def build_base(order: Order) -> None:
-    """Warden: the base tree, and the private part of /etc, with the rights of whoever started the emulator."""
+    """Warden: builds the base tree and the private part of /etc, with the rights of the emulator's user."""
     layout = Layout(order.python)
     tree = f"{order.state}/base"
     base.build(
@@ -71,7 +70,7 @@ def build_base(order: Order) -> None:
 
 
 def _copy_package_sources(source: str, target: str) -> None:
-    """Where apt gets packages, without what may hold a password."""
+    """Copies apt's configuration, except files that may hold a password."""
     for directory, subdirectories, files in os.walk(source):
         subdirectories[:] = [name for name in subdirectories if not name.startswith("auth.conf")]
         place = target + directory[len(source) :]
@@ -86,12 +85,12 @@ def _copy_package_sources(source: str, target: str) -> None:
 
 
 def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tuple[int, int]:
-    """Warden: forks the keeper as init of new namespaces, where it calls `run` with what builds the root.
+    """Warden: forks the keeper as init of new namespaces, where it calls `run` with a function that builds the root.
 
     Returns its number, and a descriptor of its user namespace.
 
-    Started as root, the sandbox's root is another, that owns nothing of the host; what only root can reach is bound
-    into the state directory before the ids change.
+    If root has started the emulator, the sandboxes' root is another user, who owns nothing on the host. What only root
+    can reach is bound into the state directory before the ids change.
     """
     is_root = os.getuid() == 0
     inside = ids.choose(lent=True)
@@ -105,7 +104,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tup
         os.close(asks)
         os.close(maps)
         try:
-            os.chdir(order.state)  # the way here may be closed to nobody
+            os.chdir(order.state)  # while we can: the user `nobody` may not be allowed to reach it
             layout = Layout(order.python)
             parts: list[system.Part] | None = None
             if is_root:
@@ -152,12 +151,12 @@ def start_keeper(order: Order, run: Callable[[Callable[[], Keep]], None]) -> tup
     finally:
         os.close(asks)
         os.close(maps)
-        os.waitpid(starter, 0)  # its child, the keeper, is the warden's own from here on
+        os.waitpid(starter, 0)  # from here on its child, the keeper, is a child of the warden
     return int(answer), user_namespace
 
 
 def _gather(inside: Ids, root: str) -> list[system.Part]:
-    """With the owners shifted, if there are ids for all of them."""
+    """Gathers the system's parts, with their owners mapped if there are ids for all of them."""
     if inside.count < ids.COUNT:
         return system.gather(root)
     with ids.namespace_of(inside) as namespace:
@@ -165,7 +164,7 @@ def _gather(inside: Ids, root: str) -> list[system.Part]:
 
 
 def remove(parent: int, name: str) -> None:
-    """As `removal.remove`, also of files that a sandbox's users own, whose ids were lent."""
+    """Like `removal.remove`, but also removes files of a sandbox's users that have subordinate ids."""
     try:
         removal.remove(parent, name)
     except PermissionError:

@@ -1,9 +1,9 @@
-"""The host's system in a sandbox that may write it: a layer of the sandbox's own over each of the host's directories.
+"""Lets a sandbox write to its view of the host's system: it has its own layer over each of the host's directories.
 
-Nothing of the host's is ever written. Where the owners of its files have ids in the sandbox (root, by idmapped mounts)
-everything can be changed. Elsewhere the kernel brings no file of theirs into a layer; but directories of the sandbox's
-own, laid between the layer and those of the host's that have the same names, let files in them be made, replaced and
-removed.
+Nothing is ever written to the host. If the owners of the host's files have ids in the sandbox (for root, through
+idmapped mounts), everything can be changed. Otherwise the kernel copies none of the host's files up to a layer. For
+that case there are directories of the sandbox with the same names as the host's, between the two: in these, files can
+be made, replaced and removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..layout import SYSTEM
 from .places import directory_of
 
 _PLACES = (*SYSTEM, "opt", "var/lib/dpkg")
-# Of /etc: what goes with a system that can be written, and is little. The rest stays the host's.
+# The small files in /etc that belong to a writable system. The others stay the host's.
 _OWN_ETC = (
     "alternatives",
     "ca-certificates",
@@ -35,17 +35,17 @@ _OWN_ETC = (
     "services",
     "ssl",
 )
-_DEPTH = 2  # levels of directories that are laid between
-_DEEPER = ("usr/local/", "usr/lib/", "usr/share/man/")  # one more here
-_CHANGED_IN_PLACE = ("var/lib/dpkg", "var/lib/dpkg/triggers")  # files here, of which locks are some
+_DEPTH = 2  # levels of directories in between
+_DEEPER = ("usr/local/", "usr/lib/", "usr/share/man/")  # one more level here
+_CHANGED_IN_PLACE = ("var/lib/dpkg", "var/lib/dpkg/triggers")  # files here are copied; some of them are locks
 
 
 @dataclass(frozen=True)
 class Part:
-    """One directory of the host's.
+    """One directory of the host.
 
-    `place`: what it is below "/"; `lower`: where it is bound below the state directory; `shifted`: whether its owners
-    are; `inner`: what the host has mounted below it, and where that is bound.
+    `place`: its path below "/"; `lower`: where it is bound below the state directory; `shifted`: whether its owners
+    are mapped; `inner`: the host's mounts below it, and where these are bound.
     """
 
     place: str
@@ -55,9 +55,9 @@ class Part:
 
 
 def gather(root: str, ids: int | None = None) -> list[Part]:
-    """Binds the host's directories below the current one, before they are out of sight; or `root`, a whole tree.
+    """Binds the host's directories below the current one, while they are still visible; or `root`, a whole tree.
 
-    `ids`: for the host's root: a descriptor of the user namespace that the owners are to be shifted by.
+    `ids`: for the host's root: a descriptor of the user namespace that maps the owners.
     """
     if root:
         return [_gather_tree(root, ids)]
@@ -93,7 +93,7 @@ def _gather_tree(root: str, ids: int | None) -> Part:
 def _bind_shifted(source: str, target: str, ids: int) -> bool:
     try:
         kernel.attach(kernel.shifted(source, ids), target)
-    except OSError:  # an older kernel, or a file system that cannot
+    except OSError:  # the kernel is too old, or the file system cannot do it
         return False
     return True
 
@@ -113,7 +113,7 @@ def _mount_points() -> list[str]:
 
 
 class System:
-    """Those parts that can be had. `scratch`: a directory in which overlays may have layers."""
+    """The parts that can have layers over them. `scratch`: a directory in which overlays may have layers."""
 
     def __init__(self, parts: Sequence[Part], state: str, scratch: str) -> None:
         self._state = state
@@ -132,7 +132,7 @@ class System:
             os.mkdir(probe)
             try:
                 _stack(lower, probe, probe)
-            except OSError:  # such as mounts below it, under which only the host's root may look
+            except OSError:  # it has mounts below it, for example: only the host's root may look under these
                 continue
             kernel.unmount(probe)
             self._parts.append((part, lower))
@@ -142,7 +142,7 @@ class System:
         return [part.place for part, _ in self._parts]
 
     def show(self, directory: str, root: str) -> None:
-        """Mounts the parts below `root`, with their layers in `directory`, which it makes."""
+        """Mounts the parts below `root`, with their layers in `directory`, which it creates."""
         os.mkdir(directory)
         for part, lower in self._parts:
             layers = f"{directory}/{directory_of(part.place)}"
@@ -153,7 +153,7 @@ class System:
 
     @staticmethod
     def remove_unchanged(directory: str) -> bool:
-        """Removes the layers in it; False where something was written to them, or they are in use."""
+        """Removes the layers in `directory`; False if something was written to them, or they are in use."""
         try:
             for layers in os.listdir(directory):
                 for layer in ("upper", "work/work", "work", ""):
@@ -165,7 +165,7 @@ class System:
 
 
 def own_etc(source: str, base: str, target: str) -> None:
-    """Copies in `target` for what is a link into `source` in `base`; of what the sandboxes' root may read."""
+    """Copies to `target` what is only a link to `source` in `base`, as far as the sandboxes' root may read it."""
     for name in _OWN_ETC:
         original, own = f"{source}/{name}", f"{target}/{name}"
         if os.path.islink(f"{base}/{name}") and os.path.exists(original):
@@ -183,9 +183,9 @@ def _stack(lower: str, directory: str, place: str) -> None:
 
 
 def lay_between(place: str, lower: str, own: str) -> None:
-    """Directories as the host has them, and copies of the files that are changed in place."""
+    """Makes the directories that the host has there, and copies of the files that are changed in place."""
     levels = [(place, lower, own)]
-    for level, source, target in levels:  # which grows
+    for level, source, target in levels:  # the list grows meanwhile
         with contextlib.suppress(PermissionError), os.scandir(source) as listing:
             for entry in listing:
                 path, copy = f"{level}/{entry.name}", f"{target}/{entry.name}"
@@ -200,7 +200,7 @@ def lay_between(place: str, lower: str, own: str) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    """An empty file, if it may not be read."""
+    """Copies a file; makes an empty one if it may not be read."""
     try:
         shutil.copyfile(source, target)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""The portable backend: `inside` in a guest; all else maps paths, in child Pythons too.
+"""The portable backend: `inside` runs in a guest; everything else maps paths, in child Pythons too.
 
-Comes in: `processes`; and every Python of a sandbox. But for `inside` it never imports another room.
+Comes in: `processes`; and every Python of a sandbox. Except for `inside` it never imports another room.
 """

@@ -1,6 +1,6 @@
-# $BASH_ENV of every program in a portable sandbox: bash reads this first. The text after -c, or a script file, that names
-# the sandbox's absolute paths is rewritten (rewrite.py), and this bash becomes one that runs that. What has been
-# rewritten before it was given to bash, and what names none, runs as it is. Nothing of this is left, nor traced.
+# $BASH_ENV of every program in a portable sandbox: bash reads this first. If the text after -c, or a script file, names
+# absolute paths of the sandbox, it is rewritten (rewrite.py), and this bash execs one that runs the result. A script
+# that names none, or was rewritten before bash got it, runs as it is. This leaves no variables, functions or traces.
 { __podflare_set=$-; set +x; } 2>/dev/null
 if [ -n "${PODFLARE_PORTABLE_REWRITTEN-}" ]; then
     unset PODFLARE_PORTABLE_REWRITTEN
@@ -9,7 +9,7 @@ elif [ -n "${PODFLARE_PORTABLE_ROOT-}" ]; then
     if [ -n "${BASH_EXECUTION_STRING-}" ]; then
         __podflare_script=$BASH_EXECUTION_STRING
     elif [ -f "$0" ] && [ -r "$0" ]; then
-        { __podflare_script=$(<"$0"); } 2>/dev/null # which would tell of NUL bytes
+        { __podflare_script=$(<"$0"); } 2>/dev/null # bash would warn about NUL bytes
     fi
     __podflare_rest=${__podflare_script//"$PODFLARE_PORTABLE_ROOT"/}
     __podflare_rest=${__podflare_rest//\/dev\/null/}
@@ -29,7 +29,7 @@ elif [ -n "${PODFLARE_PORTABLE_ROOT-}" ]; then
         if [ -n "${BASH_EXECUTION_STRING-}" ]; then
             __podflare_script=$(__podflare_rewrite <<<"$__podflare_script") &&
                 PODFLARE_PORTABLE_REWRITTEN=1 exec "$BASH" "${__podflare_options[@]}" -c "$__podflare_script" "$0" "$@"
-        elif ((BASH_VERSINFO[0] < 5)); then # which cannot give a copy the script's name
+        elif ((BASH_VERSINFO[0] < 5)); then # it cannot give a copy the script's name
             __podflare_script=$(__podflare_rewrite "$0" <"$0") &&
                 PODFLARE_PORTABLE_REWRITTEN=1 exec "$BASH" "${__podflare_options[@]}" -c "$__podflare_script" "$0" "$@"
         else

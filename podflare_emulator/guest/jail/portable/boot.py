@@ -1,4 +1,4 @@
-"""How a Python that a sandbox starts comes into its mapping: by two files among its packages."""
+"""Makes every Python that a sandbox starts activate the mapping, through two files in its site-packages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from .calls import original
 
 
 def write_boot(site_packages: str, guest_path: str) -> None:
-    """Makes every Python that starts with this site-packages come into its mapping, if its environment names one."""
+    """Makes every Python that starts with this site-packages activate the mapping, if its environment names one."""
     room = f"{guest_path}/jail/portable"
-    original.stat(f"{room}/mapping.py")  # says at once what is wrong, where a child would die of it
+    original.stat(f"{room}/mapping.py")  # fails here, at once, instead of in a child
     with original.open(f"{site_packages}/podflare_jail_boot.py", "w", encoding="utf-8") as file:
         file.write(_BOOT.format(room=room))
     with original.open(f"{site_packages}/podflare_jail.pth", "w", encoding="utf-8") as file:

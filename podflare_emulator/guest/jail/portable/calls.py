@@ -1,4 +1,4 @@
-"""The functions of Python's that take or return a path, and what stands in for them in a portable sandbox."""
+"""Replacements in a portable sandbox for the functions of Python that take or return a path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from abc import ABCMeta
 
 from .paths import PathMap
 
-TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
+TYPE_CHECKING = False  # as in `typing`, which would cost every Python milliseconds at its start
 if TYPE_CHECKING:
     from collections.abc import Callable
     from functools import partial
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 else:
     from _functools import partial  # functools itself takes longer to import than everything here
 
-__tracebackhide__ = True  # which pytest asks
+__tracebackhide__ = True  # read by pytest
 
-# What os has that takes paths: the name, and what its leading parameters are. A "link" may be relative to another place
-# than the current directory.
+# The functions of os that take paths, and the kinds of their leading parameters. A "link" may be relative to another
+# directory than the current one.
 _OS_CALLS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
@@ -60,11 +60,11 @@ _OS_CALLS: dict[str, tuple[str, ...]] = {
     "symlink": ("link", "path"),
 }
 _OS_RESULTS = ("getcwd", "getcwdb", "readlink")  # these return a path
-_ELSEWHERE = ("dir_fd", "src_dir_fd", "dst_dir_fd")  # what a relative path is relative to, if given
+_ELSEWHERE = ("dir_fd", "src_dir_fd", "dst_dir_fd")  # if given, relative paths are relative to these
 
 
 class _Originals:
-    """What the emulator's own code must use where it means the host's paths."""
+    """The emulator's own code must use these for the host's paths."""
 
     open = staticmethod(io.open)
     os_open = staticmethod(os.open)
@@ -81,7 +81,7 @@ class _Originals:
 
 
 original = _Originals()
-_paths = PathMap("/", ())  # what is in force; this one maps nothing
+_paths = PathMap("/", ())  # the mapping in force; this one maps nothing
 
 
 def use(path_map: PathMap) -> None:
@@ -94,7 +94,7 @@ def current() -> PathMap:
 
 
 class MappedFunction(partial[Any] if TYPE_CHECKING else partial):  # type: ignore[misc]
-    """Stands in for a built-in function. As one, and unlike Python's own, it is no method where a class keeps it."""
+    """Stands in for a built-in function. Like one, and unlike a Python function, it never becomes a bound method."""
 
     def __get__(self, instance: object, owner: type | None = None) -> MappedFunction:
         return self
@@ -108,7 +108,7 @@ class MappedFunction(partial[Any] if TYPE_CHECKING else partial):  # type: ignor
 
 
 def stand_in(function: Callable[..., Any], call: Callable[..., Any]) -> MappedFunction:
-    """`call` as `function`: by name, documentation and signature."""
+    """Wraps `call` with the name, documentation and signature of `function`."""
     mapped = MappedFunction(call)
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
         setattr(mapped, attribute, getattr(function, attribute, None))
@@ -120,7 +120,7 @@ def stand_in(function: Callable[..., Any], call: Callable[..., Any]) -> MappedFu
 
 
 def show(error: OSError, *shown: tuple[Any, Any]) -> None:
-    """The error names the path that was passed."""
+    """Makes the error name the paths that were passed."""
     for real, passed in shown:
         if isinstance(passed, os.PathLike):
             passed = os.fspath(passed)
@@ -180,7 +180,7 @@ def of_keyword(function: Callable[..., Any], keyword: str, first: int) -> Callab
 
 
 def _real_or_url(path: Any) -> Any:
-    """SQLite and pyarrow take `file:` URLs too."""
+    """Maps a path or a `file:` URL: SQLite and pyarrow take both."""
     if isinstance(path, str) and path.startswith("file:"):
         place = path.removeprefix("file:").removeprefix("//")
         return f"file:{_paths.real(place)}" if place[:1] == "/" else path
@@ -195,7 +195,7 @@ def _with_result(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def os_stand_ins() -> dict[str, MappedFunction]:
-    """By the name in os."""
+    """The replacements, by name in os."""
     return {name: _os_stand_in(name) for name in (*_OS_CALLS, *_OS_RESULTS) if hasattr(os, name)}
 
 
@@ -216,7 +216,7 @@ def realpath(filename: Any, **kwargs: Any) -> Any:
 
 
 def create_dynamic(spec: ModuleSpec, *args: Any) -> ModuleType:
-    """An extension module is loaded by the linker, from the host's path, and goes on showing the sandbox's."""
+    """The linker loads an extension module from the host's path, but the module still shows the sandbox's."""
     shown = spec.origin
     spec.origin = _paths.real(shown)
     try:
@@ -235,7 +235,7 @@ _create_dynamic_module = _imp.create_dynamic
 
 
 def _open_mapped(path: Any, flags: int) -> int:
-    """As an opener: what is opened keeps the name that it was asked for by."""
+    """An opener: the file object keeps the name that user code has passed."""
     real = _paths.real(path)
     try:
         return original.os_open(real, flags, 0o666)
@@ -260,7 +260,7 @@ def open_file(
 
 
 class _FileType(ABCMeta):
-    """Files that `open` makes are of the built-in class, and instances of what stands in for it all the same."""
+    """Files made by `open` have the built-in class, but they count as instances of its replacement too."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, file_class) if cls is FileIO else super().__instancecheck__(instance)

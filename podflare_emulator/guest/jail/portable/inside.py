@@ -1,6 +1,7 @@
-"""The portable backend, inside: a sandbox's directory is a plain directory of the host's, and paths are mapped to it.
+"""The portable backend, inside: a sandbox's directory is a plain directory of the host, and paths are mapped to it.
 
-No help from the kernel but Landlock, where it has that: what escapes the mapping may read the host, not write it.
+The kernel helps only with Landlock, if it has that: code that escapes the mapping can read the host's files, but not
+write them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MARK = "PODFLARE_SANDBOX"
 
 
 def build_base(order: Order) -> None:
-    """Warden: the base tree."""
+    """Warden: builds the base tree."""
     tree = f"{order.state}/base"
     base.build(
         tree,
@@ -88,7 +89,7 @@ class DirectoryJail:
         sys.path[:] = [path.replace(venv, base.VENV) for path in sys.path]
         sys.prefix = sys.exec_prefix = base.VENV
         sys.executable = f"{base.VENV}/bin/python3"
-        for name in ("USER_BASE", "USER_SITE"):  # of the zygote's home
+        for name in ("USER_BASE", "USER_SITE"):  # they are in the zygote's home
             found = getattr(site, name)
             setattr(site, name, found and found.replace(f"{self._state}/base", ""))
         site.PREFIXES[:] = dict.fromkeys([base.VENV, *site.PREFIXES[1:]])
@@ -104,7 +105,7 @@ class DirectoryJail:
         return mapping.shell_command(code, self._map)
 
     def variables(self) -> dict[str, str]:
-        """What programs started in the sandbox need to find their way."""
+        """The environment that programs in the sandbox need to find the mapping."""
         return {
             **environment.of_sandbox(self.root),
             **mapping.bash_environment(self._map),

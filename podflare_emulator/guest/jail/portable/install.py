@@ -1,4 +1,4 @@
-"""Puts the mapping in place: every function that `calls` and `spawn` have a stand-in for, wherever it is kept."""
+"""Installs the mapping: replaces every function that `calls` and `spawn` have a stand-in for, in all modules."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import sys
 from . import calls, spawn
 from .library import entries
 
-TYPE_CHECKING = False  # as in `typing`, which costs a Python that starts up milliseconds
+TYPE_CHECKING = False  # as in `typing`, which would cost every Python milliseconds at its start
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
-# Modules that are mostly imported later, if at all; in them, the functions and classes whose first argument is a path,
-# and its name.
+# Modules that are usually imported later, if at all: their functions and classes whose first argument is a path, and
+# that argument's name.
 _LATE_CALLS = {
     "_ctypes": {"dlopen": "name"},
     "_dbm": {"open": "filename"},
     "_gdbm": {"open": "filename"},
     "pyarrow.lib": {"OSFile": "path", "memory_map": "path"},
-    "pyarrow.util": {"_stringify_path": "path"},  # all that pyarrow opens by itself has been through this
+    "pyarrow.util": {"_stringify_path": "path"},  # all paths that pyarrow itself opens go through this
 }
-# Those that `library` has a module for, and the function in it.
+# Modules that a module of `library` adapts, and the function in it that does so.
 _LATE_MODULES = {
     "_sqlite3": ("sqlite", "dress"),
     "asyncio.base_subprocess": ("pipes", "dress_asyncio"),
@@ -44,16 +44,16 @@ _LATE_MODULES = {
 }
 _LATE = frozenset({*_LATE_CALLS, *_LATE_MODULES, "_posixsubprocess"})
 
-# Modules whose classes and functions keep functions of os that they found when they were imported.
+# Modules whose classes and functions keep references to functions of os from their import.
 _REBOUND_INSIDE = ("glob", "pathlib", "pathlib._local", "shutil", "tempfile")
 
 _GUEST = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-_replaced: dict[int, tuple[Any, Any]] = {}  # what was there and what is there now, by the id of the first
+_replaced: dict[int, tuple[Any, Any]] = {}  # the original and its replacement, by the id of the original
 
 
 def install() -> None:
-    """Once in a process. Nothing is mapped before `mapping.activate`: a zygote does this ahead of its guests."""
+    """Once in a process. Nothing is mapped before `mapping.activate`, so a zygote can do this for its guests."""
     if _replaced:
         return
     for name, mapped in {**calls.os_stand_ins(), **spawn.stand_ins()}.items():
@@ -106,7 +106,7 @@ def _replace_late(module: ModuleType) -> None:
 
 
 class _LateFinder:
-    """Asks the other finders for the modules of `_LATE`, and has them mapped when they have been loaded."""
+    """Asks the other finders for the modules of `_LATE`, and replaces their functions once they are loaded."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in _LATE:
@@ -139,11 +139,11 @@ class _LateLoader:
 
 
 def _rebind() -> None:
-    """Modules that are loaded already may have taken functions for their own: `from os import stat`."""
+    """Replaces functions in loaded modules that have imported them by name: `from os import stat`."""
     for module in list(sys.modules.values()):
         namespace = getattr(module, "__dict__", None)
         if not isinstance(namespace, dict) or str(namespace.get("__file__")).startswith(_GUEST):
-            continue  # the emulator's own code goes on meaning what it imported
+            continue  # the emulator's own code keeps the originals that it has imported
         for name, value in list(namespace.items()):
             if id(value) in _replaced:
                 namespace[name] = _replaced[id(value)][1]

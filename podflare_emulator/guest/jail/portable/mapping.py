@@ -1,19 +1,20 @@
 """The portable backend's mapping: inside a guest, `/root/x` means `<the sandbox's directory>/root/x`.
 
-`install` replaces every function of Python's that takes or returns a path, once in a process, by one that maps it;
-`activate` says what is mapped to where; `move` changes that in a forked child. Programs that Python starts get mapped
+`install` replaces every function of Python that takes or returns a path by one that maps it, once in a process.
+`activate` defines the mapping, and `move` changes it in a forked child. Programs that Python starts get mapped
 arguments, directories and environments (spawn.py, programs.py), bash gets a rewritten script (shell.py), and Pythons
-among them come here by themselves (`write_boot`).
+among them activate the mapping by themselves (`write_boot`).
 
-Known not to be mapped:
+Known limits. These are not mapped:
 - C code that opens files by itself: SQL's `ATTACH` and `VACUUM INTO`, `ssl` loading certificates, OpenCV, h5py,
   polars, DuckDB, and every other library that is not in `_LATE_CALLS`; POSIX shared memory and semaphores;
-- paths that a program has compiled in, reads from a file, or builds while it runs; `cd ../..` out of the sandbox in
-  bash; scripts of another shell than bash, and scripts that bash reads from a pipe;
-- Pythons that are not the sandbox's own (`/usr/bin/python3`), or run with `-S`, or by `env -i`;
-- what bash captures of programs, and what Python captures otherwise than by subprocess and asyncio: it names the real
-  directory, which Python takes for the sandbox's, so that it can be used;
-- the frames of the mapping in a traceback that the user's code walks through by itself;
+- paths that a program has compiled in, reads from a file, or builds at run time; `cd ../..` out of the sandbox in
+  bash; scripts for other shells than bash, and scripts that bash reads from a pipe;
+- Pythons that are not the sandbox's own (`/usr/bin/python3`), or run with `-S`, or through `env -i`;
+- output that bash captures from programs, or Python by other means than subprocess and asyncio: it names the real
+  directory. Python accepts that as a path of the sandbox, so the output can be used.
+These are visible:
+- the frames of the mapping in a traceback, if user code walks through it frame by frame;
 - the types of `os`'s functions: they are instances of `MappedFunction`, not built-in functions.
 """
 
@@ -45,7 +46,7 @@ __all__ = [
 
 
 def activate(path_map: PathMap) -> None:
-    """From now on this process's paths are the sandbox's. `path_map` is kept: `move` changes it."""
+    """From now on this process's paths are the sandbox's. It keeps `path_map`, which `move` changes."""
     install()
     calls.use(path_map)
     for name, value in os.environ.items():
@@ -58,15 +59,15 @@ def activate(path_map: PathMap) -> None:
     sys.path_importer_cache.clear()
     sys.excepthook = tracebacks.excepthook
     if "tempfile" in sys.modules:
-        sys.modules["tempfile"].__dict__["tempdir"] = None  # found before there was a mapping
+        sys.modules["tempfile"].__dict__["tempdir"] = None  # it was set before there was a mapping
 
 
 def move(root: str) -> None:
-    """After a live fork: the same interpreter goes on in another directory, at the same place in it.
+    """After a live fork: the same interpreter continues in another directory, at the same place in it.
 
-    Paths of the directory that it leaves, wherever the program has kept them, mean the new one's from now on. A working
-    directory that is not there (yet) in the new one leaves the process at its top. A mapped process that copies the
-    old tree into the new one after this, link by link (`os.readlink`, `os.symlink`), makes absolute links lead into it.
+    From now on, paths of the old directory mean files in the new one, wherever the program has kept these paths. If the
+    working directory does not exist in the new one (yet), the process moves to its top. If a mapped process then copies
+    the old tree to the new one, link by link (`os.readlink`, `os.symlink`), absolute links lead into the new one.
     """
     path_map = calls.current()
     try:
@@ -91,7 +92,7 @@ def shell_command(code: str, path_map: PathMap) -> str:
 
 
 def bash_environment(path_map: PathMap) -> dict[str, str]:
-    """For a bash whose script has been through `shell_command`: where its home and its temporary files are."""
+    """For a bash whose script has been through `shell_command`: the places of its home and its temporary files."""
     from . import programs
 
     root = path_map.prefix
@@ -104,10 +105,10 @@ def bash_environment(path_map: PathMap) -> dict[str, str]:
 
 
 def child_environment(path_map: PathMap, guest_path: str) -> dict[str, str]:
-    """What Pythons and bashes that descend from a program find their mapping by.
+    """The variables by which Pythons and bashes that descend from a program find their mapping.
 
     Args:
-        guest_path: the guest package's own directory.
+        guest_path: the directory of the guest package.
     """
     from . import programs
 
@@ -115,10 +116,10 @@ def child_environment(path_map: PathMap, guest_path: str) -> dict[str, str]:
 
 
 def activate_from_environment() -> None:
-    """In a Python that a sandbox has started: the mapping of the process that started it."""
+    """In a Python that a sandbox has started: activates the mapping of the process that started it."""
     path_map = PathMap.of_variables(os.environ)
     for name in (ROOT_VARIABLE, SHARED_VARIABLE, "BASH_ENV"):
-        os.environ.pop(name, None)  # what this process starts is given them anew
+        os.environ.pop(name, None)  # programs that this process starts get them again
     activate(path_map)
     main.show()
     tracebacks.show_childs()

@@ -1,12 +1,13 @@
-"""Where a path of a portable sandbox lies on the host, and back.
+"""Maps a portable sandbox's paths to the host's, and back.
 
-Imported at the start of every Python that a sandbox runs: no import here that such a Python has not made anyway.
+Every Python that a sandbox runs imports it at its start: so import nothing here that such a Python has not imported
+already.
 """
 
 from __future__ import annotations
 
 import os
-from os import getcwd, readlink  # bound before they are mapped: here they mean the host's
+from os import getcwd, readlink  # bound before they are mapped: here they use the host's paths
 
 TYPE_CHECKING = False  # as in `typing`, which takes as long to import as everything here
 
@@ -31,14 +32,10 @@ SYSTEM_DIRECTORIES = (
     "/System",
     "/usr",
 )
-ROOT_VARIABLE = (
-    "PODFLARE_PORTABLE_ROOT"  # how a program in a sandbox tells the mapping to the Pythons it starts
-)
+# A program in a sandbox passes the mapping to the Pythons that it starts in these.
+ROOT_VARIABLE = "PODFLARE_PORTABLE_ROOT"
 SHARED_VARIABLE = "PODFLARE_PORTABLE_SHARED"
-_SHARED_MEMORY = (
-    "/dev/shm",
-    "/run/shm",
-)  # the first lies in a shared directory, and is the sandbox's own all the same
+_SHARED_MEMORY = ("/dev/shm", "/run/shm")  # the first is in a shared directory, but belongs to the sandbox
 _MOST_LINKS = 40  # as many as the kernel follows
 
 
@@ -47,10 +44,10 @@ class PathMap:
 
     Args:
         root: that directory, absolute and without symbolic links.
-        shared: absolute prefixes that mean the host's own files; the longest prefix wins, `root` among them.
+        shared: absolute prefixes that mean the host's files; the longest prefix wins, including `root`.
 
-    What is below `root` already stays, and so does (moved along) what is below a root that `move` has left: a path that
-    the kernel, a C library or bash has handed out goes on naming the sandbox's file.
+    A path that is already below `root` stays as it is. One below a root that `move` has left is moved along. So a path
+    that the kernel, a C library or bash has returned still names the sandbox's file.
     """
 
     def __init__(self, root: str, shared: Sequence[str]) -> None:
@@ -72,7 +69,7 @@ class PathMap:
         self._build()
 
     def _build(self) -> None:
-        self.prefix = self.root.rstrip("/")  # "" if everything means the host's own files
+        self.prefix = self.root.rstrip("/")  # "" if all paths mean the host's files
         places: list[tuple[str, str | None]] = [(f"{path}/", None) for path in self.shared]
         if self.prefix:
             source, target = _SHARED_MEMORY
@@ -80,17 +77,16 @@ class PathMap:
             places += [(f"{former}/", self.prefix) for former in self._former if former != self.prefix]
             places.append((f"{self.prefix}/", None))
         places.sort(key=lambda place: len(place[0]), reverse=True)
-        self._by_top: dict[
-            str, list[tuple[str, str | None]]
-        ] = {}  # a path's first name finds the few that can match
+        # By first name of a path: the few places that can match.
+        self._by_top: dict[str, list[tuple[str, str | None]]] = {}
         for prefix, place in places:
             self._by_top.setdefault(prefix.split("/", 2)[1], []).append((prefix, place))
 
     def real(self, path: Any) -> Any:
         """The host's path for a sandbox's: str for str and PathLike, bytes for bytes.
 
-        Descriptors, None and what is no path at all come back as they are, for the called function to judge. Relative
-        paths do too, unless a `..` in them may climb out of the sandbox.
+        Descriptors, None and other values that are not paths are returned as they are, for the called function to
+        judge. So are relative paths, unless a `..` in them may climb out of the sandbox.
         """
         if type(path) is not str:
             return self._real_of_another_type(path)
@@ -113,12 +109,12 @@ class PathMap:
         return self.real(str(path)) if isinstance(path, str) else path
 
     def target(self, path: Any) -> Any:
-        """As `real`, for a relative path that is not relative to the current directory: it stays."""
+        """Like `real`, but for a path that may be relative to another directory than the current: such a path stays."""
         text = os.fspath(path) if isinstance(path, os.PathLike) else path
         return self.real(text) if isinstance(text, (str, bytes)) and text[:1] in ("/", b"/") else path
 
     def virtual(self, path: Any) -> Any:
-        """The sandbox's path for the host's; what does not lie in the sandbox stays."""
+        """The sandbox's path for the host's; a path outside the sandbox stays as it is."""
         if isinstance(path, bytes):
             return os.fsencode(self.virtual(os.fsdecode(path)))
         for root in filter(None, (self.prefix, *self._former)):
@@ -129,14 +125,14 @@ class PathMap:
         return path
 
     def shown(self, text: str) -> str:
-        """Text (a search path, a variable, output) with the roots taken off the paths in it."""
+        """Text (a search path, a variable, output) with the roots removed from the paths in it."""
         for root in filter(None, (self.prefix, *self._former)):
             if root in text:
                 text = text.replace(f"{root}/", "/").replace(root, "/")
         return text
 
     def shown_bytes(self, data: bytes) -> bytes:
-        """As `shown`, of text; what has a NUL byte in it is none, and stays."""
+        """Like `shown`, for bytes; data with a NUL byte is not text, and stays as it is."""
         roots = (os.fsencode(root) for root in (self.prefix, *self._former) if root)
         for root in roots:
             if root in data and b"\0" not in data:
@@ -148,13 +144,13 @@ class PathMap:
             return path
         try:
             directory = self.virtual(getcwd())
-        except OSError:  # it has been removed: the kernel refuses the path by itself
+        except OSError:  # it has been removed: the kernel will refuse the path
             return path
         resolved: str = self.real(self._resolved(f"{directory}/{path}"))
         return resolved
 
     def _resolved(self, path: str) -> str:
-        """An absolute path without `..`, as a kernel with the sandbox for its root would walk it."""
+        """An absolute path without `..`, resolved as the kernel would with the sandbox as its root."""
         reached = ""
         for name in path.split("/"):
             if name == "..":
@@ -164,7 +160,7 @@ class PathMap:
         return reached or "/"
 
     def _followed(self, path: str) -> str:
-        """`..` leaves the directory that a symbolic link leads to, not the one that it lies in."""
+        """Follows symbolic links: `..` leaves the directory that a link leads to, not the one that contains it."""
         for _ in range(_MOST_LINKS):
             try:
                 link = self.virtual(readlink(self.real(path or "/")))

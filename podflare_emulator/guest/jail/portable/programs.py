@@ -1,4 +1,4 @@
-"""What a program that is started in a portable sandbox gets: arguments and an environment with the host's paths."""
+"""Arguments and environments with the host's paths, for programs that are started in a portable sandbox."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .paths import PathMap
 from .shell import shell_command
 from .words import SHELLS, Command, Role
 
-REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # bash's script has been through `shell_command` already
+REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # set if bash's script has been through `shell_command` already
 BASH_START = "BASH_ENV"
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_MOST_INTERPRETERS = 4  # as the kernel
+_MOST_INTERPRETERS = 4  # as many as the kernel follows
 _LONGEST_LINE = 256
 _OPTION = re.compile(r"([A-Za-z_-][\w-]*=)(/.*)", re.DOTALL)
 
 
 def child_variables(path_map: PathMap, jail: str = _HERE) -> dict[str, str]:
-    """What Pythons and bashes in the sandbox find their mapping by. `jail` is this directory."""
+    """The variables by which Pythons and bashes in the sandbox find their mapping. `jail` is this directory."""
     return {**path_map.variables(), BASH_START: f"{jail}/bash_start.sh"}
 
 
 def arguments(words: Iterable[Any], path_map: PathMap) -> list[Any]:
-    """A program's argument list, each of the type that it had.
+    """A program's mapped arguments, each of the type that it had.
 
-    An absolute path is mapped if its first directory is there in the sandbox: `/foo` may be anything.
+    An absolute path is mapped if its first directory exists in the sandbox: otherwise `/foo` may be anything.
     """
     command = Command()
     return [_argument(word, command, path_map) for word in words]
@@ -64,13 +64,13 @@ def _is_known(path: str, path_map: PathMap) -> bool:
 def interpreter(
     places: Sequence[Any], words: list[Any], path_map: PathMap
 ) -> tuple[Sequence[Any], list[Any]]:
-    """The program and the arguments that a kernel would find which has the sandbox for its root.
+    """The program and the arguments that the kernel would run if it had the sandbox as its root.
 
     Args:
-        places: where the program may be, on the host; the first that is there is meant.
+        places: where the program may be, on the host; the first that exists counts.
         words: its arguments, mapped.
 
-    A script whose first line names an interpreter of the sandbox's is that interpreter's program.
+    If the program is a script whose first line names an interpreter in the sandbox, that interpreter is run.
     """
     for _ in range(_MOST_INTERPRETERS):
         place = next(filter(os.path.isfile, map(os.fsdecode, places)), "")
@@ -87,10 +87,10 @@ def interpreter(
 
 
 def environment(variables: Mapping[Any, Any], path_map: PathMap, words: Sequence[Any]) -> dict[bytes, bytes]:
-    """`variables` with host's paths, and with what keeps the mapping up in the program's own children.
+    """`variables` with the host's paths, and with the variables that pass the mapping on to the program's children.
 
     Args:
-        words: the program's arguments, before or after mapping: tells whether it is a bash with a mapped script.
+        words: the program's arguments, before or after mapping: they show whether it is a bash with a mapped script.
     """
     mapped = {
         os.fsencode(name): os.fsencode(_value(os.fsdecode(value), path_map))
@@ -108,7 +108,7 @@ def _has_script(words: Sequence[Any]) -> bool:
 
 
 def _value(value: str, path_map: PathMap) -> str:
-    """HOME, PATH, PYTHONPATH and all their like."""
+    """Maps the value of a variable such as HOME, PATH or PYTHONPATH."""
     if "/" not in value or "://" in value:
         return value
     return ":".join(

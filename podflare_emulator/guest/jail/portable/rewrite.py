@@ -1,8 +1,8 @@
 """`python3 -I -S <this file> [NAME [PID]]`: rewrites the bash script on standard input, and prints it (bash_start.sh).
 
-`NAME`: what the file was given to bash as. With the number of that bash it prints the path of a copy below
-`.venv`, which removes itself and has that name for its `$0`. What bash itself calls it, as in error messages,
-ends with the name: the host takes off the rest.
+`NAME`: the name under which bash got the file. If the bash's PID is given too, this prints instead the path of a copy
+below `.venv`, which removes itself and has that name as its `$0`. The name that bash itself uses, in error messages
+for example, ends with it: the host removes the rest.
 """
 
 import os
@@ -23,7 +23,7 @@ def main(name: str = "", pid: str = "") -> None:
     path_map = paths.PathMap.of_variables(os.environ)
     script = os.fsdecode(sys.stdin.buffer.read())
     if "\0" in script[:80].partition("\n")[0]:
-        sys.exit("bash is to say itself that this is no script")
+        sys.exit("not a script: bash reports that itself")
     for variable in _OWN_NAMES if name else ():
         script = script.replace(variable, "${0}")
     rewritten = shell.shell_command(script, path_map)
@@ -33,7 +33,7 @@ def main(name: str = "", pid: str = "") -> None:
 
 
 def _copy(script: str, own_name: str, name: str, place: str) -> str:
-    inner = "-/" * name.split("/").count("..")  # so that the name leads to nowhere else
+    inner = "-/" * name.split("/").count("..")  # so that no `..` in the name leads out of `place`
     copy = f"{place}/{inner}{name}"
     os.makedirs(os.path.dirname(os.path.normpath(copy)))
     os.makedirs(f"{place}/{inner}", exist_ok=True)

@@ -1,16 +1,17 @@
-"""bash code with the sandbox's absolute paths turned into the host's.
+"""Rewrites bash code: replaces the sandbox's absolute paths by the host's.
 
-Rewrites little, and by words, as bash splits them. A path is rewritten where it begins a word or a quoted string, or
-follows `=` or `:` in one (`--out=/data/x`, `PATH="$PATH:/opt/bin"`); in a redirection; in `$(...)`, `<(...)` and
-`${name:-/path}`; and in the script that `bash -c`, `eval` and `trap` are given. Everything else stays letter by letter:
+It rewrites little, and word by word, as bash splits them. A path is rewritten if it begins a word or a quoted string,
+or follows `=` or `:` in one (`--out=/data/x`, `PATH="$PATH:/opt/bin"`); in a redirection; in `$(...)`, `<(...)` and
+`${name:-/path}`; and in the script that is an argument of `bash -c`, `eval` or `trap`. Everything else stays the same:
 
 - the middle of a word (URLs, `-I/root/include`, `$X/root`), and of a quoted string ("see /root/x");
-- what `echo` and `printf` say, unless it is a pattern for files (`echo /root/*`);
-- the expression of sed, awk, grep and their like; arithmetic; comments; a lone `/`, but for `cd`, `ls` and `find`;
-- here-documents, which are data: a Python child that reads one has a mapping of its own. The exceptions are one that a
-  shell is to run, and `$(...)` in one.
+- the arguments of `echo` and `printf`, unless they are patterns for files (`echo /root/*`);
+- the expressions of sed, awk, grep and similar programs; arithmetic; comments; a lone `/`, except after `cd`, `ls`,
+  `find` and so on;
+- here-documents, which are data: a Python child that reads one has its own mapping. The exceptions are a here-document
+  that a shell is to run, and `$(...)` in one.
 
-What is left alone wrongly is the host's file: Landlock, where there is one, refuses to write it.
+A path that is wrongly left alone means the host's file. Landlock, if the kernel has it, refuses writes to that.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ _PARAMETER = re.compile(r"\$\{[#!]?\w+(\[[^]]*\])?(:?[-=+]|\#{1,2})")
 _NAME = re.compile(r"\$(\w+|[@*#?$!-])?")
 _BACKQUOTED = re.compile(r"`((?:\\.|[^`\\])*)`?", re.DOTALL)
 _SPACE = re.compile(r"\s")
-_EXPANDED = "\0"  # stands in a word's meaning for what only bash can know
+_EXPANDED = "\0"  # in a word's meaning: the place of a value that only bash knows
 
 
 def shell_command(code: str, path_map: PathMap) -> str:
-    """The bash script `code`, to be run with the host's paths. Applied twice, it does the same as once."""
+    """The bash script `code` with the host's paths. Idempotent: applying it twice is the same as once."""
     if not path_map.prefix or "/" not in code:
         return code
     return _Rewriter(code, path_map).run()
@@ -45,7 +46,7 @@ def shell_command(code: str, path_map: PathMap) -> str:
 
 @dataclass
 class _Path:
-    """An absolute path in a word, up to the first character that is not plainly part of it."""
+    """An absolute path in a word, up to the first character that is not clearly part of it."""
 
     literal: str
     quote: str
@@ -54,7 +55,7 @@ class _Path:
 @dataclass
 class _Word:
     parts: list[str | _Path] = field(default_factory=list)
-    meaning: str = ""  # the word as the command will see it, as far as that can be told
+    meaning: str = ""  # the word as the command will see it, as far as we know
     is_pattern: bool = False  # bash will match it against the names of files
 
     def add(self, text: str, meaning: str) -> None:
@@ -62,7 +63,7 @@ class _Word:
         self.meaning += meaning
 
     def may_begin_path(self, following: str) -> bool:
-        """Is a `/` here, with `following` after it, where an absolute path can begin?"""
+        """Whether an absolute path can begin with a `/` here that `following` comes after."""
         if following[:1] == "/" or _SPACE.search(self.meaning):
             return False
         last = self.meaning[-1:]
@@ -71,7 +72,7 @@ class _Word:
 
 @dataclass
 class _Document:
-    """A here-document that has been announced; its body begins after the line's end."""
+    """A here-document whose operator has been read; its body begins on the next line."""
 
     end: str
     is_indented: bool
@@ -93,7 +94,7 @@ class _Rewriter:
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def _commands(self, closing: str) -> None:
-        """Up to the `closing` parenthesis, which is left to the caller, or to the end."""
+        """Rewrites up to the end, or up to the `closing` parenthesis, which it leaves to the caller."""
         command = Command()
         documents: list[_Document] = []
         cases = 0
@@ -169,7 +170,7 @@ class _Rewriter:
             self.out.append(body + end)
 
     def _expanded_text(self) -> str:
-        """Text in which bash expands `$` and backquotes, and nothing else."""
+        """Rewrites text in which bash expands only `$` and backquotes."""
         word = _Word(meaning=_EXPANDED)
         while self.at < len(self.code):
             self._quoted_character(word, "")
@@ -198,7 +199,7 @@ class _Rewriter:
         return word
 
     def _quoted_character(self, word: _Word, quote: str) -> None:
-        """One step where `$`, backquotes and backslashes keep their meaning: in double quotes, or outside quotes."""
+        """Reads one step where `$`, backquotes and backslashes are special: in double quotes, or outside quotes."""
         char = self.code[self.at]
         if char == "\\":
             text = self._read(2)
@@ -251,7 +252,7 @@ class _Rewriter:
         return self._read(len(name.group()) if name else 1)
 
     def _parameter(self) -> str:
-        """`${...}`: a default or a prefix to remove may be a path."""
+        """`${...}`: the default value or the prefix to remove may be a path."""
         opening = _PARAMETER.match(self.code, self.at)
         word = _Word()
         word.add(self._read(len(opening.group()) if opening else 2), "" if opening else _EXPANDED)
@@ -313,7 +314,7 @@ class _Rewriter:
         return captured
 
     def _copy_balanced(self) -> None:
-        """Arithmetic: nothing in it is a path."""
+        """Copies arithmetic: nothing in it is a path."""
         depth = 0
         while self.at < len(self.code):
             char = self.code[self.at]

@@ -1,4 +1,4 @@
-"""The functions of Python's that start programs, and what stands in for them in a portable sandbox."""
+"""Replacements in a portable sandbox for the functions of Python that start programs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from .calls import MappedFunction
 
-__tracebackhide__ = True  # which pytest asks
+__tracebackhide__ = True  # read by pytest
 
 _execve = os.execve
 _posix_spawn = os.posix_spawn
 
 
 def stand_ins() -> dict[str, MappedFunction]:
-    """By the name in os."""
+    """The replacements, by name in os."""
     by_name: dict[str, Callable[..., Any]] = {
         "execv": _exec_in_own_environment,
         "execve": _exec,
@@ -32,7 +32,7 @@ def stand_ins() -> dict[str, MappedFunction]:
 
 
 def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
-    """`_posixsubprocess.fork_exec`, the one call that subprocess and multiprocessing start programs by."""
+    """For `_posixsubprocess.fork_exec`, the one call through which subprocess and multiprocessing start programs."""
 
     def call(
         words: Sequence[Any],
@@ -65,13 +65,13 @@ def fork_exec_stand_in(function: Callable[..., int]) -> MappedFunction:
 
 
 def _arguments(words: Sequence[Any]) -> list[Any]:
-    from .programs import arguments  # only where a program is started: it imports re
+    from .programs import arguments  # only when a program is started: it imports re
 
     return arguments(words, calls.current())
 
 
 def _program(places: Sequence[Any], words: list[Any]) -> tuple[Sequence[Any], list[Any]]:
-    """Where it may be, and its arguments: those of its interpreter, if it is a script for one of the sandbox's."""
+    """Where it may be, and its arguments: those of its interpreter, if it is a script for one in the sandbox."""
     from .programs import interpreter
 
     return interpreter(places, words, calls.current())
@@ -87,7 +87,7 @@ def _exec_in_own_environment(path: Any, argv: Any) -> None:
     try:
         _exec(path, argv, os.environ)
     except OSError as error:
-        if error.filename is not None:  # which the system's own does not tell
+        if error.filename is not None:  # os.execv does not set it
             del error.filename
         raise
 
@@ -127,7 +127,7 @@ def _file_action(kind: int, descriptor: int, *rest: Any) -> tuple[Any, ...]:
 
 def _spawn_by_name(path: Any, argv: Any, env: Mapping[Any, Any] | None, **options: Any) -> int:
     name = os.fsdecode(path)
-    if "/" not in name:  # the C library would search PATH for it, which has the sandbox's paths
+    if "/" not in name:  # the C library would search PATH, which holds the sandbox's paths
         places = (f"{directory}/{name}" for directory in os.get_exec_path())
         name = next((place for place in places if os.access(place, os.X_OK)), name)
     return _spawn(name, argv, env, **options)

@@ -1,4 +1,4 @@
-"""Which words of a command name files: what a shell command and an argument list of Python's have in common."""
+"""Decides which words of a command name files; for shell commands and for argument lists in Python."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import re
 class Role(enum.Enum):
     PATH = enum.auto()  # a path, if it looks like one
     TEXT = enum.auto()  # data, even if it looks like a path
-    SAID = enum.auto()  # data, but for a pattern that the shell matches against file names
-    SCRIPT = enum.auto()  # a shell script of its own
+    SAID = enum.auto()  # data, except a pattern that the shell matches against file names
+    SCRIPT = enum.auto()  # a shell script
 
 
 SHELLS = frozenset({"bash", "dash", "ksh", "sh", "zsh"})
 _SAYING = frozenset({"echo", "expr", "let", "printf"})
-# The first argument is an expression, which may well begin and end with a slash: sed '/root/d'.
+# The first argument of these is an expression, which may begin with a slash: sed '/root/d'.
 _MATCHING = frozenset({"awk", "egrep", "fgrep", "gawk", "grep", "jq", "mawk", "perl", "rg", "ruby", "sed"})
-# What runs the command that its own arguments end with.
+# These run the command at the end of their arguments.
 _WRAPPING = frozenset(
     {
         "builtin",
@@ -37,9 +37,8 @@ _WRAPPING = frozenset(
 _KEYWORDS = frozenset(
     {"!", "{", "}", "do", "done", "elif", "else", "esac", "fi", "if", "then", "until", "while"}
 )
-_AT_ROOT = frozenset(
-    {"cd", "du", "find", "ls", "pushd", "stat", "tree"}
-)  # a lone `/` means the directory to these
+# For these a lone `/` means the directory.
+_AT_ROOT = frozenset({"cd", "du", "find", "ls", "pushd", "stat", "tree"})
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _RUN_OPTION = re.compile(r"-[a-zA-Z]*c[a-zA-Z]*$")
@@ -48,10 +47,10 @@ _VALUE_OPTIONS = frozenset({"-F", "-v", "-A", "-B", "-C", "-m"})
 
 
 class Command:
-    """Takes the words of one simple command in order and says what each is."""
+    """Takes the words of one simple command in order, and returns the role of each."""
 
     def __init__(self) -> None:
-        self.name = ""  # the last part of the program's path; "" before it has come
+        self.name = ""  # the last part of the program's path; "" before that has been seen
         self._wrapped = False
         self._previous = ""
         self._expression_seen = False
@@ -59,7 +58,7 @@ class Command:
 
     @property
     def reads_script(self) -> bool:
-        """Is this a shell that takes its script from standard input?"""
+        """Whether this is a shell that reads its script from standard input."""
         return self.name in SHELLS and not self._script_seen
 
     @property

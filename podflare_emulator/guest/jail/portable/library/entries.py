@@ -1,4 +1,4 @@
-"""`os.scandir`: entries whose paths begin with what it was given, of the type that `os.DirEntry` names."""
+"""`os.scandir`: its entries' paths begin with the path that was passed, and they are instances of `os.DirEntry`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-__tracebackhide__ = True  # which pytest asks
+__tracebackhide__ = True  # read by pytest
 
 _native = os.DirEntry
 _scandir = os.scandir
 
 
 class _EntryType(type):
-    """The kernel's own entries (of a descriptor, of the host's directories) are instances too."""
+    """Native entries (from a descriptor, or from the host's directories) count as instances too."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _native) or super().__instancecheck__(instance)

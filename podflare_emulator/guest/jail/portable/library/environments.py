@@ -1,7 +1,7 @@
-"""Virtual environments that are made inside: their Pythons come into the mapping, and their programs can be started.
+"""Virtual environments that are made inside: their Pythons activate the mapping, and their programs can be started.
 
-The kernel looks for a script's interpreter among the host's files, and bash takes a path from `activate`: both find the
-sandbox by the variable that all its programs have.
+The kernel looks for a script's interpreter among the host's files, and bash takes a path from `activate`. Both find the
+sandbox through the variable that all its programs have.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def dress_venv(module: Any) -> dict[str, Any]:
 
 
 def dress_scripts(module: Any) -> dict[str, Any]:
-    """Of distlib, by which pip writes programs."""
+    """Adapts distlib, with which pip writes programs."""
     maker = module.ScriptMaker
     build = maker._build_shebang
 

@@ -1,7 +1,7 @@
-"""The program that a child Python was started for goes by the sandbox's path, although C opens it by the host's.
+"""Makes the program of a child Python show the sandbox's path, although C opens it through the host's.
 
-Between `site`, where the mapping comes in, and the program's first line Python says what it does to audit hooks alone:
-here they say which file it runs (`cpython.run_file`), and which code it has made of it (`exec`).
+The mapping starts in `site`. Between that and the program's first line only audit hooks can observe Python: one here
+learns which file it runs (`cpython.run_file`), and which code object it has compiled from it (`exec`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def show() -> None:
-    """Once, before the program begins."""
+    """Call it once, before the program begins."""
     watch = _Watch()
     sys.addaudithook(
         lambda event, arguments: watch.hear(event, arguments) if watch.begun is not True else None
@@ -73,7 +73,7 @@ class _Watch:
 
 
 def _show_places() -> None:
-    """`site` has gone by the prefixes until now: by others it would find its directories a second time."""
+    """Shows the sandbox's prefixes. Not earlier: with other prefixes `site` would add its directories a second time."""
     shown = calls.current().virtual
     sys.prefix, sys.exec_prefix = shown(sys.prefix), shown(sys.exec_prefix)
     if sys.path and isinstance(sys.path[0], str):
@@ -81,7 +81,7 @@ def _show_places() -> None:
 
 
 def _warnings() -> Any:
-    """In the module's place while the program is compiled: C asks it to show what it warns of."""
+    """Replaces the module `warnings` while the program is compiled: C code calls it to show a warning."""
     module: Any = type(sys)("warnings")
 
     def show_message(message: tuple[Any, Any, str, int]) -> None:

@@ -1,6 +1,6 @@
-"""What a program has printed for `subprocess` and `asyncio` names the sandbox's paths, where it knew the host's only.
+"""Output that `subprocess` and `asyncio` read: the host's paths, which programs print, become the sandbox's.
 
-That is text. What has a NUL byte in it, and may count its own bytes, stays as it is.
+Only in text. Data with a NUL byte stays as it is: it may hold its own lengths.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ TYPE_CHECKING = False  # as in `typing`
 if TYPE_CHECKING:
     from typing import Any
 
-__tracebackhide__ = True  # which pytest asks
+__tracebackhide__ = True  # read by pytest
 
 
 def dress_subprocess(module: Any) -> dict[str, Any]:
     view = type(io)("io", io.__doc__)
     view.__dict__.update(io.__dict__)
     view.__dict__["open"] = _open
-    module.io = view  # it opens its pipes by `io.open`
+    module.io = view  # it opens its pipes with `io.open`
     popen = module.Popen
     communicate = popen.communicate
 
@@ -67,17 +67,17 @@ def _open(file: int, mode: Any, buffering: int = -1) -> Any:
 
 
 class Pipe(calls.file_class):
-    """The reading end of one."""
+    """The reading end of a pipe."""
 
     def __init__(self, file: int) -> None:
         super().__init__(file, "rb")
-        self._kept = b""  # a path may go on in what is read next
+        self._kept = b""  # the possible beginning of a path that continues in the next read
 
     def read(self, size: int | None = -1, /) -> bytes | None:  # type: ignore[override]
         if size is None or size < 0:
             return self.readall()
         root = calls.current().prefix.encode()
-        if size <= 2 * len(root):  # there is no looking ahead without waiting
+        if size <= 2 * len(root):  # looking ahead would mean waiting
             data: bytes | None = super().read(size) if not self._kept else self._take(size)
             return data
         data = super().read(size - len(self._kept))
@@ -106,7 +106,7 @@ class Pipe(calls.file_class):
 
 
 def _split(data: bytes, root: bytes) -> tuple[bytes, bytes]:
-    """Without the end that may be the beginning of `root`, and that."""
+    """Splits off the end of `data` if it may be the beginning of `root`."""
     at = data.find(root[:1], len(data) - len(root))
     while at >= 0:
         if root.startswith(data[at:]):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__tracebackhide__ = True  # which pytest asks
+__tracebackhide__ = True  # read by pytest
 
 
 def dress(module: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sqlite3`: a connection is of the type that `sqlite3.Connection` names, and opens the sandbox's file."""
+"""`sqlite3`: connections are instances of `sqlite3.Connection`, and open the sandbox's files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ TYPE_CHECKING = False  # as in `typing`
 if TYPE_CHECKING:
     from typing import Any
 
-__tracebackhide__ = True  # which pytest asks
+__tracebackhide__ = True  # read by pytest
 
-_FACTORY = 5  # which argument of `connect`, where they are not named
+_FACTORY = 5  # its position among the arguments of `connect`
 
 
 def dress(module: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tracebacks: without the frames between a program's call and Python's own function, and by the sandbox's paths."""
+"""Tracebacks without the frames between a call and Python's original function, and with the sandbox's paths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WALKS = ("walk_tb", "_walk_tb_with_full_positions")
 
 
 def dress(module: Any) -> dict[str, Any]:
-    """All tracebacks that the module `traceback` formats it has walked through by these."""
+    """Adapts the functions with which `traceback` walks through all tracebacks that it formats."""
     for name in _WALKS:
         if hasattr(module, name):
             setattr(module, name, _without_own(getattr(module, name)))
@@ -27,7 +27,7 @@ def dress(module: Any) -> dict[str, Any]:
 
 def _without_own(walk: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
     def walk_users(tb: Any) -> Iterator[Any]:
-        if tb is None or _is_own(tb.tb_frame):  # someone goes from frame to frame, and asks for this one
+        if tb is None or _is_own(tb.tb_frame):  # a caller goes frame by frame, and asks for this one
             return walk(tb)
         return (step for step in walk(tb) if not _is_own(step[0]))
 
@@ -48,14 +48,14 @@ def dress_threading(module: Any) -> dict[str, Any]:
 
 
 def show_childs() -> None:
-    """In a Python that a sandbox has started: what Python prints of errors by itself."""
+    """In a Python that a sandbox has started: adapts the errors that Python itself prints."""
     sys.excepthook = _excepthook
     sys.unraisablehook = _unraisablehook
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     _strip(error)
-    if isinstance(error, SyntaxError):  # perhaps of a program that C has read by the host's path
+    if isinstance(error, SyntaxError):  # it may come from a program that C has opened through the host's path
         for name in ("msg", "filename"):
             if isinstance(getattr(error, name), str):
                 setattr(error, name, calls.current().shown(getattr(error, name)))
@@ -70,7 +70,7 @@ def _unraisablehook(unraisable: Any, /) -> None:
 
 
 def _strip(error: BaseException | None) -> None:
-    """Takes the frames of the mapping out of its tracebacks, and out of those of the errors that it came from."""
+    """Removes the frames of the mapping from its traceback, and from the tracebacks of its causes and contexts."""
     waiting, seen = [error], set()
     while waiting:
         error = waiting.pop()
@@ -90,13 +90,13 @@ def _is_own(frame: FrameType) -> bool:
 
 
 def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    import traceback  # only where it is needed; before 3.13 the built-in hook knows no source but files
+    import traceback  # only when it is needed; before 3.13 the built-in hook finds source only in files
 
     traceback.print_exception(kind, error, trace)
 
 
 def _end_by_signal() -> None:
-    """As after any KeyboardInterrupt. Python has a note of it, which every `exec` of text begins by tearing up."""
+    """Makes Python end as after any KeyboardInterrupt: sets its flag for that, which every `exec` of text clears."""
     try:
         exec("raise KeyboardInterrupt")
     except KeyboardInterrupt:
