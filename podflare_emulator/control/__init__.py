@@ -1,4 +1,4 @@
-"""What the author of a test may do and no client can: one method a call of the control API.
+"""What a test may do and no client can: each call of the control API is one method.
 
-Comes in: `api` and `handle`. It never knows HTTP.
+Imported by `api` and `handle`. It knows no HTTP.
 """

@@ -1,7 +1,7 @@
-"""What the author of a test may do to the emulator and no client of the service can.
+"""What a test may do to the emulator and no client of the service can.
 
-Arguments and results are what JSON can carry: the control API offers each call to tests in other languages, and to
-the handle of a server in another process.
+Arguments and results are JSON values: the control API offers each call to tests in other languages, and to the handle
+of a server in another process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 class Requests(Protocol):
-    """What clients have asked for, as the serving side records it."""
+    """The requests of clients, as `api` records them."""
 
     def described(self) -> list[dict[str, Any]]: ...
 
@@ -49,7 +49,7 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._remembered: dict[str, list[Any]] = {}
 
     def close(self) -> None:
-        """The server ends: what belongs to the whole process is as it was."""
+        """The server ends: restores the process-wide state."""
         self._kept_log.drop()
         self._faults.clear()
 
@@ -57,7 +57,7 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         """Destroys every sandbox but those to `keep`; returns the ids of the destroyed, oldest first.
 
         Everything that was arranged since the start is forgotten, and so is the journal; the settings stay. With
-        `remember`, `remembered` returns the journal until now, until another reset with it.
+        `remember`, `remembered` returns the journal up to now, until the next such reset.
         """
         check_texts(keep=keep)
         check_kind(bool, remember=remember)
@@ -84,22 +84,22 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._registry.webhooks.clear()
         await self._clock.restart(self._settings.clock)
         self._registry.ledger.clear()
-        self._registry.exempt(keep)  # they are not the test's that has moved the time
+        self._registry.exempt(keep)  # they outlive this test, whose moves of the clock must not end them
         self._kept_log.drop()
         self._registry.ids.restart()
         self._requests.clear()
         return destroyed
 
     async def remembered(self) -> dict[str, list[Any]]:
-        """Of the last reset that was to remember: what the calls of these names answered just before."""
+        """What the calls of these names answered just before the last reset with `remember`."""
         return self._remembered
 
     async def requests(self) -> list[dict[str, Any]]:
-        """Every request to the service since the last reset, in the order in which they came."""
+        """Every request to the service since the last reset, in the order of arrival."""
         return self._requests.described()
 
     async def execs(self) -> list[dict[str, Any]]:
-        """Every exec since the last reset, in the order in which they started."""
+        """Every exec since the last reset, in the order of their starts."""
         return self._registry.ledger.execs()
 
     async def forks(self) -> list[dict[str, Any]]:
@@ -115,26 +115,26 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         return self._registry.lives()
 
     async def tree(self) -> dict[str, str]:
-        """The same as a drawing: as `text`, and for `mermaid`."""
+        """The tree of these sandboxes, drawn as `text` and for `mermaid`."""
         tree = Tree.of(self._registry.lives())
         return {"text": str(tree), "mermaid": tree.mermaid()}
 
     async def lasting_ids(self, lasting: bool) -> None:
-        """Until it is not so, or a reset, what is made is to be kept at resets, and takes no ids from the tests."""
+        """While true, new sandboxes are to survive resets, and take no ids from the tests' series. A reset ends it."""
         check_kind(bool, lasting=lasting)
         self._registry.ids.lasting = lasting
 
     async def expect_forks(self, sandbox: str) -> None:
-        """Forks of one child are to come, one after another: each next one is made while nothing happens in this."""
+        """Expects forks of one child each of this sandbox: makes the next child ahead, while nothing happens in it."""
         check_kind(str, sandbox=sandbox)
         self._registry.expect_forks(sandbox)
 
     async def clear_files(self) -> None:
-        """Sandboxes created from now on have none."""
+        """Sandboxes created from now on get no files."""
         self._registry.seeds.clear()
 
     async def add_files(self, files: list[dict[str, Any]]) -> None:
-        """Every sandbox created from now on has these: each an absolute `path`, its content in `base64`, a `mode`.
+        """Every sandbox created from now on gets these files: each an absolute `path`, `base64` content and a `mode`.
 
         The mode is a number, or octal digits such as "644".
         """
@@ -144,19 +144,19 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
             self._registry.seeds.add(path, mode, data)
 
     async def keep_log(self, level: str) -> None:
-        """Keeps the lines that are logged from now on: those from this level on, `error`, `warning` or `info`."""
+        """Keeps the lines logged from now on, at this level or above: `error`, `warning` or `info`."""
         if level not in LEVELS:
             raise InvalidRequest(f"level: expected {', '.join(LEVELS)}, got {level!r}")
         self._kept_log.keep(level)
 
     async def log(self) -> list[str]:
-        """The newest of the lines kept, oldest first."""
+        """The most recent kept lines, oldest first."""
         return list(self._kept_log.lines)
 
     async def set_egress(self, allowed: bool) -> None:
         """False: no sandbox created from now on reaches the network, whatever its create asks for.
 
-        Refused where the isolation cannot see to that.
+        Refused if the isolation cannot enforce that.
         """
         check_kind(bool, egress=allowed)
         self._registry.arrange_egress(allowed)
@@ -167,14 +167,14 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
         self._registry.arrange_echo(echo)
 
     async def set_env(self, env: dict[str, str]) -> None:
-        """Every sandbox created from now on has these variables in its environment, beside those of the settings."""
+        """Every sandbox created from now on has these environment variables, in addition to those of the settings."""
         try:
             self._registry.arrange_env(variables("env", env))
         except SettingsError as error:
             raise InvalidRequest(str(error)) from None
 
     async def set_reachable(self, addresses: list[tuple[str, int]]) -> None:
-        """Every sandbox created from now on finds these servers of this machine's loopback at the same address.
+        """Every sandbox created from now on finds these servers on this machine's loopback at the same address.
 
         Each is a host and a port, such as `["127.0.0.1", 8080]`.
         """

@@ -1,4 +1,4 @@
-"""What the author of a test may let go wrong: the part of `Control` that is about faults."""
+"""The failures and delays that a test may inject: the part of `Control` about faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 
 class Door(Protocol):
-    """Where clients come in."""
+    """The server's listener."""
 
     async def refuse(self, seconds: float | None) -> None: ...
 
@@ -24,18 +24,18 @@ class FaultControl:
         self._door = door
 
     async def add_fault(self, **order: Any) -> int:
-        """Until the next reset, calls end otherwise; see `Emulator.fault` for what may be ordered. Returns its number.
+        """Injects a fault into calls until the next reset; returns its number. See `Emulator.fault` for the arguments.
 
-        The code to look for is a regular expression here, `pattern`, with its `flags`.
+        Here, the code to look for is a regular expression: `pattern`, with its `flags`.
         """
         return self._faults.add(read(read_fault, order))
 
     async def add_latency(self, **order: Any) -> int:
-        """Until the next reset, calls have no answer before a number of seconds from `low` to `high`."""
+        """Until the next reset, delays the answers of calls by a random number of seconds from `low` to `high`."""
         return self._faults.add(read(read_latency, order))
 
     async def faults_used(self) -> list[tuple[int, int]]:
-        """The number of each fault and latency, and how many calls have met it."""
+        """The number of each fault and latency, and how many calls it has affected."""
         return self._faults.used()
 
     async def use_profile(self, profile: str) -> None:
@@ -43,7 +43,7 @@ class FaultControl:
         self._faults.use(profile)
 
     async def suspend_faults(self) -> None:
-        """Faults and latencies meet no call, until as many of `resume_faults` have followed, or a reset."""
+        """Turns faults and latencies off until as many calls of `resume_faults` have followed, or a reset."""
         self._faults.suspend()
 
     async def resume_faults(self) -> None:
@@ -51,18 +51,18 @@ class FaultControl:
         self._faults.resume()
 
     async def refuse_connections(self, seconds: float | None = None) -> None:
-        """Who connects is refused, for so long or until `accept_connections` or a reset; open ones are reset."""
+        """Refuses connections for `seconds`, or until `accept_connections` or a reset; resets open ones."""
         if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < float("inf")):
             raise InvalidRequest(f"seconds: expected more than 0, got {seconds!r}")
         await self._door.refuse(seconds)
 
     async def accept_connections(self) -> None:
-        """Ends a refusal of connections."""
+        """Ends `refuse_connections`."""
         await self._door.accept()
 
 
 def read(reader: Callable[..., Fault], order: dict[str, Any]) -> Fault:
-    """What `reader` makes of an order; raises InvalidRequest for a name that it does not know, too."""
+    """Reads an order with `reader`; raises InvalidRequest, also for an unknown name."""
     mistake = signature_mismatch(reader, **order)
     if mistake:
         raise InvalidRequest(mistake)

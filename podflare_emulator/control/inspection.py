@@ -1,4 +1,4 @@
-"""What the author of a test asks of a sandbox: no exec, and not in the journal, but it takes its turn like one."""
+"""Inspects a sandbox for a test. It is no exec and not in the journal, but takes its turn like one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENCE = 10.0  # seconds: a test that waits for code that waits for the test 
 
 
 async def inspect(sandbox: Sandbox, question: dict[str, Any]) -> dict[str, Any]:
-    """Waits for what runs, though not for ever. Raises InvalidRequest, SandboxNotFound, GuestFailed."""
+    """Waits a while for running code. Raises InvalidRequest, SandboxNotFound, GuestFailed."""
     try:
         await asyncio.wait_for(sandbox.turn.acquire(), _PATIENCE)
     except asyncio.TimeoutError:

@@ -1,4 +1,4 @@
-"""What the author of a test may look at and write in a sandbox: the part of `Control` that is about inspection."""
+"""What a test may read and write in a sandbox: the part of `Control` about inspection."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class InspectionControl:
         return {"top": top, "entries": [dict(zip(names, entry, strict=True)) for entry in found["entries"]]}
 
     async def read_globals(self, sandbox: str) -> dict[str, dict[str, str]]:
-        """The names of a sandbox's REPL: of each the `type` and a short `repr`."""
+        """The names in a sandbox's REPL, each with its `type` and a short `repr`."""
         found = await self._inspect(sandbox, about="globals")
         return {name: {"type": kind, "repr": shown} for name, kind, shown in found["globals"]}
 

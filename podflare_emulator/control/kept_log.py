@@ -1,4 +1,4 @@
-"""The server's log lines, kept for the author of a test."""
+"""Keeps the server's log lines for a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 1000  # lines
 
 
 class KeptLog(logging.Filter):
-    """The newest lines since `keep`. Meanwhile they go nowhere else: not into what a test captures of its program.
+    """The most recent lines since `keep`. They go nowhere else: not into what a test captures of its program.
 
     A filter, because pytest's own handler is on the logger itself if that does not propagate.
     """
@@ -32,7 +32,7 @@ class KeptLog(logging.Filter):
         logger.disabled = False
 
     def drop(self) -> None:
-        """Forgets the lines, and lets those to come go where they would."""
+        """Forgets the lines, and lets later ones through to other handlers."""
         self.lines.clear()
         if self._level_before is not None:
             logger.removeFilter(self)
@@ -41,6 +41,6 @@ class KeptLog(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         asked = getattr(record, "fields", {}).get("path", "")
-        if not asked.startswith("/_emulator/"):  # that is the author's own handle, not the program
+        if not asked.startswith("/_emulator/"):  # that is the test's own handle, not its program
             self.lines.append(self._formatter.format(record))
         return False

@@ -1,4 +1,4 @@
-"""What the author of a test may have answered instead of run: the part of `Control` that is about stubs."""
+"""Execs and commands that a test answers instead of running them: the part of `Control` about stubs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class StubControl:
         default: bool = False,
         label: str | None = None,
     ) -> int:
-        """Execs in whose code the regular expression `pattern` is found are answered with this; returns its number.
+        """Answers execs whose code matches the regular expression `pattern`; returns the stub's number.
 
-        Without a pattern, the reader of `next_question` is asked which execs match. `asks`: it is asked for the answer
-        too. `raises`: what the exec fails with instead. `label`: what the journal calls it.
+        Without a pattern, the caller of `next_question` is asked which execs match; with `asks`, also for the answer.
+        `raises`: fails the exec with this instead. `label`: its name in the journal.
         """
         check_kind(bool, asks=asks, default=default)
         check_kind(str, raises=raises, label=label, optional=True)
@@ -69,21 +69,21 @@ class StubControl:
         return self._stubs.used()
 
     async def leave_only_default_stubs(self, only: bool) -> None:
-        """True, until false or a reset: none answers that is no default, of execs and of commands."""
+        """While true, only default stubs answer execs and commands. A reset ends it."""
         check_kind(bool, only=only)
         self._stubs.only_defaults = only
         self._commands.leave_only_defaults(only)
 
     async def next_question(self, stub: int) -> dict[str, Any] | None:
-        """Waits until an exec is to be decided by this stub's functions; None when the stub is gone.
+        """Waits until this stub's functions are asked about an exec; None when the stub is gone.
 
-        `question` is its number, `asks` is "match" or "answer", `code`, `language` and `sandbox` are the exec's.
+        `question`: its number. `asks`: "match" or "answer". `code`, `language` and `sandbox`: the exec's.
         """
         check_kind(int, stub=stub)
         return await self._stubs.questions.next(stub)
 
     async def reply(self, question: int, result: Any = None, error: str | None = None) -> None:
-        """To `asks: match` true or false, to `asks: answer` an object of stdout, stderr and exit_code.
+        """Replies to `asks: match` with true or false, to `asks: answer` with stdout, stderr and exit_code in an object.
 
         With an `error`, the exec fails.
         """
@@ -92,7 +92,7 @@ class StubControl:
         self._stubs.questions.reply(question, result, error)
 
     async def run_real(self, question: int, code: str | None = None) -> dict[str, Any]:
-        """Runs the code that a question is about, or this, in its sandbox; returns stdout, stderr and exit_code."""
+        """Runs a question's code, or `code`, in its sandbox; returns stdout, stderr and exit_code."""
         check_kind(int, question=question)
         check_kind(str, code=code, optional=True)
         return asdict(await self._stubs.questions.run_real(question, code))
@@ -108,7 +108,7 @@ class StubControl:
         times: int | None = None,
         default: bool = False,
     ) -> int:
-        """Calls of a command, found on the PATH, in whose arguments `match` is found, say this; returns its number."""
+        """Answers calls of a command on the PATH whose arguments contain `match`; returns the stub's number."""
         check_kind(bool, default=default)
         if not isinstance(command, str) or not _COMMAND.fullmatch(command):
             raise InvalidRequest(
@@ -116,7 +116,7 @@ class StubControl:
             )
         if command in BUILTINS:
             raise InvalidRequest(
-                f"command: {command} is bash's own and not looked up on the PATH; stub the code that calls it"
+                f"command: {command} is built into bash and not looked up on the PATH; stub the code that calls it"
             )
         if not isinstance(match, str):
             raise InvalidRequest(f"match: expected a part of the command's arguments, got {match!r}")
@@ -126,7 +126,7 @@ class StubControl:
         return self._commands.add(CommandStub(command, match, answer, delay, times, default))
 
     async def command_calls(self) -> list[tuple[int, list[list[str]]]]:
-        """The number of each command's stub, and the arguments of each call that it has answered."""
+        """The number of each command stub, and the arguments of each call that it has answered."""
         return self._commands.calls()
 
 

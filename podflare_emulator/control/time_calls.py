@@ -1,4 +1,4 @@
-"""What the author of a test does to the emulator's time: the part of `Control` that is about the clock and lives."""
+"""What a test does to the emulator's time: the part of `Control` about the clock and lifetimes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podflare_emulator.vocabulary.settings import ClockKind
 
 _KINDS: tuple[ClockKind, ...] = get_args(ClockKind)
 
-_MOST = 100 * 366 * 86_400  # seconds; later times have no place in a date
+_MOST = 100 * 366 * 86_400  # seconds; later times do not fit into a date
 
 
 class TimeControl:
@@ -25,7 +25,7 @@ class TimeControl:
         return {"kind": self._clock.kind, "now": self._clock.now()}
 
     async def use_clock(self, kind: str) -> None:
-        """Until the next reset: `real`, `manual` or `skipping`. It shows the machine's time at first."""
+        """Sets the clock until the next reset: `real`, `manual` or `skipping`. It starts at the machine's time."""
         for known in _KINDS:
             if kind == known:
                 await self._clock.restart(known)
@@ -33,13 +33,13 @@ class TimeControl:
         raise InvalidRequest(f"clock: expected {', '.join(_KINDS[:-1])} or {_KINDS[-1]}, got {kind!r}")
 
     async def advance_clock(self, seconds: float) -> None:
-        """Moves the clock on; what is due meanwhile has happened, in its order, when this returns."""
+        """Moves the clock on; whatever falls due has happened, in order, when this returns."""
         if type(seconds) not in (int, float) or not 0 <= seconds <= _MOST:
             raise InvalidRequest(f"seconds: expected 0 to {_MOST} (a hundred years), got {seconds!r}")
         await self._clock.advance(seconds)
 
     async def exempt_from_lifetimes(self, sandboxes: list[str]) -> None:
-        """These live until they are destroyed, however late it gets."""
+        """Exempts these sandboxes from lifetimes: they live until they are destroyed."""
         if not isinstance(sandboxes, list) or not all(isinstance(one, str) for one in sandboxes):
             raise InvalidRequest(f"sandboxes: expected a list of ids, got {sandboxes!r}")
         self._lives.exempt(sandboxes)
@@ -49,7 +49,7 @@ class TimeControl:
         return self._lives.webhooks.described()
 
     async def set_webhook_url(self, url: str | None) -> None:
-        """Until the next reset, events are sent there; null: nowhere."""
+        """Sends events to this URL until the next reset; null: nowhere."""
         if url is not None:
             try:
                 http_url("url", url)

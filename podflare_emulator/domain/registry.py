@@ -76,7 +76,7 @@ class SandboxRegistry:
         self.clock = clock or Clock()
         self._launcher = launcher
         self._stock = Stock(launcher, templates, pool_size, forks=None if fork == "replay" else fork_files)
-        # Each setting holds for all; `_arranged_...` is what a test adds or overrides, until it takes that back.
+        # Each setting applies to every new sandbox; `_arranged_...` is what a test adds or overrides for a while.
         self._egress = egress  # False: no sandbox has it, whatever a create asks for
         self._arranged_egress = True
         self._env = env

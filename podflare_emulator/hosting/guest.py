@@ -190,7 +190,7 @@ class Guest:
             await self._init.signal(self.pid, signal.SIGINT)
 
     def kill(self) -> Coroutine[Any, Any, None]:
-        """Kills only the interpreter, as a signal from elsewhere would; await the result to wait for the signal.
+        """Kills only the interpreter, as a signal from elsewhere would; the result waits until the signal is sent.
 
         From now on the running exec counts as ended by the kill, even if the code finishes first.
         """

@@ -18,7 +18,7 @@ class Endpoint:
     """An async function from request to answer, as an ASGI application.
 
     Starlette's own wrapper looks for exception handlers, and watches each message for them. There are none here
-    (`ErrorAnswers` serves all routes), and execs are short enough for that to show.
+    (`ErrorAnswers` serves all routes), and execs are short enough for the cost to show.
     """
 
     def __init__(self, answer: Answer) -> None:

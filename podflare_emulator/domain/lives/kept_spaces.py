@@ -31,7 +31,7 @@ class Kept:
         self._directory = directory
 
     def claim(self) -> None:
-        """Takes it, also from other emulators with this directory. Raises SpaceNotFound if another was first."""
+        """Claims it against other emulators with this directory. Raises SpaceNotFound if one of them was first."""
         try:
             os.rename(self._file("json"), self._file("taken"))
         except FileNotFoundError:

@@ -25,7 +25,7 @@ class Lifetimes:
         self._look_later(sandbox, self._clock.time() + sandbox.span.timeout)
 
     def forget(self, sandbox_id: str) -> None:
-        """The sandbox has ended, or has no lifetime."""
+        """The sandbox has ended, or is exempt from its lifetime."""
         timer = self._timers.pop(sandbox_id, None)
         if timer:
             timer.cancel()
