@@ -174,6 +174,22 @@ def test_there_is_a_way_out(make: Callable[..., Sandbox], outside: str, echo: Ca
     assert sandbox.run_code(f"print(talk(({outside!r}, {port})))").stdout == "120000"
 
 
+def test_a_helper_that_was_killed_is_started_again_when_it_is_needed(
+    make: Callable[..., Sandbox], outside: str, echo: Callable[[str], int]
+) -> None:
+    sandbox, port = make(), echo(outside)
+    sandbox.run_code(TALK)
+    sandbox.run_code(f"talk(({outside!r}, {port})); kept = socket.create_connection(({outside!r}, {port}))")
+    for _ in range(3):
+        [helper] = helpers()
+        helper.kill()
+        helper.wait(30)
+        assert sandbox.run_code(f"print(talk(({outside!r}, {port})))").stdout == "120000"
+    assert "Error" in sandbox.run_code("kept.sendall(b'lost'); kept.recv(1)").stderr
+    sandbox.close()
+    until(lambda: not helpers())
+
+
 def test_without_egress_there_is_none(
     make: Callable[..., Sandbox], outside: str, echo: Callable[[str], int]
 ) -> None:
@@ -295,5 +311,5 @@ def test_without_a_helper_auto_takes_the_machines_network(monkeypatch: pytest.Mo
 
 
 def test_no_backend_but_namespace_has_private_ones() -> None:
-    with pytest.raises(EmulatorError, match=r"machine's network here: --network auto or host"):
+    with pytest.raises(EmulatorError, match=r"machine's network here: use --network auto or host"):
         Emulator(isolation="portable", network="private").start()

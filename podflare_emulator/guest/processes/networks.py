@@ -67,6 +67,11 @@ class _Maker:
                 counts.append(network.sockets())
         return []
 
+    def attach(self, answer: Message, namespace: int) -> list[int]:
+        """Returns the way out of a network of `open`'s, after the program that was attached to it has ended."""
+        with self._in(namespace):
+            return [network.attach()]
+
     def packets(self, answer: Message, namespace: int) -> list[int]:
         """A socket: frames sent to it leave by the network's way out."""
         with self._in(namespace):

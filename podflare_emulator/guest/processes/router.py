@@ -73,10 +73,11 @@ def start(descriptor: int, order: Order, user_namespace: int) -> None:
 
 
 class _Network:
-    def __init__(self, namespace: int, tap: int = -1) -> None:
+    def __init__(self, namespace: int) -> None:
         self.namespace = namespace
-        self.tap = tap  # -1: there is no way out, or a helper has it
+        self.tap = -1  # -1: there is no way out, or a helper has it
         self.helper: way_out.Helper | None = None
+        self.is_used = False  # something has gone out
         self.is_released = False
         self.held: list[bytes] = []  # frames that are waiting for the helper
 
@@ -101,6 +102,7 @@ class Router:
         self._released: list[_Network] = []  # not checked yet
         self._taps: dict[int, _Network] = {}
         self._starting: dict[int, _Network] = {}
+        self._running: dict[int, _Network] = {}
         self._poll = select.poll()
         self._poll.register(host, select.POLLIN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -122,6 +124,8 @@ class Router:
                     self._let_out(self._taps[descriptor])
                 elif descriptor in self._starting:
                     self._pass_held(self._starting[descriptor])
+                elif descriptor in self._running:
+                    self._take_back(self._running[descriptor])
                 elif descriptor == self._host.fileno():
                     arrived = self._host.receive()
                     if arrived is None:
@@ -157,10 +161,9 @@ class Router:
 
     def _make(self, is_open: bool) -> _Network:
         _, descriptors = self._ask("open") if is_open else self._ask("closed", self._drop)
-        made = _Network(*descriptors) if is_open else _Network(descriptors[0])
+        made = _Network(descriptors[0])
         if is_open:
-            self._taps[made.tap] = made
-            self._poll.register(made.tap, select.POLLIN)
+            self._watch_tap(made, descriptors[1])
         return made
 
     def _listen(self, message: Message) -> int:
@@ -170,7 +173,7 @@ class Router:
 
     def _release(self, released: _Network, *, left: bool) -> None:
         """Making and removing networks is most of their cost: unused ones are used again."""
-        if not left or released.helper:
+        if not left or released.is_used:
             self._remove(released)
             return
         released.is_released = True
@@ -196,9 +199,7 @@ class Router:
             self._forget_tap(released)
             os.close(released.tap)
         if released.helper:
-            if self._starting.pop(released.helper.ready, None):
-                self._poll.unregister(released.helper.ready)
-            released.helper.end()
+            self._end_helper(released)
         os.close(released.namespace)
 
     def _let_out(self, sender: _Network) -> None:
@@ -210,6 +211,7 @@ class Router:
         self._forget_tap(sender)
         sender.held = network.hand_over(sender.tap)
         sender.tap = -1
+        sender.is_used = True
         sender.helper = way_out.Helper(self._helper, sender.namespace, self._user_namespace)
         self._starting[sender.helper.ready] = sender
         self._poll.register(sender.helper.ready, select.POLLIN)
@@ -229,6 +231,41 @@ class Router:
         except OSError as error:
             sys.stderr.write(f"the first packets of a sandbox have been lost: {error}\n")
         sender.held.clear()
+        if sender.helper.over >= 0:
+            self._running[sender.helper.over] = sender
+            self._poll.register(sender.helper.over, select.POLLIN)
+
+    def _take_back(self, sender: _Network) -> None:
+        """The helper has ended, perhaps killed: the next frame starts another."""
+        assert sender.helper
+        if not sender.helper.has_ended():
+            return
+        self._end_helper(sender)
+        try:
+            _, (tap,) = self._ask("attach", networks=[sender.namespace])
+        except OSError as error:
+            sys.stderr.write(f"a sandbox no longer has a way out: {self._helper} has ended, and {error}\n")
+            return
+        self._watch_tap(sender, tap)
+        sys.stderr.write(
+            f"{self._helper} has ended: a sandbox has lost its open connections, but can make new ones\n"
+        )
+
+    def _end_helper(self, sender: _Network) -> None:
+        assert sender.helper
+        for descriptor, waiting in (
+            (sender.helper.ready, self._starting),
+            (sender.helper.over, self._running),
+        ):
+            if waiting.pop(descriptor, None):
+                self._poll.unregister(descriptor)
+        sender.helper.end()
+        sender.helper = None
+
+    def _watch_tap(self, sender: _Network, tap: int) -> None:
+        sender.tap = tap
+        self._taps[tap] = sender
+        self._poll.register(tap, select.POLLIN)
 
     def _forget_tap(self, sender: _Network) -> None:
         self._poll.unregister(sender.tap)

@@ -17,7 +17,11 @@ _BEYOND = 10
 
 
 class Helper:
-    """A running program; `ready` is a descriptor that becomes readable when the program has started or has ended."""
+    """A running program.
+
+    `ready` is a descriptor that becomes readable when the program has started or has ended; `over`, one that becomes
+    readable when it has ended, or -1 on kernels without pidfds.
+    """
 
     def __init__(self, program: str, namespace: int, user_namespace: int) -> None:
         self.ready, ready = os.pipe()
@@ -43,18 +47,25 @@ class Helper:
         finally:
             for number in (ready, alive, *moved.values()):
                 os.close(number)
+        self.over = -1
+        with contextlib.suppress(OSError):
+            self.over = os.pidfd_open(self._pid)
 
     def has_started(self) -> bool:
         """Call it once `ready` can be read."""
         return bool(os.read(self.ready, 16))
+
+    def has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
-        os.close(self.ready)
-        os.close(self._alive)
+        for number in (self.ready, self._alive, self.over):
+            if number >= 0:
+                os.close(number)
 
 
 def _slirp4netns() -> list[str]:

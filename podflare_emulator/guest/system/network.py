@@ -32,14 +32,13 @@ def raise_loopback() -> None:
 
 
 def make_way_out() -> int:
-    """Makes an interface with an address and a default route. Frames that leave by it are read from the descriptor.
+    """Makes an interface with an address and a default route. The descriptor yields the frames that leave by it.
 
     The kernel sends nothing by itself (no IPv6, no ARP for the addresses at the other end). So the first frame that
     arrives belongs to a connection.
     """
-    tap = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    tap = attach()
     try:
-        fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TAP | _IFF_NO_PI))
         with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
             number = os.open(f"/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6", os.O_WRONLY)
             os.write(number, b"1")
@@ -70,6 +69,17 @@ def swallow_packets() -> None:
         for request, value in ((_SIOCSIFADDR, _SWALLOWED), (_SIOCSIFNETMASK, "255.255.255.255")):
             fcntl.ioctl(sock, request, struct.pack("16s16s8x", b"lo:1", _socket_address(value)))
         _route(sock, _RTF_UP, "0.0.0.0", b"lo")
+
+
+def attach() -> int:
+    """Attaches to the interface of `make_way_out`, which it creates if need be; frames are read from the descriptor."""
+    tap = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TAP | _IFF_NO_PI))
+    except OSError:
+        os.close(tap)
+        raise
+    return tap
 
 
 def hand_over(tap: int) -> list[bytes]:
