@@ -1,5 +1,5 @@
-"""What runs inside: the processes that keep, make and are the sandboxes.
+"""The code that runs inside: the processes that make and keep sandboxes, and the sandboxes themselves.
 
-Comes in: `hosting` reads `protocol` and `order`, which both ends speak, and starts `__main__`; `command` asks
-`processes.probe`. It imports nothing but the standard library and itself, and runs on any Python from 3.10.
+Comes in: `hosting` reads `protocol` and `order`, which both ends use, and starts `__main__`; `command` asks
+`processes.probe`. It imports only the standard library and itself, and runs on any Python from 3.10.
 """

@@ -41,7 +41,7 @@ class Order:
     """
 
     state: str
-    isolation: str  # "namespace" or "portable"
+    isolation: str  # "namespace", "preload" or "portable"
     python: Python
     seeds: tuple[Seed, ...]
     on_disk: bool

@@ -180,9 +180,9 @@ def test_a_repr_that_misbehaves_hurts_nobody(emulator: Emulator, sandbox: Sandbo
     )
     found = emulator.sandbox(sandbox).globals()
     assert found["raises"] == Global("Bad", "<its repr raised ZeroDivisionError>")
-    assert found["ends"] == Global("Bad", "<its repr did not come back>")
+    assert found["ends"] == Global("Bad", "<its repr did not return>")
     assert found["text"] == Global("Bad", "<its repr raised TypeError>")
-    assert found["hangs"] == Global("Bad", "<its repr did not come back>")
+    assert found["hangs"] == Global("Bad", "<its repr did not return>")
     assert found["half"] == Global("Bad", "\\ud800")
     assert found["after"] == Global("int", "1")
     result = sandbox.run_code("print(state)")
@@ -203,8 +203,8 @@ def test_too_many_that_misbehave_are_not_waited_for(emulator: Emulator, sandbox:
         """
     )
     found = emulator.sandbox(sandbox).globals()
-    assert found["end0"].repr == "<its repr did not come back>"
-    assert found["end19"] == Global("Ends", "<not asked: too many others did not come back>")
+    assert found["end0"].repr == "<its repr did not return>"
+    assert found["end19"] == Global("Ends", "<its repr was not called: too many others did not return>")
 
 
 def test_a_sandbox_with_threads_is_inspected(emulator: Emulator, sandbox: Sandbox) -> None:

@@ -59,7 +59,7 @@ class Cursor:
         return "/".join([*(level.name for level in self._levels[1:]), *names])
 
     def down(self, name: str) -> posix.stat_result:
-        """Enter the subdirectory `name`; its status as it was before it was unlocked."""
+        """Enter the subdirectory `name`; returns its status from before it was unlocked."""
         level = _Level(name)
         status = self._open(level, self.fd)
         self._levels.append(level)

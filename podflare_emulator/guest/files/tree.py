@@ -349,7 +349,7 @@ class _Synchronization:
             self._left -= 1
 
     def _is_linked(self, status: posix.stat_result, name: str, there: int) -> bool:
-        """Whether `name` could be made another link to a file that the target already has."""
+        """Make `name` another link to the same file in the target, if that has it already; returns whether it did."""
         if status.st_nlink == 1:
             return False
         first = self._links.get((status.st_dev, status.st_ino))

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from ..files.contents import copy_contents, copy_metadata, printable
 from ..jail.layout import RUNTIME, SYSTEM
 
-# Kept for the kernel's answer: the portable backend may have replaced it in `posix` by the time of a fork.
+# The original, which returns the host's paths: by the time of a fork, the portable backend may have replaced it.
 _readlink = posix.readlink
 
 # Trees of the kernel, the same in every sandbox.
@@ -91,7 +91,7 @@ class Record(NamedTuple):
                 numbers = ", ".join(map(str, handle.numbers))
                 messages.append(
                     f"{printable(handle.path)} could not be opened again after the fork: {error.strerror}; "
-                    f"file descriptor {numbers} is of no use in this sandbox"
+                    f"file descriptor {numbers} cannot be used in this sandbox"
                 )
                 replacement = _useless()
             handle.put(replacement)

@@ -63,7 +63,7 @@ class Mapping(NamedTuple):
                 self.put(number)
         except OSError as error:
             reason = f"{printable(self.path)} could not be mapped again after the fork: {error.strerror}"
-            return [f"{reason}; the sandbox it comes from shows through"]
+            return [f"{reason}; it is still shared with the sandbox that was forked"]
         return []
 
     def open_again(self, resolve: Callable[[str], str]) -> int:

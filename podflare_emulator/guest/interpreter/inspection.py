@@ -33,8 +33,8 @@ _WIDTH = 80  # characters of an object's description
 _DEPTH = 3
 _PATIENCE = 1.0  # seconds that one object may take to describe itself
 _MOST_FAILURES = 5
-_NO_DESCRIPTION = "<its repr did not come back>"
-_NOT_ASKED = "<not asked: too many others did not come back>"
+_NO_DESCRIPTION = "<its repr did not return>"
+_NOT_ASKED = "<its repr was not called: too many others did not return>"
 _MOST = 30  # items of a container: there is no room for more
 _BRACKETS: dict[type, tuple[str, str]] = {
     list: ("[", "]"),

@@ -19,7 +19,7 @@ ACCOUNTS = {
     ),
 }
 
-# Where the interpreter's shared library is, if it does not find it by itself: inherited from the zygote.
+# Where the interpreter's shared library is, if it does not find it by itself: the zygote was started with this.
 _LIBRARY = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 

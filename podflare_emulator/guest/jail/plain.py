@@ -190,7 +190,7 @@ def _moved(path: str, before: str, after: str) -> str:
 
 
 def _name(mark: str) -> str:
-    """A process name that identifies a guest and its forks. Started programs have other names, but the variable.
+    """A process name that identifies a guest and its forks. Programs that they start are known by the variable instead.
 
     It must be unique among emulators: the end of the state directory's random name, and the jail's. Linux keeps 15
     bytes.

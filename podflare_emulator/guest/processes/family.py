@@ -81,7 +81,7 @@ def run(
 
 
 def _watch_memory(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
-    """Starts a thread, because any process in the sandbox could be killed by another."""
+    """Watches in a thread of the init: a separate process in the sandbox could be killed by another."""
     from threading import Thread
 
     from . import memory

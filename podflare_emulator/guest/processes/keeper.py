@@ -106,7 +106,7 @@ class Keeper:
         if os.fork():
             os.close(answers)
             return
-        answer: Message = {"failed": "the copying process ended"}
+        answer: Message = {"failed": "the process that copies files has ended"}
         try:
             assert not isinstance(self._keep, Keep)
             source, target = message["source"], message["jail"]

@@ -37,7 +37,7 @@ def watch(ram_mib: int, complaints: int, shown: Meminfo | None) -> None:
         largest = max(shares, key=shares.__getitem__)
         words = (
             f"podflare: the sandbox's processes took more than its {ram_mib} MiB of memory: "
-            f"killed process {largest} ({_name(largest)}), which had {shares[largest] // _MIB}\n"
+            f"killed process {largest} ({_name(largest)}), which had {shares[largest] // _MIB} MiB\n"
         )
         try:
             os.kill(largest, 9)

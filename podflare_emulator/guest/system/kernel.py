@@ -22,7 +22,7 @@ MNT_DETACH = 2
 # Effective in a sandbox, as for root in a container: files, ownership, ids, signals and low ports.
 CAP_KEPT = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 10, 27, 31))
 CAP_SYS_CHROOT, CAP_SYS_ADMIN = 1 << 18, 1 << 21
-CAP_MOVE = CAP_SYS_ADMIN | CAP_SYS_CHROOT  # what setns into another mount namespace takes
+CAP_MOVE = CAP_SYS_ADMIN | CAP_SYS_CHROOT  # setns into another mount namespace needs these
 
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS, _PR_SET_SUBREAPER, _PR_CAP_AMBIENT = 4, 24, 28, 36, 47
 _PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 15, 38
@@ -59,7 +59,7 @@ def is_namespace(descriptor: int) -> bool:
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """`kind`: CLONE_NEWNS and so on, or 0 for any."""
+    """Moves to another namespace. `kind`: CLONE_NEWNS and so on, or 0 for any."""
     _checked(libc.setns(descriptor, kind), "setns")
 
 
@@ -85,7 +85,7 @@ def bind(source: str, target: str) -> None:
 
 
 def make_read_only(target: str) -> None:
-    """The whole mount tree if the kernel can do that (5.12), else only its top mount, which keeps its locked flags."""
+    """Applies to the whole mount tree if the kernel can do that (5.12), else to its top, which keeps locked flags."""
     attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
     if libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, attributes, 32) == 0:
         return

@@ -32,7 +32,7 @@ def raise_loopback() -> None:
 
 
 def make_way_out() -> int:
-    """Makes an interface with an address and a default route. Frames that leave by it are read from the descriptor.
+    """Makes an interface with an address and a default route. The descriptor yields the frames that leave by it.
 
     The kernel sends nothing by itself (no IPv6, no ARP for the addresses at the other end). So the first frame that
     arrives belongs to a connection.

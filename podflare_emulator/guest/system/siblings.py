@@ -83,8 +83,8 @@ def _tid_address() -> ctypes.c_void_p | None:
 class _Calls(NamedTuple):
     """The functions of the C library and of Python that a fork calls, resolved before it.
 
-    Otherwise each child would resolve them again, in private memory. `tid_before_tls`: whether the tid's address is the
-    last but one argument of clone.
+    Otherwise each child would resolve them again, in private memory. `tid_before_tls`: the order of clone's last two
+    arguments.
     """
 
     system_call: Callable[..., int]

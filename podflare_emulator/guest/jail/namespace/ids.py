@@ -63,7 +63,7 @@ def choose(*, lent: bool = False) -> Ids:
         return Ids(_FIRST, _FIRST, COUNT)
     if _has(_NOBODY, 1):
         return Ids(_NOBODY, _NOBODY)
-    return Ids(user, group)  # the root of a user namespace owns none of the host's files
+    return Ids(user, group)  # this root owns nothing of the host's system
 
 
 def _lent(user: int) -> tuple[int, int] | None:

@@ -325,7 +325,7 @@ def _bind_system(root: str, source: str = "", names: Sequence[str] = SYSTEM) -> 
 
 
 def _layer(directory: str) -> list[int]:
-    """A descriptor of a layer, which guests cannot leave. None if the kernel cannot do that: forks search the tree."""
+    """A descriptor of a layer, for guests; none if they could get above it: forks then search the whole tree."""
     try:
         return [kernel.detached(directory)]
     except OSError as error:

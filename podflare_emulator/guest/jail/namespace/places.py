@@ -1,4 +1,4 @@
-"""Where each place of the host's system has its layer in a jail's directory of layers."""
+"""Finds the layers that a jail has over places of the host's system."""
 
 from __future__ import annotations
 
