@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from . import matrix
 pytest_plugins = ["pytester"]
 
 _STATES = "podflare-emulator-*"
+_PATIENCE = 10.0  # seconds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,19 +68,25 @@ def nothing_left_behind() -> Iterator[None]:
     os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
     ports = _listening()
     yield
-    left = {
-        "processes": _processes(temporary),
-        "directories": list(map(str, temporary.glob(_STATES))),
-        "mounts": [line for line in _mounts() if str(temporary) in line],
-        "ports": sorted(_listening() - ports),
-    }
-    shutil.rmtree(temporary)
+    end = time.monotonic() + _PATIENCE
+    while any((left := _left(temporary, ports)).values()) and time.monotonic() < end:
+        time.sleep(0.05)  # the warden of a killed emulator clears up by itself
+    shutil.rmtree(temporary, ignore_errors=any(left.values()))
     tempfile.tempdir = None
     if before is None:
         del os.environ["TMPDIR"]
     else:
         os.environ["TMPDIR"] = before
     assert not any(left.values()), f"the tests have left behind: {left}"
+
+
+def _left(temporary: Path, ports: set[str]) -> dict[str, list[str]]:
+    return {
+        "processes": _processes(temporary),
+        "directories": list(map(str, temporary.glob(_STATES))),
+        "mounts": [line for line in _mounts() if str(temporary) in line],
+        "ports": sorted(_listening() - ports),
+    }
 
 
 def _processes(temporary: Path) -> list[str]:
