@@ -83,7 +83,7 @@ class StubControl:
         return await self._stubs.questions.next(stub)
 
     async def reply(self, question: int, result: Any = None, error: str | None = None) -> None:
-        """Replies to `asks: match` with true or false, to `asks: answer` with an object: stdout, stderr and exit_code.
+        """Replies to `asks: match` with true or false, to `asks: answer` with {stdout, stderr, exit_code}.
 
         With an `error`, the exec fails.
         """

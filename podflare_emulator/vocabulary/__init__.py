@@ -1,4 +1,4 @@
-"""Words that every floor reads: settings, errors, answers, lineage, log lines, the time.
+"""Concepts that every layer shares: settings, errors, answers, lineage, log lines, the time.
 
-Comes in: everybody. It never imports another room.
+Any room outside `guest` may import it. It imports no other room.
 """

@@ -1,4 +1,4 @@
-"""What a stub answers: text in time, and an exit code. The handle and the server both read it."""
+"""A stub's answer: timed output and an exit code. Both the handle and the server read it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Output = str | Sequence[str | float]
-"""Text; or a list of texts, with numbers among them: seconds that pass before what follows."""
+"""Text; or a list of texts and numbers: a number is a pause in seconds before what follows."""
 
 
 class Step(NamedTuple):
-    """After `pause` seconds, these lines of one stream."""
+    """Lines of one stream, printed after `pause` seconds."""
 
     pause: float
     stream: Literal["stdout", "stderr"]
@@ -47,7 +47,7 @@ class Answer:
             raise ValueError(f"exit_code: expected 0 to 255, got {self.exit_code!r}")
 
     def steps(self, delay: float = 0) -> list[Step]:
-        """In order of time, the last of them at the end. `delay`: seconds before the first."""
+        """The output in order of time; the last step comes at the end. `delay`: seconds before the first."""
         said = [*_timed("stdout", self.stdout), *_timed("stderr", self.stderr)]
         said.sort(key=lambda one: one[0])
         steps = []
@@ -65,7 +65,7 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def lines(text: str) -> list[str]:
-    """As a stream of that text would be cut."""
+    """The lines that a stream of that text would be cut into."""
     return text.removesuffix("\n").split("\n") if text else []
 
 

@@ -1,4 +1,4 @@
-"""Arguments that somebody else has written, in JSON or in a dict: do they fit a function?"""
+"""Checks arguments from outside, in JSON or in a dict, against a function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES = {bool: "true or false", int: "a whole number", str: "a text", list: "a 
 
 
 def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) -> str | None:
-    """Why the function cannot be called with these, and what it takes; None if it can."""
+    """Why the function cannot be called with these arguments, and which it takes; None if it can."""
     signature = inspect.signature(function)
     try:
         signature.bind(*given, **named)
@@ -23,14 +23,14 @@ def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) 
 
 
 def check_kind(kind: type, *, optional: bool = False, **given: Any) -> None:
-    """Raises InvalidRequest, which names it, for an argument that is not of this kind, or `optional` and None."""
+    """Raises InvalidRequest, with its name, for an argument of another type; `optional` allows None."""
     for name, value in given.items():
         if type(value) is not kind and not (optional and value is None):
             raise InvalidRequest(f"{name}: expected {_NAMES[kind]}, got {value!r:.100}")
 
 
 def check_texts(**given: Any) -> None:
-    """The same for collections of texts."""
+    """Raises InvalidRequest, with its name, for an argument that is not a collection of strings."""
     for name, value in given.items():
         if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
             raise InvalidRequest(f"{name}: expected a list of texts, got {value!r:.100}")

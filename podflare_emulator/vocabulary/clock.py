@@ -1,4 +1,4 @@
-"""The time that an emulator goes by: the machine's, or one that its test moves."""
+"""An emulator's clock: the machine's, or one that the test moves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 
 from podflare_emulator.vocabulary.settings import ClockKind
 
-_PATIENCE = 5.0  # real seconds that a move waits for what it has set off: some of it may wait for the mover
-_TURNS = 5  # of the loop, in which what was waited for goes on, and says when it wants to be woken next
-_EARLY = 0.002  # seconds that a loop may wake before the time
+_PATIENCE = (
+    5.0  # real seconds that a move waits for the work it triggers, which may in turn wait for the mover
+)
+_TURNS = 5  # of the loop, in which woken tasks continue and set their next timers
+_EARLY = 0.002  # seconds by which a loop may wake early
 
 
 class Timer:
-    """What is to be done at a moment, unless it is cancelled."""
+    """An action for a point in time, unless it is cancelled."""
 
     __slots__ = ("_number", "action", "due")
 
@@ -35,36 +37,35 @@ class Timer:
 
 
 class Clock:
-    """`time` is in seconds, of which only differences mean something; `now` in ms since the epoch.
+    """`time` is in seconds, and only differences are meaningful; `now` is in ms since the epoch.
 
-    kind: "real" goes on with the machine's; "manual" stands still; "skipping" stands still too, but when a call waits,
-    it moves on to the end of that wait at once. `advance` moves any of them. It moves nothing inside a sandbox.
+    kind: "real" runs with the machine's; "manual" stands still; "skipping" also stands still, but when a call waits, it
+    moves on at once to the end of that wait. `advance` moves any of them. None of this moves time inside a sandbox.
 
-    To be made on the loop that it is for. Waits in the machine's time go by the loop's clock, which no
-    test stops.
+    Create it on the loop that uses it. Waits in the machine's time use the loop's clock, which no test stops.
     """
 
     def __init__(self, kind: ClockKind = "real") -> None:
         self._loop = asyncio.get_running_loop()
         self._timers: list[Timer] = []
-        self._cancelled_at_least = 64  # timers, from which on those that were cancelled are looked for
+        self._cancelled_at_least = 64  # with more timers than this, removes the cancelled ones
         self._numbers = itertools.count()
         self._waking: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Future[None]] = set()
-        self._late: set[asyncio.Future[None]] = set()  # of which no move waits any longer
+        self._late: set[asyncio.Future[None]] = set()  # no move waits for these again
         self._moving = asyncio.Lock()
         self.kind: ClockKind = kind
         self.use(kind)
 
     def use(self, kind: ClockKind) -> None:
-        """From now on it is such a clock, and shows the machine's time, however far it was moved before."""
+        """Switches to this kind of clock, and back to the machine's time, however far it was moved before."""
         self.kind = kind
         self._ahead = 0.0
         self._stopped = None if kind == "real" else (self._loop.time(), machine_now())
         self._wake()
 
     async def restart(self, kind: ClockKind) -> None:
-        """As `use`, when nobody moves it."""
+        """As `use`, once no move is in progress."""
         async with self._moving:
             self.use(kind)
 
@@ -75,7 +76,7 @@ class Clock:
         return (machine_now() if self._stopped is None else self._stopped[1]) + round(self._ahead * 1000)
 
     def call_at(self, due: float, action: Callable[[], Awaitable[None] | None]) -> Timer:
-        """`action` is called at that time, however it comes; `advance` waits for what it returns, if it does."""
+        """Calls `action` when the clock reaches that time. `advance` waits for the awaitable it returns, if any."""
         timer = Timer(due, next(self._numbers), action)
         heapq.heappush(self._timers, timer)
         if len(self._timers) > self._cancelled_at_least:
@@ -87,7 +88,7 @@ class Clock:
         return timer
 
     async def wait(self, futures: Iterable[asyncio.Future[Any]], until: float) -> None:
-        """For a call: until one of them is done, or it is that time."""
+        """Makes a call wait until one of the futures is done, or until that time."""
         if until <= self.time():
             return
         if self.kind == "skipping":
@@ -102,19 +103,19 @@ class Clock:
             due.cancel()
 
     async def advance(self, seconds: float) -> None:
-        """What is due meanwhile happens, in its order and at its time, before this returns."""
+        """Moves the clock on; whatever falls due has happened, in order and at its time, when this returns."""
         await self._move_to(self.time() + seconds)
 
     def attend(self, work: Coroutine[Any, Any, None]) -> None:
-        """Does it in the background. A move waits for it, though not for ever, before it goes on."""
-        # It belongs to no request, though one may have caused it: its log lines must not bear its trace.
+        """Runs `work` in the background. A move waits for it before it continues, though not for ever."""
+        # A request may have caused this, but it is not part of it: its log lines must not carry its trace.
         task: asyncio.Future[None] = contextvars.Context().run(self._loop.create_task, work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         task.add_done_callback(self._late.discard)
 
     async def close(self) -> None:
-        """Nothing more is going to happen."""
+        """Cancels all timers and background work."""
         self._timers.clear()
         self._wake()
         under_way = [*self._under_way, *self._late]
@@ -150,11 +151,11 @@ class Clock:
             await turn
         if self._under_way:
             _, late = await asyncio.wait([*self._under_way], timeout=_PATIENCE)
-            self._under_way -= late  # the next step does not wait for them again
+            self._under_way -= late  # so that the next step does not wait for them again
             self._late |= late
 
     def _wake(self) -> None:
-        """The loop's timer is that of what is due next."""
+        """Sets the loop's timer to the next action."""
         if self._waking:
             self._waking.cancel()
             self._waking = None
@@ -175,5 +176,5 @@ async def _awaited(work: Awaitable[None]) -> None:
 
 
 def machine_now() -> int:
-    """In ms since the epoch."""
+    """The machine's time in ms since the epoch."""
     return time.time_ns() // 1_000_000

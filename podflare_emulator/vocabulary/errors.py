@@ -1,4 +1,4 @@
-"""What an `Emulator` raises."""
+"""The errors that an `Emulator` raises."""
 
 
 class EmulatorError(RuntimeError):

@@ -1,4 +1,4 @@
-"""What kind of value a setting takes; each refusal is a SettingsError that says what to write."""
+"""Checks of settings' values; each raises a SettingsError that says what to write."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ def one_of(setting: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 
 def flag(setting: str, value: Any) -> None:
-    if type(value) is not bool:  # "no" and 0 would mean the opposite of one another
+    if type(value) is not bool:  # as truth values, "no" and 0 would mean opposite things
         raise SettingsError(f"{setting}: expected True or False, got {value!r}")
 
 
 def whole_number(setting: str, value: Any, expected: str, *, most: int | None = None) -> None:
-    """From 0."""
+    """Checks for a whole number from 0 to `most`."""
     if type(value) is not int or value < 0 or (most is not None and value > most):
         raise SettingsError(f"{setting}: expected {expected}, got {value!r}")
 
@@ -35,14 +35,14 @@ def http_url(setting: str, value: Any) -> None:
 
 
 def several(setting: str, value: Any, example: str) -> tuple[Any, ...]:
-    """A text is a sequence too, of its letters: nobody means that."""
+    """Checks for a sequence, but refuses a string, which would be a sequence of letters."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise SettingsError(f"{setting}: expected a tuple such as {example}, got {_shown(setting, value)}")
     return tuple(value)
 
 
 def variables(setting: str, value: Any) -> dict[str, str]:
-    """Of an environment; the values may be secrets, and are not in the messages."""
+    """Checks environment variables. The values may be secrets, so messages do not show them."""
     if not isinstance(value, Mapping):
         raise SettingsError(f"{setting}: expected a dict such as {{'TZ': 'UTC'}}, got {type(value).__name__}")
     for name, text in value.items():
@@ -56,7 +56,7 @@ def variables(setting: str, value: Any) -> dict[str, str]:
 
 
 def addresses(setting: str, value: Any) -> tuple[tuple[str, int], ...]:
-    """Of this machine's loopback; "localhost" is its IPv4 one."""
+    """Checks addresses on this machine's loopback; "localhost" means the IPv4 one."""
     example = "('127.0.0.1', 8080)"
     return tuple(_address(setting, entry, example) for entry in several(setting, value, f"[{example}]"))
 
@@ -69,7 +69,7 @@ def _address(setting: str, entry: Any, example: str) -> tuple[str, int]:
         raise SettingsError(f"{setting}: expected addresses such as {example}, got {entry!r}") from None
     if not address.is_loopback:
         raise SettingsError(
-            f"{setting}: expected a loopback address, such as {example}, got {entry!r}: other ones are reached without"
+            f"{setting}: expected a loopback address, such as {example}, got {entry!r}: other ones need no setting"
         )
     if type(port) is not int or not 0 < port < 65536:
         raise SettingsError(f"{setting}: expected a port from 1 to 65535, got {entry!r}")
@@ -77,7 +77,7 @@ def _address(setting: str, entry: Any, example: str) -> tuple[str, int]:
 
 
 def _is_the_sandboxes(name: str) -> bool:
-    """What it finds its files, its commands and, without namespaces, its root by."""
+    """Whether the sandbox needs this variable to find its files, its commands or, without namespaces, its root."""
     return name in _SANDBOXES or name.startswith(("FAKECHROOT", "PODFLARE_PORTABLE", "PODFLARE_SANDBOX"))
 
 

@@ -1,4 +1,4 @@
-"""The tree of a test's sandboxes: who was forked from whom, who was merged into whom, and what became of them."""
+"""The tree of a test's sandboxes: their forks, their merges, and how they ended."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Life:
     Attributes:
         parent: Id of the one that it was forked from, if it was.
         created, ended: ms since the epoch; `ended` is None while it is open.
-        state: "died" if its interpreter has ended by itself, and `reason` tells how; "merged" if it has won a merge,
-            and `into` is the id that it goes by; "expired" if its time was over, "frozen" if it went into a Space
-            then, and `reason` tells why.
+        state: "died" if its interpreter has ended by itself, and `reason` says how; "merged" if it has won a merge,
+            and `into` is the id that it has now; "expired" if its time was over, or "frozen" if it became a Space
+            then, and `reason` says why.
         space: The Space that it was frozen into; `resumed`: the one that it was resumed from.
-        execs: How many there were in it since the last reset.
+        execs: Number of its execs since the last reset.
     """
 
     sandbox: str
@@ -64,7 +64,7 @@ class Tree:
         roots: list[str] = []
         children: dict[str, list[str]] = {}
         for life in self.sandboxes:
-            # One that was forked before the last reset has a parent of which nothing is known.
+            # The parent of one that was forked before the last reset is unknown.
             siblings = children.setdefault(life.parent, []) if life.parent in lives else roots
             siblings.append(life.sandbox)
         return "\n".join(f"{before}{lives[sandbox]}" for before, sandbox in draw(roots, children))

@@ -12,7 +12,7 @@ logger = logging.getLogger("podflare_emulator")
 
 
 class Served(Protocol):
-    """The request that is being served, as its log lines tell of it."""
+    """The request that is being served, as far as its log lines show it."""
 
     @property
     def trace(self) -> str | None:
@@ -20,11 +20,11 @@ class Served(Protocol):
 
     @property
     def name(self) -> str:
-        """The call that it is, such as `exec`."""
+        """The name of the call, such as `exec`."""
 
     @property
     def sandbox(self) -> str | None:
-        """The id of the one that it is about."""
+        """The id of the sandbox that it is about."""
 
 
 served: ContextVar[Served | None] = ContextVar("served", default=None)
@@ -39,7 +39,7 @@ class BindTraceparent(logging.Filter):
         return True
 
 
-# A filter on a logger sees only what is logged on that very logger: enough for a test author's own handlers.
+# A filter on a logger sees only what is logged on that very logger, which is enough for a test's own handlers.
 # The command's handler filters too, for the lines of other loggers (uvicorn's, asyncio's).
 logger.addFilter(BindTraceparent())
 
@@ -96,7 +96,7 @@ def _span(request: Served) -> dict[str, str]:
 
 
 def log_to_stderr(log_format: LogFormat, level: str = "INFO") -> None:
-    """For a process that is the emulator and nothing else: its own lines from `level`, others from WARNING."""
+    """For a process that only runs the emulator: logs its own lines from `level`, others from WARNING."""
     handler = logging.StreamHandler()
     handler.addFilter(BindTraceparent())
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())

@@ -1,4 +1,4 @@
-"""What of the host is copied into every new sandbox, and where it may lie there."""
+"""Mounts: files of the host that are copied into every new sandbox, and the paths that they may have there."""
 
 import os
 import posixpath
@@ -24,7 +24,7 @@ class Mount:
         target: Absolute path in the sandbox: normalised, not `/`, not in a system directory.
 
     Raises:
-        SettingsError: One of the two is not so.
+        SettingsError: One of the two is not.
     """
 
     source: str
@@ -55,7 +55,7 @@ class Mount:
 
 
 def sandbox_path(path: str) -> str:
-    """`path`, normalised: where a file or folder of the host's may be put in a sandbox. Raises SettingsError."""
+    """Normalises the path for a host's file or folder in a sandbox. Raises SettingsError if it is not allowed."""
     if not path.startswith("/"):
         raise SettingsError("the sandbox path must be absolute, such as /data")
     path = _normalised(path)

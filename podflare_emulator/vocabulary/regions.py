@@ -1,4 +1,4 @@
-"""The service's regions (contract), of which there is one machine here."""
+"""The service's regions (contract). Here, one machine serves them all."""
 
 from __future__ import annotations
 

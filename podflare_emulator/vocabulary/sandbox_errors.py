@@ -1,4 +1,4 @@
-"""What can go wrong with a sandbox, in the domain's own words; `api` gives each its HTTP status."""
+"""Errors of sandboxes, in the terms of `domain`; `api` maps each to an HTTP status."""
 
 
 class SandboxError(Exception):
@@ -6,28 +6,28 @@ class SandboxError(Exception):
 
 
 class SandboxNotFound(SandboxError):
-    """No such sandbox lives: it never was, it was destroyed, or it was merged away."""
+    """No such sandbox: it never existed, was destroyed, or was merged into another."""
 
     def __init__(self, message: str = "sandbox not found") -> None:
         super().__init__(message)
 
 
 class TerminalNotFound(SandboxError):
-    """The sandbox has had no terminal of that id."""
+    """The sandbox has had no terminal with that id."""
 
     def __init__(self, message: str = "pty not found") -> None:
         super().__init__(message)
 
 
 class SpaceNotFound(SandboxError):
-    """No such Space is there: it never was, it was resumed, deleted, or lies in another region."""
+    """No such Space: it never existed, was resumed or deleted, or is in another region."""
 
     def __init__(self, message: str = "space not found") -> None:
         super().__init__(message)
 
 
 class InvalidRequest(SandboxError):
-    """The request makes no sense; the message names the field."""
+    """The request is invalid; the message names the field."""
 
 
 class GuestFailed(SandboxError):

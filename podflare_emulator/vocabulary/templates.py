@@ -1,4 +1,4 @@
-"""What sandboxes of one kind have in common before they run anything: the service's templates, and a user's own."""
+"""Templates: what sandboxes of one kind start with. The service's, and those of the user."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Template:
     """One kind of sandbox.
 
     Attributes:
-        imports: What is imported before there is a sandbox: name in the REPL, or a dotted one for none, to module.
+        imports: Modules to import ahead: from the name in the REPL (a dotted one for no name) to the module.
         files: Absolute path in the sandbox, permission bits, content.
         env: Variables of the environment.
         setup: Python code, or a script that begins with `#!` and names a shell; run once, and forked from then on.
         python: Absolute path of another interpreter; None for the default one.
-        install: What to write where a module is missing.
+        install: The command to suggest if a module is missing.
     """
 
     imports: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Template:
 
     @property
     def language(self) -> str:
-        """Of the setup."""
+        """The language of the setup."""
         first = self.setup.partition("\n")[0]
         return "bash" if first.startswith("#!") and first.rstrip().endswith("sh") else "python"
 
@@ -62,7 +62,7 @@ BUILT_IN: Mapping[str, Template] = {
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Template]:
     """The templates of a TOML file, a table each; paths in it are relative to its folder. Raises SettingsError."""
-    import msgspec  # late: few have such a file
+    import msgspec  # late, as few have such a file
 
     source = Path(path)
     try:
@@ -70,7 +70,7 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Template]:
     except OSError as error:
         raise SettingsError(f"templates: {source}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"templates: {source} is no TOML: {error}") from None
+        raise SettingsError(f"templates: {source} is not TOML: {error}") from None
     except ImportError:
         raise SettingsError("templates: Python 3.10 needs tomli to read TOML: pip install tomli") from None
     for name, table in tables.items():
@@ -92,7 +92,7 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Template]:
 
 
 def checked(given: Any) -> dict[str, Template]:
-    """Templates by their names, from dicts of `Template`'s fields. Raises SettingsError."""
+    """Templates by name, from dicts of `Template`'s fields. Raises SettingsError."""
     if not isinstance(given, Mapping):
         raise SettingsError(f"templates: expected a dict such as {_EXAMPLE}, got {given!r}")
     return {_name(name): _template(name, one) for name, one in given.items()}
@@ -103,8 +103,8 @@ def _name(name: Any) -> str:
         raise SettingsError(f"templates: expected a name such as 'reports', got {name!r}")
     if name == "default":
         raise SettingsError(
-            "templates: default is what a sandbox is without a template; give yours another name, or use "
-            "mounts and env, which every sandbox has"
+            "templates: default is the template of sandboxes that name none; give yours another name, or use "
+            "mounts and env, which apply to every sandbox"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""Trees in text, one line a node."""
+"""Draws trees in text, one line for each node."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 
 def draw(roots: Sequence[str], children: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Of each node, from the roots down, the lines and branches that stand before it, and the node.
+    """Each node, from the roots down, after the lines and branches to draw before it.
 
-    However deep the tree is: a chain of forks, or of folders, may be longer than Python's recursion allows.
+    Works without recursion, as a chain of forks, or of folders, may be deeper than Python's limit.
     """
     drawn: list[tuple[str, str]] = []
-    waiting = [
-        ("", "", root) for root in reversed(roots)
-    ]  # what stands before it, and before what is below it
+    # What to draw before the node, and before its descendants.
+    waiting = [("", "", root) for root in reversed(roots)]
     while waiting:
         before, below, node = waiting.pop()
         drawn.append((before, node))

@@ -1,4 +1,4 @@
-"""What a billing tier allows a sandbox; more is not refused, but silently not given (contract: tier caps)."""
+"""The limits of billing tiers. A request for more is not refused but silently capped (contract: tier caps)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from podflare_emulator.vocabulary.settings import TierName
 
 @dataclass(frozen=True)
 class Lifespan:
-    """How long a sandbox lives: `timeout` seconds in all, `idle` seconds without an exec. `persistent`: then it is
-    frozen into a Space, and not destroyed."""
+    """How long a sandbox lives: `timeout` seconds in all, `idle` seconds without an exec. A `persistent` one is then
+    frozen into a Space instead of being destroyed."""
 
     timeout: float
     idle: float
@@ -19,7 +19,7 @@ class Lifespan:
 
 @dataclass(frozen=True)
 class Tier:
-    """The most of each: seconds, MiB, GiB. What is not asked for is as long as it may be."""
+    """The maxima in seconds, MiB and GiB. A time that is not asked for is the maximum."""
 
     timeout: int
     idle: int

@@ -153,7 +153,7 @@ def test_datasci_has_imported_its_packages() -> None:
     ("templates", "said"),
     [
         (["reports"], "templates: expected a dict such as"),
-        ({"default": {}}, "templates: default is what a sandbox is without a template"),
+        ({"default": {}}, "templates: default is the template of sandboxes that name none"),
         ({"x": []}, "templates: x: expected a dict such as"),
         (
             {"x": {"import": ["json"]}},
@@ -197,7 +197,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "lost.toml").write_text("[x]\nsetup_file = 'lost.py'\n", encoding="utf-8")
     for name, said in (
         ("none", "none.toml: No such file"),
-        ("bad", "is no TOML"),
+        ("bad", "is not TOML"),
         ("lost", "x: setup_file: .*lost.py"),
     ):
         with pytest.raises(SettingsError, match=f"templates: .*{said}"):
