@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
 from .published import run_with_the_published_client
 
 # A name that resolves nowhere: where there is no guard, these tests fail, and nothing is reached.
@@ -28,6 +29,7 @@ def test_wider(podflare_emulator, box): ...
 """
 
 
+@SLOW
 def test_a_client_that_is_sent_elsewhere_is_stopped_with_the_host_and_the_fixture_to_use(
     pytester: pytest.Pytester,
 ) -> None:
@@ -61,6 +63,7 @@ def test_a_program_that_catches_every_exception_does_not_hide_it(pytester: pytes
     pytester.runpytest_subprocess().assert_outcomes(failed=1)
 
 
+@SLOW
 def test_one_that_a_conftest_makes_before_all_else_is_stopped_too(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(f"from podflare import Client; client = Client(host='https://{_ELSEWHERE}')")
     pytester.makepyfile(
@@ -92,6 +95,7 @@ def test_an_option_lets_it_through(pytester: pytest.Pytester, hosts: str) -> Non
     pytester.runpytest_subprocess(f"--podflare-allow-hosts={hosts}").assert_outcomes(passed=1)
 
 
+@SLOW
 def test_a_server_of_this_machine_and_other_clients_of_httpx_are_no_concern_of_it(
     pytester: pytest.Pytester,
 ) -> None:
@@ -151,6 +155,7 @@ def test_wide_beside_its_own(box, podflare_sandbox):
 """
 
 
+@SLOW
 def test_the_published_client_is_stopped_and_brought_like_ours(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

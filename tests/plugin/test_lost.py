@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
+
 _KILLING = """
 import os, psutil, pytest
 from podflare import Client, Sandbox
@@ -39,6 +41,7 @@ def use(sandbox, client):
 """
 
 
+@SLOW
 def test_the_next_test_has_a_new_server_at_the_same_url(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         _KILLING
