@@ -287,7 +287,7 @@ def test_a_mistake_fails_that_test_alone_at_its_setup(
             "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
         ),
         ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected text, or a list of texts and seconds *"),
-        ("commands={'cd': ''}", "commands: 'cd': command: cd is built into bash *"),
+        ("commands={'cd': ''}", "commands: 'cd': command: cd is part of bash *"),
     ],
 )
 def test_what_cannot_be_arranged_fails_the_test_in_one_line(
