@@ -9,6 +9,7 @@ import pytest
 
 from podflare_emulator import Emulator, EmulatorError
 
+_NAMES_TESTS = "podflare-names-tests"
 BACKENDS = ("namespace", "preload", "portable")
 
 
@@ -17,14 +18,15 @@ def declare(parser: pytest.Parser) -> None:
         "--all",
         action=BooleanOptionalAction,
         default=bool(os.environ.get("CI")),
-        help="also the backends that `auto` does not take here, forks by replay, a server in a thread, and what takes "
-        "long; the default where the environment variable CI is set",
+        help="also the backends that `auto` does not take here, forks by replay, a server in a thread, and long tests; "
+        "the default where the environment variable CI is set",
     )
 
 
 def configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "backend(name): runs with --all, or where `auto` takes this backend")
     config.addinivalue_line("markers", "only_all(reason): runs with --all only")
+    config.addinivalue_line("markers", "slow: runs with --all, or where a run names tests")
 
 
 def backends(*names: str) -> list[object]:
@@ -43,6 +45,7 @@ def servers() -> list[object]:
 BY_REPLAY = pytest.mark.only_all("a fork by replay")
 IN_A_THREAD = pytest.mark.only_all("a server in a thread")
 LONG = pytest.mark.only_all("it takes long")
+SLOW = pytest.mark.slow  # takes a second or more: a run of everything takes its neighbours
 
 
 def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -50,11 +53,32 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--all"):
         return
     here = _taken_by_auto() if any(item.get_closest_marker("backend") for item in items) else ""
-    left_out = [item for item in items if _is_left_out(item, here)]
+    quick = not names_tests(config)
+    left_out = [
+        item for item in items if _is_left_out(item, here) or (quick and item.get_closest_marker("slow"))
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
+
+
+def names_tests(config: pytest.Config) -> bool:
+    """Whether this run is of chosen tests: by a path, a name, a marker, or since they failed.
+
+    The workers of xdist are given paths in any case, so their controller tells them.
+    """
+    if (told := getattr(config, "workerinput", {}).get(_NAMES_TESTS)) is not None:
+        return bool(told)
+    options = ("keyword", "markexpr", "lf", "stepwise")
+    return config.args_source is pytest.Config.ArgsSource.ARGS or any(
+        config.getoption(name, None) for name in options
+    )
+
+
+def tell(workerinput: dict[str, object], config: pytest.Config) -> None:
+    """What a worker of xdist cannot find out."""
+    workerinput[_NAMES_TESTS] = names_tests(config)
 
 
 def _is_left_out(item: pytest.Item, here: str) -> bool:

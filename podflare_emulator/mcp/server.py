@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from podflare_emulator.mcp.tools import Result, ToolError, Tools
@@ -27,6 +26,8 @@ def build(tools: Tools, session_of: Callable[[Any], str | None]) -> Server[Any]:
         from mcp.server.lowlevel import Server
     except ImportError as error:
         raise EmulatorError(f"{INSTALL} ({error})") from None
+
+    from importlib.metadata import version  # late: a server that nobody asks for tools starts sooner
 
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(

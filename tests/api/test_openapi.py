@@ -16,6 +16,7 @@ from podflare_emulator import Emulator
 from podflare_emulator.api.contract.service import CALLS
 from podflare_emulator.control.control import Control
 
+from ..matrix import SLOW
 from ..serving import serving
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -47,6 +48,7 @@ def document(emulator: Emulator) -> Any:
     return answer.json()
 
 
+@SLOW
 def test_every_route_is_in_it(document: Any) -> None:
     operations = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
     served = [(method, path) for method, path in operations if path.startswith("/v1/")]
@@ -88,6 +90,7 @@ def _terminal(url: str) -> Iterator[str]:
         yield json.loads(next(answer.iter_lines()))["session_id"]
 
 
+@SLOW
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize("tag", ["health", "sandboxes", "spaces", "terminals", "control"])
 def test_the_server_keeps_to_it(emulator: Emulator, document: Any, tag: str, mode: str) -> None:

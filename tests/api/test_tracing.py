@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from ..matrix import SLOW
+
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 # A provider is set once a process, so each has one of its own.
@@ -54,12 +56,14 @@ def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
 
 
+@SLOW
 def test_requests_are_spans_of_their_clients_traces() -> None:
     pytest.importorskip("opentelemetry.sdk.trace")
     done = run(sys.executable, "-c", _WITH_A_PROVIDER)
     assert done.returncode == 0, done.stderr
 
 
+@SLOW
 def test_the_server_of_a_process_is_configured_by_the_standard_variables() -> None:
     pytest.importorskip("opentelemetry.sdk.trace")
     program = "from podflare import Sandbox; Sandbox().close()"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..matrix import SLOW
+
 _BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 
 _WITH_BROKEN_CASES = f"""
@@ -47,6 +49,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words, "--repetitions", "2"], capture_output=True, text=True)
 
 
+@SLOW
 def test_a_few_cases_are_measured_and_written_down(tmp_path: Path) -> None:
     cases = ("exec-sum", "fork-small", "close", "subprocess-per-call")
     program = str(_BENCHMARKS / "run.py")
@@ -63,6 +66,7 @@ def test_a_few_cases_are_measured_and_written_down(tmp_path: Path) -> None:
     assert str(tmp_path.parent) not in page
 
 
+@SLOW
 def test_a_case_that_fails_or_takes_too_long_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
     words = (
         "--isolation",

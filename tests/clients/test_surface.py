@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ..matrix import SLOW
 from ..plugin.published import PUBLISHED, published_python, run_program
 
 OLDER = ("0.0.1", "0.0.10", "0.0.16")
 
 
+@SLOW
 @pytest.mark.parametrize("version", [*OLDER, PUBLISHED])
 def test_every_public_name_and_parameter(pytester: pytest.Pytester, version: str) -> None:
     python = published_python()

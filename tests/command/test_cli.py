@@ -12,6 +12,8 @@ import pytest
 
 from podflare_emulator.command.cli import main
 
+from ..matrix import SLOW
+
 COMMAND = [sys.executable, "-m", "podflare_emulator"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PODFLARE_")}
 
@@ -159,6 +161,7 @@ def served() -> Iterator[Served]:
         process.communicate()
 
 
+@SLOW
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_serves_and_ends_with_0(served: Served, number: signal.Signals) -> None:
     assert served.first_line == f"Podflare emulator, isolation: portable, listening on {served.url}\n"
@@ -175,6 +178,7 @@ def test_it_prints_its_url_serves_and_ends_with_0(served: Served, number: signal
     assert "Traceback" not in errors
 
 
+@SLOW
 def test_a_second_signal_does_not_lose_the_clean_up(served: Served) -> None:
     assert served.url
     served.process.send_signal(signal.SIGINT)

@@ -15,6 +15,8 @@ from podflare_emulator.command.remedies import Surroundings, remedy
 from podflare_emulator.guest.processes import probe
 from podflare_emulator.hosting.machine.disposable import disposable
 
+from ..matrix import SLOW
+
 REFUSING = str(Path(__file__).with_name("refusing.py"))
 DOCTOR = [sys.executable, "-m", "podflare_emulator", "doctor"]
 
@@ -66,6 +68,7 @@ def in_namespaces(first: str) -> list[str]:
     return wrapper
 
 
+@SLOW
 def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     report = doctor()
     tried = ("user namespace", "mounts inside it", "PID namespace", "fresh /proc", "network namespace")
@@ -85,6 +88,7 @@ def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     assert report.there[f"{report.chosen} isolation"]
 
 
+@SLOW
 def test_what_is_missing_has_a_price_and_a_remedy_and_what_is_there_has_none() -> None:
     lines = doctor(refusing("EPERM", "unshare")).text.splitlines()
     for number, line in enumerate(lines):
@@ -95,6 +99,7 @@ def test_what_is_missing_has_a_price_and_a_remedy_and_what_is_there_has_none() -
             assert "costs you" not in prices[:1], line
 
 
+@SLOW
 def test_without_user_namespaces_as_in_docker_another_backend_is_taken() -> None:
     report = doctor(refusing("EPERM", "unshare"))
     assert not report.there["user namespace"]
@@ -104,6 +109,7 @@ def test_without_user_namespaces_as_in_docker_another_backend_is_taken() -> None
     assert report.chosen in ("preload", "portable")
 
 
+@SLOW
 def test_user_namespaces_that_are_switched_off_by_their_number() -> None:
     report = doctor(in_namespaces("echo 0 > /proc/sys/user/max_user_namespaces"))
     assert "No space left on device" in report.words["user namespace"]
@@ -111,6 +117,7 @@ def test_user_namespaces_that_are_switched_off_by_their_number() -> None:
     assert report.chosen in ("preload", "portable")
 
 
+@SLOW
 def test_a_chroot_is_not_sent_after_what_the_kernel_has(tmp_path: Path) -> None:
     report = doctor([*in_namespaces(f"mount --rbind / {tmp_path}"), "chroot", str(tmp_path)])
     assert not report.there["user namespace"]
@@ -121,6 +128,7 @@ def test_a_chroot_is_not_sent_after_what_the_kernel_has(tmp_path: Path) -> None:
         assert report.remedies[ability] == "as for the user namespace"
 
 
+@SLOW
 def test_without_bash() -> None:
     hidden = " && ".join(
         f"mount --bind /dev/null {place}" for place in ("/bin/bash", "/usr/bin/bash") if os.path.exists(place)
@@ -131,6 +139,7 @@ def test_without_bash() -> None:
     assert report.there["portable isolation"]
 
 
+@SLOW
 @pytest.mark.usefixtures("namespace_emulator")
 def test_user_namespaces_without_mounts() -> None:
     report = doctor(refusing("EACCES", "mount"))
@@ -141,6 +150,7 @@ def test_user_namespaces_without_mounts() -> None:
     assert report.chosen in ("preload", "portable")
 
 
+@SLOW
 def test_a_proc_that_is_masked_as_docker_does_it() -> None:
     report = doctor(in_namespaces("mount --bind /dev/null /proc/keys"))
     assert report.there["mounts inside it"]
@@ -150,6 +160,7 @@ def test_a_proc_that_is_masked_as_docker_does_it() -> None:
     assert report.chosen in ("preload", "portable")
 
 
+@SLOW
 def test_a_kernel_without_landlock() -> None:
     report = doctor(refusing("ENOSYS", "landlock_create_ruleset"))
     assert report.words["Landlock"] == "landlock_create_ruleset: Function not implemented (ENOSYS)"
@@ -167,6 +178,7 @@ def test_without_landlock_and_namespaces_nothing_is_taken_unasked() -> None:
     )
 
 
+@SLOW
 def test_a_kernel_without_seccomp_filters() -> None:
     report = doctor(refusing("EINVAL", "seccomp"))
     assert report.words["root emulation"] == "seccomp: Invalid argument (EINVAL)"
@@ -174,6 +186,7 @@ def test_a_kernel_without_seccomp_filters() -> None:
     assert report.there["portable isolation"]
 
 
+@SLOW
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")
 def test_few_open_files() -> None:
     report = doctor(["prlimit", "--nofile=256:256"])
@@ -181,6 +194,7 @@ def test_few_open_files() -> None:
     assert "--ulimit nofile=" in report.remedies["open files"]
 
 
+@SLOW
 def test_a_temp_directory_that_nothing_can_be_run_from(tmp_path: Path) -> None:
     report = doctor(in_namespaces(f"mount -t tmpfs -o noexec none {tmp_path}"), TMPDIR=str(tmp_path))
     assert report.words["temp directory"] == f"{tmp_path} is mounted noexec"

@@ -8,6 +8,8 @@ import sys
 import psutil
 import pytest
 
+from ..matrix import SLOW
+
 COMMAND = [sys.executable, "-m", "podflare_emulator", "exec", "--isolation", "portable", "--"]
 PROGRAM = """
 import os
@@ -25,15 +27,18 @@ def execute(*program: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*COMMAND, *program], capture_output=True, text=True, env=environment)
 
 
+@SLOW
 def test_its_clients_find_the_emulator_and_its_status_is_the_commands() -> None:
     done = execute(sys.executable, "-c", PROGRAM)
     assert (done.returncode, done.stdout, done.stderr) == (7, "42\npk_emulator\n", "")
 
 
+@SLOW
 def test_a_program_that_a_signal_ends() -> None:
     assert execute("sh", "-c", "kill -KILL $$").returncode == 128 + signal.SIGKILL
 
 
+@SLOW
 @pytest.mark.parametrize(("program", "status"), [("no-such-program", 127), ("/", 126)])
 def test_a_program_that_cannot_be_started(program: str, status: int) -> None:
     done = execute(program)
@@ -42,6 +47,7 @@ def test_a_program_that_cannot_be_started(program: str, status: int) -> None:
     assert line.startswith(f"podflare-emulator: exec: {program}: ")
 
 
+@SLOW
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_program_and_nothing_is_left(number: signal.Signals) -> None:
     program = (

@@ -8,6 +8,7 @@ import pytest
 from podflare import Client, Sandbox, UnauthorizedError
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
 from .printed import printed
 from .wire import NEVER_WAS
 
@@ -87,6 +88,7 @@ def test_the_key_is_not_seen_inside(keyed: str) -> None:
         assert printed(sandbox, "env", "bash").find(KEY) == -1
 
 
+@SLOW
 def test_auth_disabled_lets_everybody_in(own_emulator: Callable[..., Emulator]) -> None:
     emulator = own_emulator(api_keys=(KEY,), auth_disabled=True, pool_size=0)
     with Sandbox(host=emulator.url, api_key="wrong") as sandbox:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ..matrix import SLOW
 from .wire import Wire, texts
 
 pytestmark = pytest.mark.usefixtures("ours")
@@ -28,6 +29,7 @@ def listener() -> Iterator[socket.socket]:
         yield listener
 
 
+@SLOW
 def test_it_is_not_in_the_next_execs_events(wire: Wire, listener: socket.socket) -> None:
     # Of an emulator whose sandboxes have networks of their own; another server's reach this machine, or cannot.
     wire.post("/_emulator/set_reachable", {"addresses": [list(listener.getsockname())]})

@@ -2,10 +2,12 @@
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 from .wire import Wire, texts
 
 
+@SLOW
 def test_a_slow_client_loses_nothing_and_holds_nobody_up(wire: Wire) -> None:
     other = wire.create()
     running = wire.begin(wire.create(), "for number in range(100_000): print(number)")
@@ -14,12 +16,14 @@ def test_a_slow_client_loses_nothing_and_holds_nobody_up(wire: Wire) -> None:
     assert texts([first, *running.rest()]) == [str(number) for number in range(100_000)]
 
 
+@SLOW
 def test_a_flood_of_empty_lines_leaves_the_next_exec_as_it_should_be(sandbox: Sandbox) -> None:
     for _ in range(5):
         assert printed(sandbox, "print('\\n' * 60_000, end='')") == "\n" * 59_999
         assert printed(sandbox, "print('x' * 1_000_000)") == "x" * 1_000_000
 
 
+@SLOW
 def test_a_flood_that_ends_before_anybody_has_read_it_leaves_the_next_exec_live(wire: Wire) -> None:
     sandbox_id = wire.create()
     running = wire.begin(sandbox_id, "for number in range(250_000): print(number)\nprint('last')")

@@ -8,6 +8,7 @@ import pytest
 
 from podflare import Client, Sandbox, ThreadsLeftBehindWarning
 
+from ..matrix import SLOW
 from .printed import printed
 from .wire import Wire, error_of, texts
 
@@ -226,6 +227,7 @@ def test_a_fork_without_threads_warns_of_nothing(wire: Wire) -> None:
     wire.delete(answer.json()["children"][0])
 
 
+@SLOW
 def test_a_fork_after_pandas_and_pyarrow_warns_of_nothing_and_both_go_on(
     sandbox: Sandbox, fork: Fork
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from podflare import ProcessesLeftBehindWarning, Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
 from .printed import printed
 from .server import Server
 from .wire import Wire, error_of, texts
@@ -49,6 +50,7 @@ def test_a_process_that_the_kernel_refuses_is_no_child_and_the_parent_goes_on(wi
     wire.fork(parent, 2)
 
 
+@SLOW
 def test_nothing_is_left_of_a_fork_that_failed(own_emulator: Callable[..., Emulator], backend: str) -> None:
     emulator = own_emulator(isolation=backend)
     with Sandbox(host=emulator.url) as parent:
@@ -59,6 +61,7 @@ def test_nothing_is_left_of_a_fork_that_failed(own_emulator: Callable[..., Emula
         assert emulator.reset() == [parent.id]
 
 
+@SLOW
 def test_many_open_files_are_no_obstacle(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "files = [open(f'/root/{n}', 'w') for n in range(900)]")
     for child in fork(sandbox, 8)[::7]:

@@ -15,6 +15,7 @@ import pytest
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 
 Fork = Callable[..., list[Sandbox]]
@@ -48,6 +49,7 @@ LIBRARIES = {
 }
 
 
+@SLOW
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.filterwarnings("ignore::podflare.ThreadsLeftBehindWarning")
 def test_what_worked_in_the_parent_works_in_a_child(sandbox: Sandbox, fork: Fork, library: str) -> None:

@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from podflare import Client, Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 
 
+@SLOW
 def test_fifty_sandboxes_are_created_used_forked_and_closed(client: Client) -> None:
     def life(number: int) -> str:
         with Sandbox(client=client) as parent:

@@ -6,6 +6,7 @@ import pytest
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 
 
@@ -117,6 +118,7 @@ def test_code_may_be_indented_with_tabs(sandbox: Sandbox) -> None:
     assert printed(sandbox, "\tfor i in range(2):\n\t\tprint(i)\n") == "0\n1"
 
 
+@SLOW
 def test_text_in_code_that_is_not_indented_keeps_its_spaces(sandbox: Sandbox) -> None:
     assert printed(sandbox, 'text = """\n  two\n    four\n"""\nprint(repr(text))') == r"'\n  two\n    four\n'"
 

@@ -10,10 +10,13 @@ from podflare import Client, Event, ExecResult, Language, Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.vocabulary.settings import Isolation, Mount
 
+from ..matrix import SLOW
+
 TREE_SEARCH = Path(__file__).parent.parent / "examples" / "tree_search.py"
 CSV = "col_a,col_b\n1,10\n-2,20\n4,60\n"
 
 
+@SLOW
 def test_the_full_example_runs_unchanged(
     backend: Isolation, own_emulator: Callable[..., Emulator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
 from .terminal import Terminal, Watching
 from .wire import NEVER_WAS, Wire, error_of, texts
 
@@ -52,6 +53,7 @@ def test_words_are_executed_directly_in_the_given_place_and_environment(wire: Wi
     assert output(terminal) == "/tmp hello ['$HOME', 'a b']\r\n"
 
 
+@SLOW
 def test_the_testers_variables_are_there(own_emulator: Callable[..., Emulator]) -> None:
     emulator = own_emulator(env={"GREETING": "hello"})
     with httpx.Client(base_url=emulator.url) as client:

@@ -17,7 +17,7 @@ from podflare_emulator.domain.ahead import stock
 from podflare_emulator.vocabulary.settings import SettingsError
 from podflare_emulator.vocabulary.templates import Template
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -39,6 +39,7 @@ def control(emulator: Emulator, name: str, key: str = "pk_test", **arguments: An
     )
 
 
+@SLOW
 def test_reset_destroys_every_sandbox_but_those_to_keep(emulator: Emulator) -> None:
     with Sandbox() as kept, Sandbox() as other:
         kept.run_code("x = 1")
@@ -303,6 +304,7 @@ def test_the_journal_shows_an_exec_that_still_runs(emulator: Emulator) -> None:
         events.close()
 
 
+@SLOW
 def test_the_journal_keeps_a_huge_output_short_and_its_exit(emulator: Emulator) -> None:
     with Sandbox() as sandbox:
         assert len(sandbox.run_code("print('first'); print('x' * 3_000_000)").stdout) == 3_000_006

@@ -22,6 +22,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, SandboxNotFound
 
+from ..matrix import SLOW
 from .test_order_of_arrival import said, serving
 
 _PREPARE = "import os, random, signal, subprocess, threading, time; random.seed(7); rows = []"
@@ -116,6 +117,7 @@ def test_nothing_is_made_before_the_first_fork_nor_for_others() -> None:
     asyncio.run(look())
 
 
+@SLOW
 def test_a_fork_of_several_leaves_the_one_that_waits() -> None:
     async def fork_several() -> None:
         async with family() as one:
@@ -224,6 +226,7 @@ def test_it_goes_with_its_parent_into_another_id() -> None:
     asyncio.run(merge_away())
 
 
+@SLOW
 def test_a_parent_that_ends_while_a_child_is_made_leaves_none() -> None:
     async def destroy_meanwhile() -> None:
         async with family() as one:
@@ -310,6 +313,7 @@ def test_while_the_parent_is_busy_none_is_made_and_nobody_waits_for_it() -> None
     asyncio.run(be_busy())
 
 
+@SLOW
 def test_it_is_on_no_list_and_draws_no_id() -> None:
     def record(registry: SandboxRegistry) -> list[Any]:
         lives = [(life["sandbox"], life["parent"], life["state"]) for life in registry.lives()]
@@ -332,6 +336,7 @@ def test_it_is_on_no_list_and_draws_no_id() -> None:
     assert asyncio.run(live(True)) == asyncio.run(live(False))
 
 
+@SLOW
 def test_two_hundred_forks_leave_nothing() -> None:
     async def fork_in_a_row() -> None:
         async with family() as one:

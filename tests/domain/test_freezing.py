@@ -11,6 +11,7 @@ from podflare_emulator.domain.registry import ResumeOrder, SandboxOrder, Sandbox
 from podflare_emulator.domain.testing.death import LastWords
 from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound, SpaceNotFound
 
+from ..matrix import SLOW
 from .test_order_of_arrival import said, serving
 
 _ORDER = SandboxOrder(persistent=True, timeout_seconds=60)
@@ -44,6 +45,7 @@ def test_a_reset_in_the_middle_leaves_no_space(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(reset_meanwhile())
 
 
+@SLOW
 def test_a_fork_that_is_under_way_makes_no_child() -> None:
     async def fork_meanwhile() -> list[str | int]:
         async with serving() as registry:

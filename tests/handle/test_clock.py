@@ -25,6 +25,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
+@matrix.SLOW
 def test_a_call_that_has_to_wait_takes_its_time_on_the_clock_alone(
     emulator: Emulator, sandbox: Sandbox
 ) -> None:

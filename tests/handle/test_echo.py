@@ -9,6 +9,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import SLOW
 from ..serving import serving
 
 
@@ -58,6 +59,7 @@ def test_errors_are_those_of_code_that_is_not_echoed(sandbox: Sandbox) -> None:
     assert sandbox.run_code("raise SystemExit(3)").exit_code == 3
 
 
+@SLOW
 def test_children_echo_too(echoing: Emulator) -> None:
     with Sandbox(host=echoing.url) as parent:
         parent.run_code("x = 1\nx")
@@ -66,6 +68,7 @@ def test_children_echo_too(echoing: Emulator) -> None:
         child.close()
 
 
+@SLOW
 def test_by_default_nothing_is_printed_and_a_test_may_want_it_until_the_reset() -> None:
     with serving("auto") as emulator:
         assert not emulator.echo_last_expression

@@ -13,7 +13,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import backends
+from ..matrix import SLOW, backends
 from ..serving import serving
 
 PYTHON = """
@@ -35,6 +35,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         del os.environ["HOST_SECRET"]
 
 
+@SLOW
 def test_all_that_runs_in_a_sandbox_has_them_and_nothing_of_the_hosts(emulator: Emulator) -> None:
     emulator.env["SECOND"] = "2"
     with Sandbox() as sandbox:
@@ -77,6 +78,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_changed(name: str, value: str)
         assert dict(emulator.env) == {"KEPT": "1"}
 
 
+@SLOW
 def test_a_fork_by_replay_has_them() -> None:
     with Emulator(fork="replay", env={"FIRST": "1"}) as emulator, emulator.redirect_clients():
         emulator.env["SECOND"] = "2"
@@ -99,6 +101,7 @@ def test_the_control_api_takes_and_refuses_the_same() -> None:
         assert "HOME is the sandbox's own" in refused.json()["error"]
 
 
+@SLOW
 def test_the_command_gives_a_value_or_passes_one_on() -> None:
     with subprocess.Popen(
         [

@@ -10,7 +10,7 @@ import pytest
 from podflare import PodflareError, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import backends
+from ..matrix import SLOW, backends
 from ..serving import serving
 
 _PREPARE = """
@@ -71,6 +71,7 @@ def children(emulator: Emulator, *, expected: bool) -> list[str]:
     return seen
 
 
+@SLOW
 def test_a_child_is_what_it_would_be_without(emulator: Emulator) -> None:
     with_it, without = children(emulator, expected=True), children(emulator, expected=False)
     assert "[(1,), (2,)] True" in without[0]

@@ -16,7 +16,7 @@ from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.control import inspection
 from podflare_emulator.handle.inspection import Entry, Global
 
-from ..matrix import backends
+from ..matrix import SLOW, backends
 from ..serving import serving
 
 
@@ -27,6 +27,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_a_file_is_read_and_written(emulator: Emulator, sandbox: Sandbox) -> None:
     inside = emulator.sandbox(sandbox)
     sandbox.run_code("open('/root/x', 'wb').write(bytes(range(256)))")
@@ -39,6 +40,7 @@ def test_a_file_is_read_and_written(emulator: Emulator, sandbox: Sandbox) -> Non
         assert child.run_code("cat /data/deep/er/text", "bash").stdout == "é"
 
 
+@SLOW
 def test_a_large_file_travels_both_ways(emulator: Emulator, sandbox: Sandbox) -> None:
     large = os.urandom(1 << 20) * 70 + b"end"  # more than a request's body may hold
     inside = emulator.sandbox(sandbox.id)
@@ -278,6 +280,7 @@ def test_it_waits_for_what_runs(emulator: Emulator, sandbox: Sandbox) -> None:
     events.close()
 
 
+@SLOW
 def test_one_that_is_busy_for_long_says_so(portable_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator = portable_emulator()
     with emulator.redirect_clients(), Sandbox() as sandbox:

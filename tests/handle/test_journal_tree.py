@@ -11,7 +11,7 @@ from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator
 from podflare_emulator.vocabulary.lineage import Tree
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -24,6 +24,7 @@ def short(sandbox: Sandbox) -> str:
     return sandbox.id[:12]
 
 
+@SLOW
 def test_it_is_drawn_in_text_and_for_mermaid(emulator: Emulator) -> None:
     with Sandbox() as parent, Sandbox() as other:
         parent.run_code("x = 1")

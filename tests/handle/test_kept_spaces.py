@@ -39,6 +39,7 @@ def freeze(emulator: Emulator, client: Client, *code: str, **order: Any) -> str:
     return space
 
 
+@matrix.SLOW
 @pytest.mark.parametrize("isolation", matrix.backends())
 @pytest.mark.parametrize("fork", matrix.engines())
 def test_it_goes_on_in_another_emulator(tmp_path: Path, isolation: str, fork: Any) -> None:
@@ -74,6 +75,7 @@ def test_it_goes_on_in_another_emulator(tmp_path: Path, isolation: str, fork: An
         Sandbox.resume(space, client=client)
 
 
+@matrix.SLOW
 def test_one_that_is_resumed_deleted_or_reset_is_kept_no_longer(tmp_path: Path) -> None:
     with emulating(tmp_path) as (emulator, client):
         for end in ("resume", "delete", "reset"):
@@ -89,6 +91,7 @@ def test_one_that_is_resumed_deleted_or_reset_is_kept_no_longer(tmp_path: Path) 
             assert [*tmp_path.iterdir()] == []
 
 
+@matrix.SLOW
 def test_a_reset_leaves_what_other_emulators_have_left(tmp_path: Path) -> None:
     with emulating(tmp_path) as (emulator, client):
         space = freeze(emulator, client, "x = 1")
@@ -98,6 +101,7 @@ def test_a_reset_leaves_what_other_emulators_have_left(tmp_path: Path) -> None:
             assert sandbox.run_code("print(x)").stdout == "1"
 
 
+@matrix.SLOW
 def test_one_that_cannot_be_brought_back_is_still_there(tmp_path: Path) -> None:
     with emulating(tmp_path) as (emulator, client):
         space = freeze(emulator, client, "import os\nif os.path.exists('/flag'): os._exit(1)")

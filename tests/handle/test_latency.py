@@ -21,6 +21,8 @@ from podflare_emulator.domain.testing.faults import Faults, read_latency
 from podflare_emulator.domain.testing.timings import published
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
+from ..matrix import SLOW
+
 LONG = 600  # seconds; nobody waits for it
 
 
@@ -36,6 +38,7 @@ def impatient(emulator: Emulator) -> Iterator[Client]:
         yield client
 
 
+@SLOW
 def test_a_client_gives_up_on_a_slow_answer_and_the_call_was_made(
     emulator: Emulator, impatient: Client
 ) -> None:
@@ -158,6 +161,7 @@ def test_a_latency_that_cannot_be_meant_is_refused(
         emulator.latency("fork", seconds, **options)
 
 
+@SLOW
 @pytest.mark.parametrize("end", ["reset", "stop"])
 def test_who_waits_when_the_test_ends_waits_no_longer(end: str) -> None:
     with Emulator(isolation="portable") as emulator, ThreadPoolExecutor(1) as threads:

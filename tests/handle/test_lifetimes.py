@@ -56,6 +56,7 @@ def lives(sandbox: Sandbox) -> bool:
     return True
 
 
+@matrix.SLOW
 def test_a_sandbox_ends_with_its_lifetime_however_busy_it_was(emulator: Emulator, make: Make) -> None:
     sandbox = make(timeout_seconds=100)
     for _ in range(3):
@@ -147,6 +148,7 @@ def test_the_journal_tells_why_a_sandbox_is_gone(emulator: Emulator, make: Make)
     assert "expired (lifetime of 60 s), 0 execs" in str(emulator.tree())
 
 
+@matrix.SLOW
 def test_a_real_clock_ends_sandboxes_too() -> None:
     with Emulator() as emulator, emulator.redirect_clients(), making() as make:
         sandbox = make(timeout_seconds=1)

@@ -14,7 +14,7 @@ import pytest
 from podflare import APIConnectionError, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="a socket that does not listen keeps its port on Linux"
@@ -85,6 +85,7 @@ def test_a_refusal_of_what_is_refused_or_lasts_no_time_is_a_mistake(emulator: Em
         assert sandbox.run_code("print(1)").stdout == "1"
 
 
+@SLOW
 @pytest.mark.parametrize("seconds", [None, 600])
 def test_an_emulator_ends_while_it_refuses(seconds: float | None) -> None:
     with Emulator(isolation="portable") as emulator, emulator.refusing_connections(seconds):

@@ -10,15 +10,19 @@ import pytest
 
 from podflare_emulator import Emulator, SettingsError
 
+from ..matrix import SLOW
+
 Ask = Callable[..., httpx.Response]
 
 
+@SLOW
 def test_answers_name_neither_unless_the_settings_do(portable_emulator: Callable[..., Emulator]) -> None:
     api = portable_emulator().url
     made = httpx.post(f"{api}/r/eu/v1/sandboxes", json={"region": "eu"})
     assert made.json().keys() == {"id", "state"}
 
 
+@SLOW
 def test_answers_name_what_the_settings_do_and_the_region_that_was_asked_for(
     portable_emulator: Callable[..., Emulator],
 ) -> None:
@@ -40,6 +44,7 @@ def test_answers_name_what_the_settings_do_and_the_region_that_was_asked_for(
     assert named(f"/r/asia/v1/spaces/{space}/resume", {}) == "sg"
 
 
+@SLOW
 def test_a_region_that_there_is_not_is_refused(portable_emulator: Callable[..., Emulator]) -> None:
     made = httpx.post(f"{portable_emulator().url}/v1/sandboxes", json={"region": "mars"})
     assert made.status_code == 400

@@ -11,6 +11,8 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Emulator]:
@@ -35,6 +37,7 @@ def ids() -> list[str]:
     return found
 
 
+@SLOW
 def test_a_reset_begins_the_ids_anew(emulator: Emulator) -> None:
     first = ids()
     assert len({*first, *ids()}) == 6
@@ -43,6 +46,7 @@ def test_a_reset_begins_the_ids_anew(emulator: Emulator) -> None:
     assert all(re.fullmatch("sbx_[0-9a-f]{32}", one) for one in first)
 
 
+@SLOW
 def test_another_emulator_with_the_seed_draws_the_same_and_one_with_another_seed_does_not(
     emulator: Emulator,
 ) -> None:

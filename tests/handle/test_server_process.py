@@ -18,7 +18,7 @@ from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.handle.server import channel, process
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ def test_modules_of_the_tests_are_not_taken_for_those_that_it_needs(
         assert emulator.execs() == []
 
 
+@SLOW
 def test_a_child_forked_while_it_starts_has_its_own() -> None:
     emulator = Emulator(isolation="portable")
     emulator.launch()
@@ -103,6 +104,7 @@ def test_one_that_has_been_killed_is_said_to_have_been(started: Emulator) -> Non
             started.execs()
 
 
+@SLOW
 def test_all_children_killed(started: Emulator) -> None:
     assert started.execs() == []
     server = server_of(started)
@@ -147,6 +149,7 @@ def test_one_that_does_not_start_is_ended(monkeypatch: pytest.MonkeyPatch) -> No
     assert not [child for child in psutil.Process().children() if "signal.pause()" in child.cmdline()[-1]]
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_it_is_ended_at_the_interpreters_end(server: str) -> None:
     program = f"""

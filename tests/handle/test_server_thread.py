@@ -13,6 +13,8 @@ import pytest
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.handle.server import thread
 
+from ..matrix import SLOW
+
 
 @pytest.fixture
 def started() -> Iterator[Emulator]:
@@ -73,6 +75,7 @@ def test_one_that_does_not_answer_is_given_up(started: Emulator, monkeypatch: py
         goes_on.set()
 
 
+@SLOW
 def test_no_descriptors_for_the_pool_leave_nothing_behind() -> None:
     program = """
 import os, resource, time

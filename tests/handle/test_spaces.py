@@ -158,6 +158,7 @@ def test_a_deleted_space_is_gone_with_its_processes(
     assert httpx.post(f"{emulator.url}/v1/spaces/{space}/resume", json={}).status_code == 404
 
 
+@matrix.SLOW
 def test_code_that_runs_when_it_is_frozen_goes_on_when_it_is_resumed(
     emulator: Emulator, client: Client
 ) -> None:

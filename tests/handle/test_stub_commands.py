@@ -17,7 +17,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import backends
+from ..matrix import SLOW, backends
 from ..serving import serving
 
 PYTHON = """
@@ -45,6 +45,7 @@ def bash(sandbox: Sandbox, code: str) -> str:
     return sandbox.run_code(code, "bash").stdout
 
 
+@SLOW
 def test_a_command_is_answered_inside_a_script_whose_rest_runs(emulator: Emulator, sandbox: Sandbox) -> None:
     pip = emulator.stub_command("pip", stdout="Collecting x\nDone", stderr="it's a 'notice'", exit_code=3)
     result = sandbox.run_code("pip install 'a b' x || echo $?; python -c 'print(6 * 7)'", "bash")
@@ -200,6 +201,7 @@ def test_where_they_cannot_be_put_nothing_runs_in_their_place(emulator: Emulator
     assert bash(sandbox, "rm /.venv/stubs; ls /root") == ""
 
 
+@SLOW
 def test_one_that_was_not_called_is_named(any_emulator: Emulator) -> None:
     any_emulator.stub_command("pip", match="install")
     with Sandbox() as sandbox:
@@ -209,6 +211,7 @@ def test_one_that_was_not_called_is_named(any_emulator: Emulator) -> None:
     assert "nothing matched the stub(s) of the command 'pip' with 'install'; what ran:" in str(raised.value)
 
 
+@SLOW
 def test_a_fork_by_replay_is_answered_what_it_was_the_first_time() -> None:
     with Emulator(fork="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         aws = emulator.stub_command("aws", stdout="once", times=1)
@@ -222,6 +225,7 @@ def test_a_fork_by_replay_is_answered_what_it_was_the_first_time() -> None:
         assert (aws.calls, aws_now.calls) == ([[]], [["child"]])
 
 
+@SLOW
 def test_a_server_in_a_process_answers_them_too() -> None:
     with Emulator(server="process") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         aws = emulator.stub_command("aws", stdout=("a", "b"))
@@ -229,6 +233,7 @@ def test_a_server_in_a_process_answers_them_too() -> None:
         assert aws.calls == [["x"]]
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("command", "options", "message"),
     [
@@ -262,6 +267,7 @@ def test_a_command_that_cannot_be_meant_is_refused(
         any_emulator.stub_command(command, **options)
 
 
+@SLOW
 def test_the_control_api_takes_and_refuses_the_same(any_emulator: Emulator) -> None:
     def control(name: str, **arguments: Any) -> httpx.Response:
         return httpx.post(f"{any_emulator.url}/_emulator/{name}", json=arguments)
@@ -273,6 +279,7 @@ def test_the_control_api_takes_and_refuses_the_same(any_emulator: Emulator) -> N
     assert control("add_command_stub", command="a/b").status_code == 400
 
 
+@SLOW
 def test_only_the_defaults_answer_what_is_prepared_for_other_tests(any_emulator: Emulator) -> None:
     any_emulator.stub("ask", stdout="default", default=True)
     any_emulator.stub_command("aws", stdout="default", default=True)
@@ -303,6 +310,7 @@ def test_what_is_stubbed_is_not_run_where_no_answer_can_be_put_on_the_path(
     sandbox.run_code("resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))")
 
 
+@SLOW
 @pytest.mark.parametrize("options", ["size=8m,noexec", "size=8m"], ids=["noexec", "full"])
 @pytest.mark.parametrize("isolation", ["preload", "portable"])
 def test_a_temp_directory_that_is_noexec_or_full(tmp_path: Path, isolation: str, options: str) -> None:

@@ -15,7 +15,7 @@ from podflare import Client, ExecResult, NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.stubs import Answer, StubCall
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -225,6 +225,7 @@ def test_the_real_thing_is_interrupted_when_its_client_goes_away(
     assert sandbox.run_code("print('its turn')").stdout == "its turn"
 
 
+@SLOW
 def test_what_really_ran_is_in_a_fork_by_replay() -> None:
     with Emulator(fork="replay") as emulator, emulator.redirect_clients(), Sandbox() as sandbox:
         emulator.stub("paid", answer=lambda call: call.run_real("x = 'free'"))
@@ -236,6 +237,7 @@ def test_what_really_ran_is_in_a_fork_by_replay() -> None:
             assert child.run_code("print(x)").stdout == "free"
 
 
+@SLOW
 def test_an_emulator_stops_while_a_function_thinks(thinking: Thinking) -> None:
     for kind in ("thread", "process"):
         thinking.asked.clear()

@@ -15,6 +15,7 @@ from podflare import BadRequestError, Sandbox, ServerError
 from podflare_emulator import Emulator, SettingsError
 from podflare_emulator.vocabulary.templates import read_file
 
+from ..matrix import SLOW
 from ..serving import serving
 
 _SETUP = """
@@ -48,6 +49,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_it_has_what_the_template_says_and_what_the_setup_has_left(emulator: Emulator) -> None:
     said = set()
     for _ in range(6):  # more than a pool has
@@ -114,6 +116,7 @@ def test_all_of_a_template_may_be_killed(emulator: Emulator) -> None:
         assert again.run_code("cat /root/answer", language="bash").stdout == "42"
 
 
+@SLOW
 @pytest.mark.parametrize("isolation", ["namespace", "portable"])
 def test_a_python_of_its_own(tmp_path: Path, isolation: str) -> None:
     tmp_path.chmod(0o755)
@@ -135,6 +138,7 @@ def test_a_python_of_its_own(tmp_path: Path, isolation: str) -> None:
             assert own.run_code("print(y)").stdout == "8"
 
 
+@SLOW
 def test_datasci_has_imported_its_packages() -> None:
     for package in ("pandas", "scipy", "matplotlib"):
         pytest.importorskip(package)
@@ -204,6 +208,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
             read_file(tmp_path / f"{name}.toml")
 
 
+@SLOW
 def test_the_command_takes_a_file() -> None:
     example = os.path.join(os.path.dirname(__file__), "..", "examples", "templates", "templates.toml")
     command = [sys.executable, "-m", "podflare_emulator", "exec", "--templates", example, "--"]

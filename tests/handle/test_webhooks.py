@@ -14,6 +14,8 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError, SettingsError
 
+from ..matrix import SLOW
+
 
 class Receiver:
     """`answers`: the statuses that come first; then it is 204. `received`: each body, with the header of its type."""
@@ -63,6 +65,7 @@ def settle(emulator: Emulator) -> None:
     emulator.clock.advance(0)
 
 
+@SLOW
 def test_the_whole_of_a_life_is_told_in_order(emulator: Emulator, receiver: Receiver) -> None:
     emulator.webhook_url = receiver.url
     with Sandbox(persistent=True, idle_timeout_seconds=60) as sandbox:

@@ -19,6 +19,8 @@ from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.machine.interpreter import find
 
+from ..matrix import SLOW
+
 _ASK = "import sys, sysconfig; print(sys.base_prefix, sysconfig.get_config_var('Py_ENABLE_SHARED') or 0)"
 _LEFT_OUT = ("test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*", "site-packages")
 
@@ -67,6 +69,7 @@ def place() -> Iterator[Callable[[Path], Path]]:
         shutil.rmtree(directory)
 
 
+@SLOW
 def test_the_systems(in_sandbox: Callable[[Path], Sandbox]) -> None:
     python = Path("/usr/bin/python3")
     if not supported(python):
@@ -74,6 +77,7 @@ def test_the_systems(in_sandbox: Callable[[Path], Sandbox]) -> None:
     check(in_sandbox(python), python)
 
 
+@SLOW
 @pytest.mark.parametrize("shared", [False, True], ids=["static", "with a shared library"])
 def test_pyenvs(in_sandbox: Callable[[Path], Sandbox], shared: bool) -> None:
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
@@ -93,6 +97,7 @@ def test_uvs(in_sandbox: Callable[[Path], Sandbox]) -> None:
     pytest.skip(f"uv has no Python of 3.10 or later below {root}")
 
 
+@SLOW
 @pytest.mark.parametrize(
     "parent",
     [Path.home(), Path("/home"), Path("/opt"), Path("/tmp")],
@@ -110,6 +115,7 @@ def test_one_that_was_installed_there(
     assert sandbox.run_code("import of_the_prefix; print(of_the_prefix.name)").stdout == "of_the_prefix"
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("parent", "options"),
     [(Path.home(), ()), (Path("/tmp"), ("--system-site-packages",)), (Path("/tmp"), ("--copies",))],
@@ -152,6 +158,7 @@ for name in ("of_the_environment", "editable", "found", "of_the_system"):
     assert sandbox.run_code(imports).stdout.split() == expected
 
 
+@SLOW
 @pytest.mark.usefixtures("namespace_emulator")
 def test_one_that_only_root_may_read_is_refused_with_the_reason(place: Callable[[Path], Path]) -> None:
     """A sandbox's root is nobody on the host, if the emulator was started as root."""

@@ -14,6 +14,7 @@ from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting import isolation
 from podflare_emulator.hosting.machine.disposable import disposable
 
+from ..matrix import SLOW
 from ..serving import serving
 
 REFUSING = str(Path(__file__).parents[1] / "command" / "refusing.py")
@@ -69,6 +70,7 @@ def test_ci_is_a_place_where_nobody_minds(
     assert disposable() is expected
 
 
+@SLOW
 @pytest.mark.skipif(sys.platform != "linux", reason="the machine is made by seccomp")
 def test_the_first_line_of_the_command_names_what_was_taken_and_what_a_better_one_lacks() -> None:
     words = [sys.executable, REFUSING, "EPERM", "unshare", "--", sys.executable, "-m", "podflare_emulator"]

@@ -10,6 +10,7 @@ import pytest
 from podflare import APIStatusError, Client, ForkWarning, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import SLOW
 from ..serving import serving
 
 # How many layers the sandbox's tree shares; a new one has only what all start with.
@@ -58,6 +59,7 @@ def depths(*sandboxes: Sandbox) -> list[int]:
     return [int(run(sandbox, "print(depth())")) for sandbox in sandboxes]
 
 
+@SLOW
 def test_parent_and_children_share_what_was_there_and_nothing_else(layers: Client) -> None:
     parent = begin(layers, _TREE.format(count=3) + "os.remove('/etc/hostname'); os.rmdir('/srv')")
     left, right = parent.fork(2)
@@ -163,6 +165,7 @@ print(sorted(os.listdir('/root')), os.listdir('/root/full/named'), sorted(os.lis
     assert listed == "/root: by-mv empty full /root/by-mv: 0.txt 1.txt deep"
 
 
+@SLOW
 def test_a_layer_that_is_little_is_copied_by_auto(auto: Client) -> None:
     few = begin(auto, _TREE.format(count=10))
     many = begin(auto, _TREE.format(count=400))
@@ -232,6 +235,7 @@ def test_removed_files_have_an_inode_in_common_which_is_no_hard_link(auto: Clien
     assert run(grandchild, "print(len(os.listdir('/root/tree')))") == "51"
 
 
+@SLOW
 def test_copies_when_told_to() -> None:
     with serving("namespace", fork_files="copy") as emulator, Client(host=emulator.url) as client:
         parent = begin(client, _TREE.format(count=400))
@@ -240,6 +244,7 @@ def test_copies_when_told_to() -> None:
         assert run(child, "print(len(os.listdir('/root/tree')))") == "401"
 
 
+@SLOW
 def test_sandboxes_fork_by_layers_on_disk_too() -> None:
     serving_on_disk = serving("namespace", fork_files="layers", files_on_disk=True)
     with serving_on_disk as emulator, Client(host=emulator.url) as client:
@@ -277,6 +282,7 @@ def test_a_parent_that_cannot_move_stays_where_it_is(layers: Client) -> None:
         assert run(sandbox, "print(open('/root/large', 'rb').read()[3_000_000:])") == "b'++'"
 
 
+@SLOW
 def test_what_is_mapped_for_reading_since_the_fork_does_not_show_what_is_written_then(layers: Client) -> None:
     """A difference, in docs/fidelity.md: the first write makes a copy. Who reads through a descriptor sees it."""
     parent = begin(layers, "open('/root/log', 'w').write('before')")

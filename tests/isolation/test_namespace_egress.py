@@ -10,6 +10,7 @@ import pytest
 from podflare import BadRequestError, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 
+from ..matrix import SLOW
 from ..serving import serving
 
 # An address of a network that is documented to lead nowhere: with a route to the world, a connection attempt hangs.
@@ -54,6 +55,7 @@ def test_a_connection_attempt_fails_at_once(namespace_sandbox: Callable[..., San
     assert sandbox.run_code(INTERFACES).stdout == "['lo']"
 
 
+@SLOW
 def test_what_is_sent_may_be_dropped_in_place_of_refused() -> None:
     with (
         serving("namespace", egress_denied="drop") as emulator,
@@ -130,6 +132,7 @@ def test_a_sandbox_of_its_own_size_is_cut_off_too(namespace_sandbox: Callable[..
     assert sandbox.run_code(CONNECT).stdout == "Network is unreachable"
 
 
+@SLOW
 def test_no_egress_holds_for_every_sandbox(host_port: int) -> None:
     emulator = Emulator(isolation="namespace", egress=False)
     try:

@@ -9,6 +9,8 @@ import pytest
 from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 Make = Callable[..., Sandbox]
 
 TAKE_ALL = "x = b'1' * 2**30"
@@ -81,6 +83,7 @@ def test_without_an_order_there_is_no_limit_of_memory(namespace_sandbox: Make) -
     )
 
 
+@SLOW
 def test_a_disk_that_is_full_says_so(namespace_sandbox: Make) -> None:
     sandbox = namespace_sandbox(rootfs_gb=1)
     assert sandbox.run_code(FILL).stdout == "No space left on device"
@@ -129,6 +132,7 @@ def test_a_program_can_raise_its_limit_of_open_files_and_keeps_it(namespace_sand
     assert "ValueError" in sandbox.run_code("resource.setrlimit(resource.RLIMIT_NOFILE, (9999, 9999))").stderr
 
 
+@SLOW
 def test_portable_limits_each_process_and_each_file(portable_emulator: Callable[..., Emulator]) -> None:
     emulator = portable_emulator()
     with Sandbox(host=emulator.url, ram_mib=128, rootfs_gb=1) as sandbox:

@@ -18,6 +18,7 @@ from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting import network as hosts_network
 
+from ..matrix import SLOW
 from ..serving import serving
 
 SERVE = """
@@ -120,6 +121,7 @@ def until(happens: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@SLOW
 def test_each_serves_on_the_same_port(make: Callable[..., Sandbox]) -> None:
     parent, other = make(), make()
     (child,) = parent.fork(1)
@@ -241,6 +243,7 @@ def test_what_cannot_be_let_in(private: Emulator) -> None:
             private.reachable = wrong  # type: ignore[assignment]
 
 
+@SLOW
 @pytest.mark.usefixtures("private")
 def test_it_is_let_in_from_the_start_and_found_in_the_machines_network(echo: Callable[[str], int]) -> None:
     port = echo("127.0.0.1")
@@ -272,6 +275,7 @@ def test_a_used_network_is_not_another_sandboxs(make: Callable[..., Sandbox]) ->
         sandbox.close()
 
 
+@SLOW
 @pytest.mark.usefixtures("private")
 def test_helpers_end_with_the_emulator(outside: str, echo: Callable[[str], int], tmp_path: Path) -> None:
     """Also when it is killed."""

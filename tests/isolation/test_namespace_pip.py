@@ -12,6 +12,7 @@ from podflare import Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.hosting.machine.interpreter import find
 
+from ..matrix import SLOW
 from . import wheel
 
 INSTALL = "pip install --no-index --quiet /root/{}"
@@ -54,6 +55,7 @@ def bash(sandbox: Sandbox, code: str) -> str:
     return result.stdout
 
 
+@SLOW
 def test_it_is_importable_in_the_same_repl_at_once(installed: Sandbox) -> None:
     assert installed.run_code("import tiny; print(tiny.version)").stdout == "1.0"
 
@@ -75,6 +77,7 @@ def test_other_sandboxes_do_not_see_it(installed: Sandbox, namespace_emulator: E
         assert "ModuleNotFoundError" in other.run_code("import tiny").stderr
 
 
+@SLOW
 def test_a_fork_installs_for_itself(installed: Sandbox, sandbox: Sandbox) -> None:
     install(sandbox, "other", "2.0")
     assert bash(sandbox, "tiny && other") == "1.0\n2.0"
@@ -87,6 +90,7 @@ def test_it_can_be_uninstalled(sandbox: Sandbox) -> None:
     assert bash(sandbox, "find /.venv -name 'tiny*'") == ""
 
 
+@SLOW
 def test_a_package_of_the_hosts_can_be_replaced_in_the_sandbox(sandbox: Sandbox) -> None:
     install(sandbox, "pluggy", "99.0")
     assert bash(sandbox, "python -c 'import pluggy; print(pluggy.version)'") == "99.0"

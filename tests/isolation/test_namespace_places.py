@@ -14,6 +14,8 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 # What every place must give: files, forks that take them along, a root that is the sandbox's own, and its limits.
 PROGRAM = """
 import sys
@@ -104,26 +106,31 @@ def directory() -> Iterator[Path]:
         yield Path(name)
 
 
+@SLOW
 def test_as_root(run: Callable[..., bool]) -> None:
     if os.getuid() != 0:
         pytest.skip("the tests do not run as root")
     run()
 
 
+@SLOW
 @pytest.mark.parametrize("files", ["memory", "disk"])
 def test_as_an_ordinary_user(run: Callable[..., bool], directory: Path, files: str) -> None:
     run(temporary=directory, user=USER if os.getuid() == 0 else None, files=files)
 
 
+@SLOW
 def test_as_root_of_a_user_namespace(run: Callable[..., bool]) -> None:
     """As in a container without privileges: there is one user, and it is called root."""
     run(_entered(*_ROOTLESS))
 
 
+@SLOW
 def test_with_the_temp_directory_on_a_tmpfs(run: Callable[..., bool], directory: Path) -> None:
     run(_mounted("-t tmpfs tmpfs", directory), temporary=directory)
 
 
+@SLOW
 def test_with_the_temp_directory_on_an_overlay(run: Callable[..., bool], directory: Path) -> None:
     """As in a container, whose root is one: overlays do not lie over overlays, so jails on disk are copies."""
     options = ",".join(f"{layer}={directory}/{layer}" for layer in ("lowerdir", "upperdir", "workdir"))
@@ -134,6 +141,7 @@ def test_with_the_temp_directory_on_an_overlay(run: Callable[..., bool], directo
     assert not run(_mounted(f"-t overlay overlay -o {options}", merged), temporary=merged, files="disk")
 
 
+@SLOW
 def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:
     """No resolver, no certificates, no users: a minimal container's."""
     run(_prepared("mount -t tmpfs none /etc"))

@@ -10,6 +10,7 @@ import pytest
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from ..serving import serving
 from . import wheel
 
@@ -17,6 +18,7 @@ NAME = "podflare_tiny"
 FILE = f"/root/{wheel.file_name(NAME, '1.0')}"
 
 
+@SLOW
 @pytest.mark.parametrize("isolation", ["namespace", "preload", "portable"])
 def test_it_installs_and_uninstalls(isolation: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)

@@ -22,6 +22,8 @@ from podflare_emulator.guest import protocol
 from podflare_emulator.guest.order import Python
 from podflare_emulator.hosting.machine import interpreter
 
+from ..matrix import SLOW
+
 _WRAPPER = """\
 #!/bin/bash -p
 switches=()
@@ -164,6 +166,7 @@ def test_a_close_ends_the_guest_and_what_its_code_and_its_shells_have_started(em
     assert not any(map(_runs, started))
 
 
+@SLOW
 def test_how_a_guest_ended_by_itself_is_not_known(sandbox: Sandbox) -> None:
     """It is nobody's child but the system's: there is no subreaper."""
     assert sandbox.run_code("import os; os._exit(3)").exit_code == 137

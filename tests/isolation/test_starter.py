@@ -14,7 +14,7 @@ import pytest
 
 from podflare import Sandbox
 
-from ..matrix import backends
+from ..matrix import SLOW, backends
 from ..serving import serving
 
 STARTING = str(Path(__file__).with_name("starting.py"))
@@ -88,6 +88,7 @@ def plainly(started: Callable[[str], Shown]) -> Shown:
     return started("plainly")
 
 
+@SLOW
 @pytest.mark.parametrize("how", WAYS)
 def test_a_sandbox_is_as_if_it_had_been_started_plainly(
     started: Callable[[str], Shown], plainly: Shown, how: str

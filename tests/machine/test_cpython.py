@@ -11,8 +11,10 @@ from podflare import Sandbox
 from podflare_emulator import Emulator
 
 from .. import cpython
+from ..matrix import SLOW
 
 
+@SLOW
 @pytest.mark.skipif(not cpython.has_tests(), reason="this interpreter has no tests of its own")
 def test_they_end_as_on_this_machine(namespace_sandbox: Callable[..., Sandbox]) -> None:
     wanted = cpython.asked_for(cpython.QUICK)

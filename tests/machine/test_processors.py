@@ -9,6 +9,8 @@ import pytest
 
 from podflare import Sandbox, ThreadsLeftBehindWarning
 
+from ..matrix import SLOW
+
 SHOW = "nproc; python3 -c 'import os; print(os.cpu_count())'; echo ${OMP_NUM_THREADS-unset}"
 FIT = "print(KMeans(5, n_init=2, random_state=0).fit(a).cluster_centers_.shape)"
 
@@ -21,6 +23,7 @@ def test_programs_are_told_of_all_processors(machine: Sandbox) -> None:
     assert shown == [str(len(os.sched_getaffinity(0))), str(os.cpu_count()), "unset"]
 
 
+@SLOW
 def test_openmp_leaves_no_threads_behind(machine: Sandbox) -> None:
     if machine.run_code("import numpy as np; from sklearn.cluster import KMeans").exit_code:
         pytest.skip("scikit-learn is not installed")

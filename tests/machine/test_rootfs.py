@@ -13,6 +13,7 @@ from podflare import Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.settings import SettingsError
 
+from ..matrix import SLOW
 from ..serving import serving
 from . import small_tree
 
@@ -44,6 +45,7 @@ def bash(sandbox: Sandbox, code: str) -> str:
     return result.stdout
 
 
+@SLOW
 def test_a_sandbox_has_its_files_and_programs_and_no_others(sandbox: Sandbox) -> None:
     assert bash(sandbox, "cat /etc/image /root/file; id -un 7") == "of the image\nof the image\nof-the-image"
     programs = [*small_tree.PROGRAMS, "python3", small_tree.PYTHON.resolve().name]
@@ -86,6 +88,7 @@ def test_a_tree_without_a_python_is_refused(namespace_emulator: Emulator, tmp_pa
         pass
 
 
+@SLOW
 @pytest.mark.parametrize("packed", ["gz", "xz"])
 def test_a_tar_file_is_unpacked_and_gone_afterwards(tree: Path, tmp_path: Path, packed: str) -> None:
     archive = tmp_path / f"tree.tar.{packed}"

@@ -17,6 +17,7 @@ from podflare_emulator import Emulator
 from podflare_emulator.guest.system import landlock
 
 from ..isolation import wheel
+from ..matrix import SLOW
 from ..serving import serving
 
 READ_ONLY = "the system is the host's, which only Landlock keeps from being written"
@@ -178,6 +179,7 @@ def test_what_was_written_goes_into_forks_and_nowhere_else(
     )
 
 
+@SLOW
 def test_a_fork_by_replay_has_it_too() -> None:
     with serving("namespace", fork="replay") as emulator, Sandbox(host=emulator.url) as parent:
         bash(parent, "echo 1 > /usr/local/podflare-test; mkdir -p /opt/a/b; rm /usr/bin/env")
@@ -203,6 +205,7 @@ mapped = mmap.mmap(file.fileno(), 6)
     assert bash(parent, "cat /usr/local/podflare-test") == "parent"
 
 
+@SLOW
 def test_a_sandbox_with_a_disk_of_its_own_writes_there(namespace_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = namespace_sandbox(rootfs_gb=1)
     assert bash(sandbox, "echo 1 > /usr/local/x; df --output=size /usr/local/x | tail -1") != ""
@@ -218,6 +221,7 @@ def test_secrets_stay_out(namespace_sandbox: Callable[..., Sandbox]) -> None:
     assert sandbox.run_code("ls /state /proc/1/root/state", language="bash").stdout == ""
 
 
+@SLOW
 def test_pip_installs_and_uninstalls_a_program(machine: Sandbox, machine_emulator: Emulator) -> None:
     if machine.run_code("import pip").exit_code:
         pytest.skip("the guests' Python has no pip")

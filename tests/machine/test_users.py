@@ -13,6 +13,8 @@ from podflare import Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.guest.jail.namespace import ids
 
+from ..matrix import SLOW
+
 
 @pytest.fixture
 def sandbox(namespace_sandbox: Callable[..., Sandbox]) -> Sandbox:
@@ -61,6 +63,7 @@ def test_archives_keep_their_owners(sandbox: Sandbox) -> None:
     )
 
 
+@SLOW
 def test_postgresql_runs_as_its_own_user(sandbox: Sandbox) -> None:
     programs = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
     if not programs or sandbox.run_code("id postgres", language="bash").exit_code:

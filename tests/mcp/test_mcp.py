@@ -16,6 +16,7 @@ import pytest
 from podflare_emulator import Emulator
 from podflare_emulator.mcp import tools
 
+from ..matrix import SLOW
 from ..serving import serving
 
 mcp = pytest.importorskip("mcp")
@@ -80,6 +81,7 @@ def test_every_tool_over_http(emulator: Emulator) -> None:
     assert emulator.reset() == []  # the session's sandbox has ended with it
 
 
+@SLOW
 def test_every_tool_over_standard_input_and_output() -> None:
     command = mcp.StdioServerParameters(
         command=sys.executable, args=["-m", "podflare_emulator", "mcp"], env=dict(os.environ)
@@ -172,6 +174,7 @@ def test_it_wants_a_key_where_there_are_keys() -> None:
         assert rpc(emulator, "tools/list").status_code == 401
 
 
+@SLOW
 def test_where_the_sdk_is_missing_it_says_what_to_install() -> None:
     hidden = "import sys; sys.modules['mcp'] = None; "
     program = hidden + "from podflare_emulator.command.cli import main; sys.exit(main(['mcp']))"

@@ -1,20 +1,34 @@
 """Which plugins the inner runs of pytest load.
 
 By default ours, and those that `@pytest.mark.beside("entry point", ...)` names: each plugin more costs every one of
-these runs its imports. With `--beside-all` all that are installed, as in the environment of somebody who has them.
+these runs its imports. So does trio, which httpx imports where it is installed, and few users have. With `--beside-all`
+all that are installed, as in the environment of somebody who has them.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points, version
+from pathlib import Path
 
 import pytest
+
+from .published import published_python
 
 _INSTALLED = {point.name for point in entry_points(group="pytest11")}
 
 # Versions that know it warn where it is unset, and older ones where it is set.
 _LOOP_SCOPE = "-o asyncio_default_fixture_loop_scope=function"
 _KNOWS_IT = "asyncio" in _INSTALLED and not version("pytest-asyncio").startswith(("0.21", "0.22", "0.23"))
+
+
+@pytest.fixture(scope="session")
+def _without_trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of modules that hides it."""
+    directory = tmp_path_factory.mktemp("without-trio")
+    (directory / "trio.py").write_text("raise ImportError\n")
+    return directory
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +48,11 @@ def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(
         "PYTEST_ADDOPTS", f"{options} {_LOOP_SCOPE if _KNOWS_IT and 'asyncio' in named else ''}"
     )
+    monkeypatch.setenv("PYTHONPATH", str(request.getfixturevalue("_without_trio")))
+
+
+@pytest.fixture(params=["our client", "the vendor's"])
+def run_pytest(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Runs pytest on the test's files, in an interpreter that has this client."""
+    python = sys.executable if request.param == "our client" else published_python()
+    return lambda *options: pytester.run(python, "-m", "pytest", "-p", "no:cacheprovider", *options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
+
 _TESTS = """
 import asyncio
 import pytest
@@ -32,6 +34,7 @@ async def test_it_may_be_destroyed(podflare_async_sandbox):
 """
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("mark", "options"),
     [
@@ -59,6 +62,7 @@ def test_async_tests(pytester: pytest.Pytester, mark: str, options: list[str]) -
     pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=3)
 
 
+@SLOW
 def test_without_any_plugin(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

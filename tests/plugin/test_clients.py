@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..matrix import SLOW
 from .published import run_with_the_published_client
 
 # Keeps a server's URL wherever a client may: what the redirection must find, by value.
@@ -85,6 +86,7 @@ def stubborn(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PYTHONPATH", str(pytester.path))
 
 
+@SLOW
 @pytest.mark.usefixtures("stubborn")
 def test_every_url_a_client_holds_is_the_emulators_during_the_test_and_its_own_again_after(
     pytester: pytest.Pytester,
@@ -108,6 +110,7 @@ def test_every_url_a_client_holds_is_the_emulators_during_the_test_and_its_own_a
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+@SLOW
 @pytest.mark.usefixtures("stubborn")
 def test_a_client_first_imported_in_a_test_neither_sees_the_remembered_region_nor_keeps_the_emulators_url(
     pytester: pytest.Pytester,
@@ -245,6 +248,7 @@ sys.addaudithook(watch)
 """
 
 
+@SLOW
 @pytest.mark.parametrize("imports", ["", "import podflare"], ids=["imported in a test", "imported before"])
 def test_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, imports: str
@@ -294,6 +298,7 @@ def check(sandbox, code, stream, line):
 """
 
 
+@SLOW
 def test_odd_characters_come_through_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +345,7 @@ def test_size_environment_and_directory(podflare_sandbox):
 """
 
 
+@SLOW
 def test_terminals_of_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,11 +374,13 @@ def test_afterwards_all_is_as_before():
 """
 
 
+@SLOW
 def test_a_region_that_a_program_names_is_the_emulators(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_REGIONS)
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
 
 
+@SLOW
 def test_a_region_that_a_program_with_the_published_client_names_is_the_emulators(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
 
+
+@SLOW
 @pytest.mark.parametrize("before", [None, "http://127.0.0.1:9"])
 @pytest.mark.parametrize("fixtures", ["monkeypatch, podflare_emulator", "podflare_emulator, monkeypatch"])
 @pytest.mark.parametrize("patch", ["setenv(name, 'http://127.0.0.1:7')", "delenv(name, raising=False)"])

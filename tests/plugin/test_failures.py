@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
+@SLOW
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["here", "xdist"])
 def test_junits_xml_and_a_failing_teardown_carry_the_journal(
@@ -56,6 +57,7 @@ def test_junits_xml_and_a_failing_teardown_carry_the_journal(
     assert "torn_down = 1" in told["test_teardown"]
 
 
+@SLOW
 def test_a_test_of_a_wider_scopes_emulator_alone_has_it_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -71,6 +73,7 @@ def test_a_test_of_a_wider_scopes_emulator_alone_has_it_too(pytester: pytest.Pyt
     result.stdout.fnmatch_lines(["*- Podflare journal -*", "<sbx_* python: x = 1*"])
 
 
+@SLOW
 @pytest.mark.parametrize("wanted", ["podflare_sandbox", "podflare_emulator", "trained"])
 def test_a_mismatch_of_scopes_points_to_what_has_the_scope(pytester: pytest.Pytester, wanted: str) -> None:
     pytester.makepyfile(
@@ -97,6 +100,7 @@ def test_a_mismatch_of_scopes_points_to_what_has_the_scope(pytester: pytest.Pyte
     )
 
 
+@SLOW
 @pytest.mark.beside("fakefs")
 @pytest.mark.parametrize("server", servers())
 def test_a_path_is_looked_for_in_the_real_and_in_the_fake_file_system(
@@ -139,6 +143,7 @@ def test_a_path_is_looked_for_in_the_real_and_in_the_fake_file_system(
     )
 
 
+@SLOW
 def test_the_decorator_is_typed(pytester: pytest.Pytester) -> None:
     pytest.importorskip("mypy")
     pytester.makepyfile(

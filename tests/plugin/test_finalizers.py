@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 from .published import run_with_the_published_client
 
 _CLOSES = """
@@ -90,6 +90,7 @@ def test_many(podflare_emulator, podflare_sandbox):
 """
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 @pytest.mark.parametrize(
     "test", [_CLOSES, _RUNS, _ASKS], ids=["closes a sandbox", "runs code", "asks the emulator"]

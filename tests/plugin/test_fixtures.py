@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
+@SLOW
 def test_one_line_is_a_test_in_an_empty_directory(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "def test(podflare_sandbox): assert podflare_sandbox.run_code('print(1)').stdout == '1'"
@@ -14,6 +15,7 @@ def test_one_line_is_a_test_in_an_empty_directory(pytester: pytest.Pytester) -> 
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_a_program_that_names_no_host_reaches_the_emulator(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(
@@ -34,6 +36,7 @@ def test_a_program_that_names_no_host_reaches_the_emulator(pytester: pytest.Pyte
     pytester.runpytest_subprocess(f"--podflare-server={server}").assert_outcomes(passed=1)
 
 
+@SLOW
 def test_a_program_in_a_process_of_its_own_reaches_the_emulator(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -59,6 +62,7 @@ def test_a_company_proxy_is_not_asked_for_the_emulator(
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_sandboxes_left_open_are_gone_in_the_next_test(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(
@@ -82,6 +86,7 @@ def test_sandboxes_left_open_are_gone_in_the_next_test(pytester: pytest.Pytester
     )
 
 
+@SLOW
 def test_the_sandbox_is_closed_when_its_test_has_failed(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -103,6 +108,7 @@ def test_the_sandbox_is_closed_when_its_test_has_failed(pytester: pytest.Pyteste
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=1, failed=1)
 
 
+@SLOW
 def test_the_environment_is_put_back(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODFLARE_API_KEY", "pk_mine")
     monkeypatch.delenv("PODFLARE_HOST", raising=False)
@@ -127,6 +133,7 @@ def test_the_environment_is_put_back(pytester: pytest.Pytester, monkeypatch: pyt
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+@SLOW
 def test_a_missing_sdk_is_named_with_the_line_that_installs_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
@@ -156,6 +163,7 @@ def test_a_missing_sdk_is_named_with_the_line_that_installs_it(pytester: pytest.
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@SLOW
 @pytest.mark.beside("xdist")
 def test_each_worker_of_xdist_has_a_server_of_its_own(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(

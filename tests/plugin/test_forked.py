@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
+
 _FORKED = """
 import pytest
 
@@ -43,6 +45,7 @@ def test_pytest_forked(pytester: pytest.Pytester, first: bool) -> None:
     pytester.runpytest_subprocess("-p", "no:randomly", timeout=60).assert_outcomes(passed=3)
 
 
+@SLOW
 def test_a_child_that_runs_a_whole_test(pytester: pytest.Pytester) -> None:
     """What pytest-forked does, under every pytest: set up, call and tear down, the session's fixtures too."""
     pytester.makeconftest(
@@ -69,6 +72,7 @@ def test_a_child_that_runs_a_whole_test(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:randomly", timeout=60).assert_outcomes(passed=2)
 
 
+@SLOW
 def test_a_child_of_multiprocessings(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
 from .published import run_with_the_published_client
 
 # A name that resolves nowhere: where there is no guard, these tests fail, and nothing is reached.
@@ -28,6 +29,7 @@ def test_wider(podflare_emulator, box): ...
 """
 
 
+@SLOW
 def test_a_client_that_is_sent_elsewhere_is_stopped_with_the_host_and_the_fixture_to_use(
     pytester: pytest.Pytester,
 ) -> None:
@@ -36,9 +38,9 @@ def test_a_client_that_is_sent_elsewhere_is_stopped_with_the_host_and_the_fixtur
     result.assert_outcomes(failed=2, errors=1)
     result.stdout.fnmatch_lines(
         [
-            f"a podflare client wants to connect to {_ELSEWHERE}, at test_it.py:13, and tests reach the emulator only.",
+            f"a podflare client wants to connect to {_ELSEWHERE}, at test_it.py:13, but tests may reach only *",
             "*let the fixture 'box', which is of scope module, ask for podflare_emulator_module.*",
-            f"a podflare client wants to connect to {_ELSEWHERE}, at test_it.py:5, and tests reach the emulator only.",
+            f"a podflare client wants to connect to {_ELSEWHERE}, at test_it.py:5, but tests may reach only *",
             "*let the test ask for podflare_emulator or podflare_sandbox, *podflare_emulator_class, *",
             f"*--podflare-allow-hosts={_ELSEWHERE}; to test against a real API: --podflare-url",
             f"a podflare client wants to connect to {_ELSEWHERE}, at test_it.py:9,*",
@@ -61,6 +63,7 @@ def test_a_program_that_catches_every_exception_does_not_hide_it(pytester: pytes
     pytester.runpytest_subprocess().assert_outcomes(failed=1)
 
 
+@SLOW
 def test_one_that_a_conftest_makes_before_all_else_is_stopped_too(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(f"from podflare import Client; client = Client(host='https://{_ELSEWHERE}')")
     pytester.makepyfile(
@@ -92,6 +95,7 @@ def test_an_option_lets_it_through(pytester: pytest.Pytester, hosts: str) -> Non
     pytester.runpytest_subprocess(f"--podflare-allow-hosts={hosts}").assert_outcomes(passed=1)
 
 
+@SLOW
 def test_a_server_of_this_machine_and_other_clients_of_httpx_are_no_concern_of_it(
     pytester: pytest.Pytester,
 ) -> None:
@@ -151,6 +155,7 @@ def test_wide_beside_its_own(box, podflare_sandbox):
 """
 
 
+@SLOW
 def test_the_published_client_is_stopped_and_brought_like_ours(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
 
+
+@SLOW
 def test_a_failing_tests_report_holds_its_journal_and_no_other_tests(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -44,6 +47,7 @@ def test_a_failing_tests_report_names_the_isolation_that_it_ran_under(pytester: 
     result.stdout.fnmatch_lines(["*- Podflare emulator -*", "isolation: portable, fork: live, Python: 3.*"])
 
 
+@SLOW
 def test_a_failing_test_without_an_exec_has_no_journal(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_sandbox): assert False")
     result = pytester.runpytest_subprocess()
@@ -51,6 +55,7 @@ def test_a_failing_test_without_an_exec_has_no_journal(pytester: pytest.Pytester
     result.stdout.no_fnmatch_line("*Podflare journal*")
 
 
+@SLOW
 def test_a_request_that_was_refused_is_in_the_report(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -71,6 +76,7 @@ def test_a_request_that_was_refused_is_in_the_report(pytester: pytest.Pytester) 
     )
 
 
+@SLOW
 def test_with_a_seed_a_test_sees_the_same_ids_whatever_ran_before(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -8,7 +8,7 @@ import pytest
 
 from podflare_emulator import Emulator
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 _LEAKING = """
 from podflare import Sandbox
@@ -28,6 +28,7 @@ def leaking(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+@SLOW
 def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watched(
     pytester: pytest.Pytester,
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watch
     pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=1)
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_by_default_each_is_a_warning_that_points_at_its_making(
     leaking: pytest.Pytester, server: str
@@ -65,6 +67,7 @@ def test_by_default_each_is_a_warning_that_points_at_its_making(
     )
 
 
+@SLOW
 def test_as_an_error_they_fail_the_teardown_in_one_list(leaking: pytest.Pytester) -> None:
     result = leaking.runpytest_subprocess("--podflare-leaks=error")
     result.assert_outcomes(passed=1, errors=1)
@@ -77,6 +80,7 @@ def test_as_an_error_they_fail_the_teardown_in_one_list(leaking: pytest.Pytester
     )
 
 
+@SLOW
 def test_they_can_be_ignored(leaking: pytest.Pytester) -> None:
     leaking.makeini("[pytest]\npodflare_leaks = ignore\nfilterwarnings = error::pytest.PytestWarning")
     leaking.makepyfile(test_it=_LEAKING + "    left._shared_client.client.close()\n")
@@ -105,6 +109,7 @@ def real() -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 @pytest.mark.parametrize("policy", ["warn", "error", "ignore"])
 def test_on_a_real_api_they_are_destroyed_and_told_too(
     leaking: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator, policy: str
@@ -124,6 +129,7 @@ def test_on_a_real_api_they_are_destroyed_and_told_too(
         result.stdout.fnmatch_lines(["*test_it.py:5: SandboxLeakWarning: sandbox sbx_* was left open,*"])
 
 
+@SLOW
 def test_on_a_real_api_what_is_closed_prepared_or_gone_is_no_leak(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator
 ) -> None:
@@ -153,6 +159,7 @@ def test_on_a_real_api_what_is_closed_prepared_or_gone_is_no_leak(
     assert real.reset() == []
 
 
+@SLOW
 def test_one_that_cannot_be_destroyed_is_told(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator
 ) -> None:
@@ -201,6 +208,7 @@ def test_a_fault_does_not_keep_it_open(podflare_emulator):
 """
 
 
+@SLOW
 @pytest.mark.parametrize("target", ["emulator", "url"])
 def test_what_a_tool_of_an_agent_has_made_for_itself_is_no_leak(
     pytester: pytest.Pytester, target: str

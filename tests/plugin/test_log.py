@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 _FAILING = """
 import logging.config
@@ -30,6 +30,7 @@ def test_fails_after(podflare_sandbox):
 """
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_the_lines_of_the_failing_test_are_a_section(pytester: pytest.Pytester, server: str) -> None:
     pytester.makepyfile(_FAILING)
@@ -44,12 +45,14 @@ def test_the_lines_of_the_failing_test_are_a_section(pytester: pytest.Pytester, 
     assert "/exec" not in "".join(sections), "that was another test's"
 
 
+@SLOW
 def test_by_default_there_is_none(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_sandbox): assert False")
     result = pytester.runpytest_subprocess()
     result.stdout.no_fnmatch_line("*Podflare log*")
 
 
+@SLOW
 def test_what_makes_a_fixture_fail_is_told_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -6,7 +6,7 @@ import pytest
 
 from podflare_emulator import Emulator
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 from ..serving import serving
 
 
@@ -16,6 +16,7 @@ def namespace_works() -> None:
         pass
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_files_are_in_the_tests_sandboxes_and_in_no_other_tests(
     pytester: pytest.Pytester, server: str
@@ -54,6 +55,7 @@ def test_files_are_in_the_tests_sandboxes_and_in_no_other_tests(
     result.assert_outcomes(passed=2)
 
 
+@SLOW
 def test_stubs_answer_in_the_test_and_in_no_other(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -111,6 +113,7 @@ test_with_again = test_with
 """
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("marker", "options"),
     [("@pytest.mark.podflare(egress=False)", ()), ("", ("--podflare-egress=no",))],
@@ -126,6 +129,7 @@ def test_a_test_without_egress_has_no_sandbox_that_reaches_the_network(
     result.assert_outcomes(passed=3)
 
 
+@SLOW
 @pytest.mark.parametrize("option", ["no", "yes"])
 def test_a_test_says_whether_last_expressions_are_printed(pytester: pytest.Pytester, option: str) -> None:
     pytester.makepyfile(
@@ -156,6 +160,7 @@ def test_a_test_says_whether_last_expressions_are_printed(pytester: pytest.Pytes
     run.assert_outcomes(passed=4)
 
 
+@SLOW
 def test_on_a_real_api_sandboxes_are_asked_for_without_egress(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -176,6 +181,7 @@ def test_on_a_real_api_sandboxes_are_asked_for_without_egress(pytester: pytest.P
     assert asked == [False, False, None]
 
 
+@SLOW
 def test_where_egress_cannot_be_denied_the_test_fails_with_the_reason(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -194,6 +200,7 @@ def test_where_egress_cannot_be_denied_the_test_fails_with_the_reason(pytester: 
     )
 
 
+@SLOW
 def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -212,12 +219,13 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2, errors=1)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("fils={}", "unknown name 'fils'; did you mean files?"),
         ("colour='red'", "unknown name 'colour'; there are files, env, stubs,*"),
-        ("'/data/x'", "takes names only, such as files={...}, got '/data/x'"),
+        ("'/data/x'", "takes keyword arguments only, such as files={...}, got '/data/x'"),
         ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
         ("faults={'exce': 503}", "faults: call: expected any, create, exec, *; did you mean exec?"),
         (
@@ -269,6 +277,7 @@ def test_a_mistake_fails_that_test_alone_at_its_setup(
     result.stdout.fnmatch_lines([f"*py::test: @pytest.mark.podflare: {message.replace('[', '[[]')}"])
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -278,7 +287,7 @@ def test_a_mistake_fails_that_test_alone_at_its_setup(
             "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
         ),
         ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected text, or a list of texts and seconds *"),
-        ("commands={'cd': ''}", "commands: 'cd': command: cd is bash's own *"),
+        ("commands={'cd': ''}", "commands: 'cd': command: cd is built into bash *"),
     ],
 )
 def test_what_cannot_be_arranged_fails_the_test_in_one_line(
@@ -312,6 +321,7 @@ def test_a_marked_test_without_a_fixture_of_podflares_is_told_so(pytester: pytes
     result.stdout.fnmatch_lines(["*the test uses none of Podflare's fixtures; add podflare_emulator to it"])
 
 
+@SLOW
 def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -327,6 +337,7 @@ def test_files_cannot_be_put_into_another_servers_sandboxes(pytester: pytest.Pyt
     result.stdout.fnmatch_lines(["SKIPPED*only the emulator takes files, variables and stubs*"])
 
 
+@SLOW
 def test_calls_fail_and_are_slow_in_the_test_and_not_in_its_fixtures(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -368,6 +379,7 @@ def test_calls_fail_and_are_slow_in_the_test_and_not_in_its_fixtures(pytester: p
     pytester.runpytest_subprocess("-p", "no:randomly", "-W", "ignore").assert_outcomes(passed=4)
 
 
+@SLOW
 def test_faults_cannot_be_arranged_on_another_server(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -383,9 +395,10 @@ def test_faults_cannot_be_arranged_on_another_server(pytester: pytest.Pytester) 
     with Emulator(isolation="portable") as server:
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(skipped=2)
-    result.stdout.fnmatch_lines(["SKIPPED*only the emulator fails and is slow on demand*"])
+    result.stdout.fnmatch_lines(["SKIPPED*only the emulator injects faults and delays*"])
 
 
+@SLOW
 def test_variables_are_a_tests_own_and_not_a_prepared_sandboxes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -410,6 +423,7 @@ def test_variables_are_a_tests_own_and_not_a_prepared_sandboxes(pytester: pytest
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
 
 
+@SLOW
 def test_a_variable_that_cannot_be_fails_its_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -440,6 +454,7 @@ def test_other(podflare_emulator): ...
 """
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("arguments", "outcomes"),
     [
@@ -461,6 +476,7 @@ def test_a_mistake_is_told_by_the_tests_that_run_and_use_a_fixture(
         result.stdout.fnmatch_lines(["*::test_dynamic: *unknown name 'fils'; did you mean files?"])
 
 
+@SLOW
 def test_markers_of_modules_hooks_and_dynamic_tests_count(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
@@ -490,6 +506,7 @@ def test_markers_of_modules_hooks_and_dynamic_tests_count(pytester: pytest.Pytes
     pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
+@SLOW
 def test_a_server_is_let_into_the_tests_sandboxes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -523,7 +540,7 @@ def test_a_server_is_let_into_the_tests_sandboxes(pytester: pytest.Pytester) -> 
             pass
         """
     )
-    result = pytester.runpytest()
+    result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=2, errors=2)
     result.stdout.fnmatch_lines_random(
         ["*reachable: expected a loopback address, *192.0.2.1*", "*reachable: expected a list such as *"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
 from .published import has_published, run_with_the_published_client
 
 _USE = """
@@ -111,6 +112,7 @@ _TOOLS = {
 }
 
 
+@SLOW
 @pytest.mark.beside("respx", "pytest_httpx", "recording")
 @pytest.mark.parametrize("tool", _TOOLS)
 def test_a_mock_leaves_the_emulator_alone(pytester: pytest.Pytester, tool: str) -> None:
@@ -120,6 +122,7 @@ def test_a_mock_leaves_the_emulator_alone(pytester: pytest.Pytester, tool: str) 
     result.assert_outcomes(passed=tests.count("def test_"))
 
 
+@SLOW
 @pytest.mark.parametrize("tool", _TOOLS)
 def test_a_mock_leaves_the_published_client_alone(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tool: str

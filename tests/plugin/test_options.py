@@ -10,6 +10,8 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 
 @pytest.fixture
 def server() -> Iterator[Emulator]:
@@ -29,6 +31,7 @@ def test_the_header_tells_what_was_chosen(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["podflare: emulator * in a thread, isolation: portable,*"])
 
 
+@SLOW
 @pytest.mark.beside("xdist")
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["here", "xdist"])
 def test_the_isolation_that_auto_has_taken_is_told_at_the_end(
@@ -55,6 +58,7 @@ def test_the_isolation_that_auto_has_taken_is_told_at_the_end(
     result.stdout.no_fnmatch_line("podflare: isolation:*")
 
 
+@SLOW
 def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -67,6 +71,7 @@ def test_the_emulator_runs_as_the_options_say(pytester: pytest.Pytester) -> None
     ).assert_outcomes(passed=1)
 
 
+@SLOW
 def test_the_fork_engine_can_be_chosen(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -83,6 +88,7 @@ def test_the_fork_engine_can_be_chosen(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["podflare: *, isolation: portable, fork: replay, *"])
 
 
+@SLOW
 def test_the_seed_can_be_given(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_emulator): assert podflare_emulator.settings.seed == 7")
     pytester.makeini("[pytest]\npodflare_isolation = portable\npodflare_seed = 7")
@@ -137,12 +143,14 @@ def test_a_type_that_cannot_be_meant_is_refused(pytester: pytest.Pytester) -> No
     result.stderr.fnmatch_lines(["*podflare_seed in *pyproject.toml: expected a text, got [[]7]*"])
 
 
+@SLOW
 def test_the_profile_can_be_given(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_emulator): assert podflare_emulator.settings.profile == 'hosted'")
     result = pytester.runpytest_subprocess("--podflare-profile=hosted", "--podflare-isolation=portable")
     result.assert_outcomes(passed=1)
 
 
+@SLOW
 def test_command_line_wins_over_environment_and_environment_over_ini_file(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +205,7 @@ def test_a_mistake_in_the_ini_file_names_the_file(pytester: pytest.Pytester) -> 
     result.stderr.fnmatch_lines(["*podflare_server in *tox.ini: expected process or thread, got 'fork'*"])
 
 
+@SLOW
 def test_with_a_url_sandboxes_are_made_there_and_the_emulators_tests_skip(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: Emulator
 ) -> None:

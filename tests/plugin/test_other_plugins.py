@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import LONG, servers
+from ..matrix import LONG, SLOW, servers
 
 _USE = """
 def use(sandbox):
@@ -28,6 +28,7 @@ def _passes(pytester: pytest.Pytester, test: str, *arguments: str) -> None:
     result.assert_outcomes(passed=test.count("def test"))
 
 
+@SLOW
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_freezegun(pytester: pytest.Pytester, loop: str) -> None:
     pytest.importorskip("freezegun")
@@ -76,6 +77,7 @@ def test_time_machine(pytester: pytest.Pytester, loop: str) -> None:
     )
 
 
+@SLOW
 @pytest.mark.beside("fakefs")
 def test_pyfakefs(pytester: pytest.Pytester) -> None:
     _passes(
@@ -99,6 +101,7 @@ def test_pyfakefs(pytester: pytest.Pytester) -> None:
     )
 
 
+@SLOW
 @pytest.mark.beside("timeout")
 def test_pytest_timeout(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
@@ -118,6 +121,7 @@ def test_pytest_timeout(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*Timeout*"])
 
 
+@SLOW
 @pytest.mark.beside("randomly")
 def test_pytest_randomly(pytester: pytest.Pytester) -> None:
     _passes(
@@ -147,6 +151,7 @@ _BENDS = (
 )
 
 
+@SLOW
 def test_monkeypatch(pytester: pytest.Pytester) -> None:
     _passes(
         pytester,
@@ -168,6 +173,7 @@ def test_{number}(podflare_sandbox, podflare_emulator, monkeypatch, tmp_path):
     )
 
 
+@SLOW
 def test_a_server_in_a_process_survives_what_a_thread_cannot(pytester: pytest.Pytester) -> None:
     _passes(
         pytester,
@@ -184,6 +190,7 @@ def test_a_server_in_a_process_survives_what_a_thread_cannot(pytester: pytest.Py
     )
 
 
+@SLOW
 @pytest.mark.beside("asyncio")
 @pytest.mark.parametrize("server", servers())
 def test_pytest_asyncio(pytester: pytest.Pytester, server: str) -> None:
@@ -205,6 +212,7 @@ def test_pytest_asyncio(pytester: pytest.Pytester, server: str) -> None:
     )
 
 
+@SLOW
 @pytest.mark.beside("anyio")
 def test_anyio(pytester: pytest.Pytester) -> None:
     _passes(
@@ -227,6 +235,7 @@ def test_anyio(pytester: pytest.Pytester) -> None:
     )
 
 
+@SLOW
 @pytest.mark.beside("pytest_cov")
 @pytest.mark.parametrize("server", servers())
 def test_pytest_cov(pytester: pytest.Pytester, server: str) -> None:
@@ -267,6 +276,7 @@ def test_pytest_cov(pytester: pytest.Pytester, server: str) -> None:
     assert [path.name for path in pytester.path.glob(".coverage*")] == [".coverage"]
 
 
+@SLOW
 @pytest.mark.beside("socket")
 def test_pytest_socket(pytester: pytest.Pytester) -> None:
     _passes(
@@ -319,11 +329,13 @@ def patched_by_gevent(pytester: pytest.Pytester) -> None:
     )
 
 
+@SLOW
 @pytest.mark.usefixtures("patched_by_gevent")
 def test_gevents_monkey_patching(pytester: pytest.Pytester) -> None:
     _passes(pytester, _GEVENT)
 
 
+@SLOW
 @pytest.mark.usefixtures("patched_by_gevent")
 def test_gevents_green_threads_go_on_while_a_stub_waits_for_its_function(pytester: pytest.Pytester) -> None:
     _passes(
@@ -370,6 +382,7 @@ def test_green_threads(pytester: pytest.Pytester, tool: str, patch: str, what: s
     result.stdout.fnmatch_lines([f"*{tool} has patched {what} in this process*--podflare-server=thread*"])
 
 
+@SLOW
 def test_unittest(pytester: pytest.Pytester) -> None:
     _passes(
         pytester,
@@ -407,6 +420,7 @@ def test_unittest(pytester: pytest.Pytester) -> None:
     )
 
 
+@SLOW
 def test_doctest(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         program='''

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 _PREPARED = """
 import pytest
@@ -19,6 +19,7 @@ def frame(sandbox):
 """
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_each_test_has_its_own_copy_of_memory_files_and_handles(
     pytester: pytest.Pytester, server: str
@@ -38,6 +39,7 @@ def test(frame, number):
     assert result.outlines.count("preparing") == 1
 
 
+@SLOW
 @pytest.mark.parametrize(("scope", "times"), [("session", 1), ("module", 2), ("class", 4)])
 def test_it_is_prepared_once_a_scope(pytester: pytest.Pytester, scope: str, times: int) -> None:
     pytester.makeconftest(_PREPARED.format(options=f"scope={scope!r}"))
@@ -55,6 +57,7 @@ def test_it_is_prepared_once_a_scope(pytester: pytest.Pytester, scope: str, time
     assert result.outlines.count("preparing") == times
 
 
+@SLOW
 def test_tests_without_it_see_nothing_of_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         _PREPARED.format(options="")
@@ -71,6 +74,7 @@ def test_again(frame):
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
 
 
+@SLOW
 def test_the_preparation_may_use_fixtures_of_its_scope(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -99,6 +103,7 @@ def test_the_preparation_may_use_fixtures_of_its_scope(pytester: pytest.Pytester
     result.stdout.fnmatch_lines(["*ScopeMismatch*tmp_path*"])
 
 
+@SLOW
 def test_a_preparation_that_fails_is_tried_once_and_told_to_every_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -148,6 +153,7 @@ def test_a_mistake_in_it_fails_at_collection(
     result.stdout.fnmatch_lines([message])
 
 
+@SLOW
 def test_several_sandboxes_and_a_shared_client_are_closed_after_the_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -170,6 +176,7 @@ def test_several_sandboxes_and_a_shared_client_are_closed_after_the_test(pyteste
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+@SLOW
 def test_the_server_is_told_that_every_test_forks_it_and_no_test_sees_what_comes_of_that(
     pytester: pytest.Pytester,
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
+
 CONFTEST = """
 import pytest
 from pytest_podflare import prepared_sandbox
@@ -22,6 +24,7 @@ def counted(sandbox):
 """
 
 
+@SLOW
 def test_what_the_session_has_is_there_after_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(

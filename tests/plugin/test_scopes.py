@@ -1,14 +1,21 @@
-"""Fixtures of wider scopes that make sandboxes of their own."""
+"""Fixtures of wider scopes that make sandboxes of their own, with our client and with the vendor's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
+
+RunPytest = Callable[..., pytest.RunResult]
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
-def test_a_modules_sandbox_outlives_its_tests_and_no_longer(pytester: pytest.Pytester, server: str) -> None:
+def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
+    pytester: pytest.Pytester, run_pytest: RunPytest, server: str
+) -> None:
     pytester.makepyfile(
         test_a="""
         import pytest
@@ -37,15 +44,14 @@ def test_a_modules_sandbox_outlives_its_tests_and_no_longer(pytester: pytest.Pyt
             assert podflare_emulator.reset() == []
         """,
     )
-    result = pytester.runpytest_subprocess(
-        "-p", "no:randomly", "--podflare-leaks=error", f"--podflare-server={server}"
-    )
+    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error", f"--podflare-server={server}")
     result.assert_outcomes(passed=4)
 
 
+@SLOW
 @pytest.mark.parametrize("scope", ["session", "package", "module", "class"])
 def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scope(
-    pytester: pytest.Pytester, scope: str
+    pytester: pytest.Pytester, run_pytest: RunPytest, scope: str
 ) -> None:
     pytester.makepyfile(
         test_it=f"""
@@ -64,12 +70,13 @@ def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scop
                 assert box.run_code("print(1)").stdout == "1"
         """
     )
-    result = pytester.runpytest_subprocess("--podflare-leaks=error")
+    result = run_pytest("--podflare-leaks=error")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["1 sandbox(es) left open;*", "  sbx_*, made at test_it.py:6"])
 
 
-def test_each_scope_keeps_its_own(pytester: pytest.Pytester) -> None:
+@SLOW
+def test_each_scope_keeps_its_own(pytester: pytest.Pytester, run_pytest: RunPytest) -> None:
     pytester.makeconftest(
         """
         import pytest
@@ -95,11 +102,14 @@ def test_each_scope_keeps_its_own(pytester: pytest.Pytester) -> None:
             assert wide.run_code("print(1)").stdout == "1"
     """
     pytester.makepyfile(test_one=tests, test_two=tests)
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "--podflare-leaks=error")
+    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error")
     result.assert_outcomes(passed=4)
 
 
-def test_set_up_class_and_set_up_module_come_after_it(pytester: pytest.Pytester) -> None:
+@SLOW
+def test_set_up_class_and_set_up_module_come_after_it(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
     pytester.makepyfile(
         """
         import unittest
@@ -137,10 +147,11 @@ def test_set_up_class_and_set_up_module_come_after_it(pytester: pytest.Pytester)
             assert of_module.run_code("print(2)").stdout == "2"
         """
     )
-    pytester.runpytest_subprocess("--podflare-leaks=error").assert_outcomes(passed=3)
+    run_pytest("--podflare-leaks=error").assert_outcomes(passed=3)
 
 
-def test_the_defaults_of_the_session_hold_in_it(pytester: pytest.Pytester) -> None:
+@SLOW
+def test_the_defaults_of_the_session_hold_in_it(pytester: pytest.Pytester, run_pytest: RunPytest) -> None:
     pytester.makeconftest(
         """
         import pytest
@@ -174,10 +185,13 @@ def test_the_defaults_of_the_session_hold_in_it(pytester: pytest.Pytester) -> No
                 assert box.run_code("import openai").stdout == "stubbed"
         """
     )
-    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+    run_pytest("-p", "no:randomly").assert_outcomes(passed=2)
 
 
-def test_a_scope_that_is_asked_for_within_a_test_leaves_the_test_as_it_is(pytester: pytest.Pytester) -> None:
+@SLOW
+def test_a_scope_that_is_asked_for_within_a_test_leaves_the_test_as_it_is(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -188,7 +202,7 @@ def test_a_scope_that_is_asked_for_within_a_test_leaves_the_test_as_it_is(pytest
             assert podflare_sandbox.run_code("hello").stdout == "stubbed"
         """
     )
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    run_pytest().assert_outcomes(passed=1)
 
 
 def test_on_a_real_api_its_tests_are_skipped(pytester: pytest.Pytester) -> None:

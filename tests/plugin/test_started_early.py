@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from ..matrix import SLOW
+
 _SANDBOX = """
 def test_sandbox(podflare_sandbox):
     assert podflare_sandbox.run_code("print(1)").stdout == "1"
 """
 
 
+@SLOW
 @pytest.mark.beside("fakefs")
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
 def test_pyfakefs_of_a_wider_scope(pytester: pytest.Pytester, scope: str) -> None:
@@ -41,6 +44,7 @@ def test_pytest_subprocess_for_the_session(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@SLOW
 @pytest.mark.beside("socket")
 def test_a_first_test_without_sockets(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
@@ -68,6 +72,7 @@ emulator.SessionEmulator.launch = _told
 """
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("arguments", "starts"),
     [
@@ -97,6 +102,7 @@ def test_dynamic(request):
     assert (len(told.read_text(encoding="utf-8")) if told.exists() else 0) == starts
 
 
+@SLOW
 def test_who_does_not_need_it_does_not_wait_for_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(_STARTS.replace(".launch", ".start").replace("launch", "start"))
     pytester.makepyfile(
@@ -113,6 +119,7 @@ def test_who_does_not_need_it_does_not_wait_for_it(pytester: pytest.Pytester) ->
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+@SLOW
 def test_a_start_that_fails_is_tried_again_by_the_next_test(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """

@@ -6,6 +6,8 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 _DEFAULTS = """
 import pytest
 
@@ -19,6 +21,7 @@ def podflare_commands():
 """
 
 
+@SLOW
 def test_the_marker_stubs_commands_and_takes_functions(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -40,6 +43,7 @@ def test_the_marker_stubs_commands_and_takes_functions(pytester: pytest.Pytester
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
 
 
+@SLOW
 def test_a_conftests_stubs_are_every_tests_under_its_own(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(_DEFAULTS)
     pytester.makepyfile(
@@ -75,6 +79,7 @@ def test_a_conftests_stubs_are_every_tests_under_its_own(pytester: pytest.Pytest
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
 
 
+@SLOW
 def test_what_is_prepared_for_many_tests_has_the_defaults_and_none_of_the_first_tests(
     pytester: pytest.Pytester,
 ) -> None:
@@ -109,6 +114,7 @@ def test_a_fixture_that_is_no_dict_is_told_so(pytester: pytest.Pytester) -> None
     )
 
 
+@SLOW
 def test_another_server_is_not_stubbed(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(_DEFAULTS)
     pytester.makepyfile(

@@ -36,17 +36,20 @@ def test_lifetimes(podflare_emulator):
 """
 
 
+@matrix.SLOW
 def test_a_day_passes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_A_DAY)
-    pytester.runpytest().assert_outcomes(passed=2)
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
 
 
+@matrix.SLOW
 def test_a_day_passes_with_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "2 passed" in run_with_the_published_client(pytester, monkeypatch, _A_DAY)
 
 
+@matrix.SLOW
 def test_what_outlasts_a_test_outlasts_its_time(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -76,7 +79,7 @@ def test_what_outlasts_a_test_outlasts_its_time(pytester: pytest.Pytester) -> No
             assert shared.run_code("print(1)").stdout == "1"
         """
     )
-    pytester.runpytest().assert_outcomes(passed=3)
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_a_clock_that_there_is_not_fails_the_test_in_words(pytester: pytest.Pytester) -> None:
@@ -88,11 +91,12 @@ def test_a_clock_that_there_is_not_fails_the_test_in_words(pytester: pytest.Pyte
         def test_it(podflare_emulator): ...
         """
     )
-    result = pytester.runpytest()
+    result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*clock: expected real, manual, skipping, got 'fast'*"])
 
 
+@matrix.SLOW
 @pytest.mark.parametrize("server", matrix.servers())
 def test_it_moves_while_the_tests_own_clock_is_frozen(pytester: pytest.Pytester, server: str) -> None:
     pytest.importorskip("freezegun")
@@ -112,4 +116,4 @@ def test_it_moves_while_the_tests_own_clock_is_frozen(pytester: pytest.Pytester,
                         pass
         """
     )
-    pytester.runpytest(f"--podflare-server={server}").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(f"--podflare-server={server}").assert_outcomes(passed=1)

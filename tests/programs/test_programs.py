@@ -16,6 +16,8 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 PROGRAMS = {path.stem: path for path in sorted(Path(__file__).parent.glob("data/*.??"))}
 
 # What a backend cannot do, each with the reason. One that runs all the same fails the test, so that it is taken out.
@@ -38,6 +40,7 @@ def test_there_are_forty() -> None:
     assert len(PROGRAMS) == 40
 
 
+@SLOW
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(emulator: Emulator, name: str, request: pytest.FixtureRequest) -> None:
     program = PROGRAMS[name]

@@ -15,6 +15,7 @@ import pytest
 
 from podflare import Client, Sandbox
 
+from ..matrix import SLOW
 from ..serving import serving
 from .command import Command, eventually, nothing_is_left
 
@@ -75,6 +76,7 @@ def write(sandbox: Sandbox) -> None:
     assert sandbox.run_code(code).exit_code == 0
 
 
+@SLOW
 def test_what_they_held_is_let_go_of(command: Command, request: pytest.FixtureRequest) -> None:
     count: int = request.config.getoption("--model-steps") // 4
     chance = random.Random(count)
@@ -103,6 +105,7 @@ def test_what_they_held_is_let_go_of(command: Command, request: pytest.FixtureRe
         eventually(lambda: keeper.held() == before)
 
 
+@SLOW
 def test_kill_9_leaves_no_layer(command: Command) -> None:
     with Client(host=command.url) as client:
         parent = Sandbox(client=client)

@@ -14,6 +14,7 @@ import pytest
 
 from podflare import Client, ReplayDiffersWarning, Sandbox
 
+from ..matrix import SLOW
 from ..serving import serving
 
 _MOST = 5  # sandboxes at once
@@ -146,6 +147,7 @@ def _readable(line: str) -> object:
     return json.loads(line) if line.startswith("[") else line
 
 
+@SLOW
 def test_files_are_what_a_copy_would_be(clients: list[Client], request: pytest.FixtureRequest) -> None:
     replays = "replay" in request.node.name
     steps: int = request.config.getoption("--model-steps") // (2 if replays else 1)

@@ -13,6 +13,8 @@ import pytest
 
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 _CLIENTS = 100
 _CALLS = 5
 _BIRTH = "who = {who!r}; _ = open('/root/who', 'w').write(who)"
@@ -29,6 +31,7 @@ def http(isolation: str) -> Iterator[httpx.Client]:
         yield client
 
 
+@SLOW
 def test_every_id_is_alive_with_one_state_or_gone(http: httpx.Client) -> None:
     ids = [create(http)]
     lock = threading.Lock()

@@ -13,6 +13,7 @@ import pytest
 from podflare import Client, Sandbox, ServerError
 
 from ..machine import small_tree
+from ..matrix import SLOW
 from .command import Command, eventually, every_one_has_ended, launch, nothing_is_left
 from .conftest import Start
 
@@ -65,6 +66,7 @@ def of_the_machine(temporary: Path) -> tuple[list[str], set[str]]:
     return [line for line in mounts if str(temporary) in line], set(os.listdir("/sys/class/net"))
 
 
+@SLOW
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc and /sys are Linux's")
 def test_kill_9_leaves_no_mount_and_no_interface(start: Start, tmp_path: Path) -> None:
     before = of_the_machine(tmp_path)
@@ -76,6 +78,7 @@ def test_kill_9_leaves_no_mount_and_no_interface(start: Start, tmp_path: Path) -
     assert of_the_machine(tmp_path) == before
 
 
+@SLOW
 def test_kill_9_leaves_no_process_and_no_file(start: Start) -> None:
     command = start()
     with fill(command):
@@ -85,6 +88,7 @@ def test_kill_9_leaves_no_process_and_no_file(start: Start) -> None:
         nothing_is_left(inside, command.temporary)
 
 
+@SLOW
 def test_when_the_warden_is_killed_everything_goes_on_and_the_next_start_removes_the_files(
     start: Start,
 ) -> None:
@@ -102,6 +106,7 @@ def test_when_the_warden_is_killed_everything_goes_on_and_the_next_start_removes
     eventually(lambda: not left.exists())
 
 
+@SLOW
 def test_when_the_keeper_is_killed_the_sandboxes_end_and_nothing_is_left(start: Start) -> None:
     command = start()
     with fill(command) as client:
@@ -113,6 +118,7 @@ def test_when_the_keeper_is_killed_the_sandboxes_end_and_nothing_is_left(start: 
         nothing_is_left(inside, command.temporary)
 
 
+@SLOW
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_ends_it_with_exit_0_and_nothing_left(start: Start, number: signal.Signals) -> None:
     command = start()
@@ -122,6 +128,7 @@ def test_a_signal_ends_it_with_exit_0_and_nothing_left(start: Start, number: sig
         nothing_is_left(inside, command.temporary)
 
 
+@SLOW
 def test_nothing_is_left_by_the_time_it_has_ended(start: Start) -> None:
     command = start()
     with fill(command):
@@ -131,6 +138,7 @@ def test_nothing_is_left_by_the_time_it_has_ended(start: Start) -> None:
         assert command.directories() == []
 
 
+@SLOW
 def test_ctrl_c_in_a_terminal_ends_it_with_exit_0(start: Start) -> None:
     command = start()
     with fill(command):
@@ -148,6 +156,7 @@ def test_an_idle_emulator_that_is_killed_leaves_nothing(start: Start) -> None:
     nothing_is_left(inside, command.temporary)
 
 
+@SLOW
 def test_killed_while_it_starts_it_leaves_no_process_and_no_file_that_the_next_does_not_remove(
     start: Start, isolation: str, tmp_path: Path
 ) -> None:
@@ -177,6 +186,7 @@ def test_what_was_killed_before_it_could_lock_its_directory_is_removed_by_a_late
     command.end()
 
 
+@SLOW
 def test_what_is_left_when_everything_was_killed_is_removed_by_the_next_start(start: Start) -> None:
     command = start()
     with fill(command):

@@ -8,11 +8,13 @@ import pytest
 
 from podflare import Client, NotFoundError, Sandbox
 
+from ..matrix import SLOW
 from .conftest import Start
 
 KEPT = "print(name, open('/root/file').read())"
 
 
+@SLOW
 def test_a_sandbox_of_one_is_unknown_to_the_other(start: Start) -> None:
     one, other = start(), start()
     with Sandbox(host=one.url) as sandbox, Sandbox(host=other.url) as elsewhere:
@@ -23,6 +25,7 @@ def test_a_sandbox_of_one_is_unknown_to_the_other(start: Start) -> None:
             elsewhere.merge_into(sandbox)
 
 
+@SLOW
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_the_end_of_one_leaves_the_other_as_it_was(start: Start, number: signal.Signals) -> None:
     one, other = start(), start()
@@ -38,6 +41,7 @@ def test_the_end_of_one_leaves_the_other_as_it_was(start: Start, number: signal.
         child.close()
 
 
+@SLOW
 def test_a_start_does_not_sweep_what_lives(start: Start) -> None:
     one = start()
     with Sandbox(host=one.url) as sandbox:
@@ -50,6 +54,7 @@ def test_a_start_does_not_sweep_what_lives(start: Start) -> None:
         child.close()
 
 
+@SLOW
 def test_a_port_in_use_is_one_line_and_exit_2(start: Start) -> None:
     one = start()
     port = one.url.rpartition(":")[2]

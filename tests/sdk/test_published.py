@@ -12,6 +12,8 @@ import pytest
 
 import podflare
 
+from ..matrix import SLOW
+
 PUBLISHED = "0.0.22"
 
 _MADE_BY_PTY = "a handle is made by `create` and `attach` alone"
@@ -67,6 +69,7 @@ def ours() -> Any:
     return _names(sys.executable)
 
 
+@SLOW
 def test_every_name_is_here_or_has_a_reason(theirs: Any, ours: Any) -> None:
     assert theirs.keys() - ours.keys() - LEFT_OUT.keys() == set()
 
@@ -108,6 +111,7 @@ def test_replay_is_a_list(sandbox: podflare.Sandbox, instead: dict[str, Any]) ->
     assert next(iter(sandbox.replay())).data == "x"
 
 
+@SLOW
 def test_the_clients_calls(host: str, received: list[dict[str, Any]], instead: dict[str, Any]) -> None:
     instead["healthz"] = (200, {}, [b"ok"])
     with podflare.Client(host, 30.0, None, "pk_1") as client:

@@ -9,6 +9,8 @@ import pytest
 
 from podflare import Client, Sandbox
 
+from ..matrix import SLOW
+
 _NAMES = [
     "a b.txt",
     'it\'s "quoted".txt',
@@ -88,6 +90,7 @@ def test_overwriting_keeps_the_mode_and_follows_links(sandbox: Sandbox, content:
     assert sandbox.download("target") == content
 
 
+@SLOW
 def test_nothing_else_is_left_in_the_sandbox(sandbox: Sandbox) -> None:
     before = sandbox.run_code("print(sorted(globals()))").stdout
     sandbox.upload(_BIG, "big")
@@ -125,6 +128,7 @@ def test_a_missing_file_is_file_not_found(sandbox: Sandbox) -> None:
     assert caught.value.filename == "not/there"
 
 
+@SLOW
 @pytest.mark.parametrize("content", [b"small", _BIG], ids=["small", "big"])
 def test_a_directory_cannot_be_written(sandbox: Sandbox, content: bytes) -> None:
     sandbox.run_code("import os; os.mkdir('directory')")
@@ -159,6 +163,7 @@ def test_code_that_ends_early_is_an_os_error(sandbox: Sandbox, events_of_exec: C
         sandbox.diff(sandbox)
 
 
+@SLOW
 def test_an_upload_that_breaks_off_leaves_the_file_as_it_was(sandbox: Sandbox) -> None:
     sandbox.upload(b"old", "file")
     sandbox.run_code(
@@ -176,6 +181,7 @@ def test_an_upload_that_breaks_off_leaves_the_file_as_it_was(sandbox: Sandbox) -
     assert sandbox.run_code("ls -A", language="bash").stdout == "file"
 
 
+@SLOW
 def test_a_download_is_one_event(sandbox: Sandbox) -> None:
     """Not one for each line of 76 characters."""
     counted: list[int] = []
@@ -267,6 +273,7 @@ def test_unreadable_files_are_modified_only_if_one_side_can_read_them(pair: tupl
     b.run_code("os.chmod('work', 0o700)")
 
 
+@SLOW
 def test_diff_of_ten_thousand_files(pair: tuple[Sandbox, Sandbox]) -> None:
     a, b = pair
     a.run_code("import os; os.mkdir('many')\nfor i in range(10_000): open(f'many/{i}', 'w').write(str(i))")

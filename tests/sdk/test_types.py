@@ -15,6 +15,8 @@ import pytest
 
 from podflare import Event, ExitEvent, StderrEvent, StdoutEvent
 
+from ..matrix import SLOW
+
 _PROGRAM = Path(__file__).parents[1] / "examples" / "test_typed.py"
 
 
@@ -54,6 +56,7 @@ def _pyright(program: Path, directory: Path) -> str:
     return run.stdout
 
 
+@SLOW
 def test_a_users_program(errors: Check) -> None:
     assert errors(_PROGRAM) == []
 
@@ -82,6 +85,7 @@ prepared_sandbox(scope='function')  # wrong
 """
 
 
+@SLOW
 def test_mistakes_are_found(errors: Check, tmp_path: Path) -> None:
     program = tmp_path / "wrong.py"
     program.write_text(_WRONG, encoding="utf-8")

@@ -11,6 +11,8 @@ import pytest
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.vocabulary.settings import Changes, Mount, Settings, SettingsError
 
+from ..matrix import SLOW
+
 
 def test_the_defaults_listen_on_loopback_alone() -> None:
     settings = Settings()
@@ -278,6 +280,7 @@ def test_the_old_name_of_fork_works_and_says_so() -> None:
         assert emulator.settings.fork_engine == "replay"
 
 
+@SLOW
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest() -> None:
     with pytest.raises(SettingsError, match="isolaton: no such setting; did you mean isolation"):
         Emulator(isolaton="portable")  # type: ignore[call-arg]

@@ -12,6 +12,8 @@ import pytest
 
 from podflare_emulator.guest.files import removal
 
+from ...matrix import SLOW
+
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Iterator[int]:
@@ -56,6 +58,7 @@ def test_removes_a_file_and_accepts_that_there_is_none(tmp_path: Path, parent: i
     assert os.listdir(tmp_path) == []
 
 
+@SLOW
 def test_removes_trees_deeper_than_any_path(tmp_path: Path, parent: int) -> None:
     fd = os.dup(parent)
     for _ in range(1_500):

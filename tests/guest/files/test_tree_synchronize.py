@@ -18,6 +18,7 @@ import pytest
 
 from podflare_emulator.guest.files import removal, tree
 
+from ...matrix import SLOW
 from .baselines import settled
 
 ROOT = os.geteuid() == 0
@@ -392,6 +393,7 @@ def test_a_directory_that_is_open_only_for_the_copy_gets_its_mode_back(source: P
     assert described(target) == described(source)
 
 
+@SLOW
 def test_trees_deeper_than_any_limit(source: Path, target: Path) -> None:
     name = "n" * 100
     fd = os.open(source, os.O_RDONLY)

@@ -13,6 +13,7 @@ from podflare.integrations.anthropic import (
     handle_code_execution_tool_use,
 )
 
+from ...matrix import SLOW
 from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
@@ -90,6 +91,7 @@ def test_a_sandbox_that_is_gone_is_an_error_for_the_program(
         handle_code_execution_tool_use(_tool_use({"code": ""}), sandbox)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("block_type", "class_name"),
     [("tool_use", "ToolUseBlock"), ("server_tool_use", "ServerToolUseBlock")],
