@@ -1,5 +1,5 @@
 """The command `podflare-emulator`.
 
-Comes in: the shell. It only reads arguments and prints: it serves through `handle`, and asks `hosting` and `guest`
+Run from the shell. It only reads arguments and prints: it serves through `handle`, and asks `hosting` and `guest`
 what the machine can do.
 """

@@ -116,7 +116,7 @@ class StubControl:
             )
         if command in BUILTINS:
             raise InvalidRequest(
-                f"command: {command} is built into bash and not looked up on the PATH; stub the code that calls it"
+                f"command: {command} is part of bash and not looked up on the PATH; stub the code that calls it"
             )
         if not isinstance(match, str):
             raise InvalidRequest(f"match: expected a part of the command's arguments, got {match!r}")

@@ -1,4 +1,4 @@
-"""The test author's end: `Emulator` and what it arranges, reads and serves.
+"""The test's end: `Emulator`, and what it arranges, reads and serves.
 
-Comes in: tests, the plugin, the command. It never touches a sandbox itself: it calls `control`.
+Imported by tests, the plugin and the command. It never touches a sandbox itself: it calls `control`.
 """

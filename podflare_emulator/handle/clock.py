@@ -1,4 +1,4 @@
-"""The emulator's clock, as the author of a test moves it."""
+"""The emulator's clock, for a test to move."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from podflare_emulator.vocabulary.errors import EmulatorError
 
 
 class Clock:
-    """What an emulator goes by: lifetimes, idle limits, webhooks' retries, delays of stubs, latencies, time stamps.
+    """The clock for lifetimes, idle limits, retries of webhooks, delays of stubs, latencies and time stamps.
 
         emulator.clock.advance(3600)
 
-    It moves nothing inside a sandbox: `time.time()` and `time.sleep` of the code there go by the machine's clock.
+    It does not affect code inside a sandbox: `time.time()` and `time.sleep` there use the machine's clock.
     """
 
     def __init__(self, call: Callable[..., Any], before: Callable[[], None]) -> None:
@@ -24,9 +24,9 @@ class Clock:
         self._before = before
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Moves it on. What is due meanwhile has happened, in its order and at its time, when this returns.
+        """Moves it on. Whatever falls due has happened, in order and at its time, when this returns.
 
-        Nothing is waited for but what happens itself: a sandbox's end, a webhook's delivery.
+        That includes the end of a sandbox and the delivery of a webhook, but not what these cause elsewhere.
         """
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
@@ -36,10 +36,10 @@ class Clock:
         self._call("advance_clock", seconds=seconds)
 
     def use(self, kind: Literal["real", "manual", "skipping"]) -> None:
-        """Until the next reset: "real" goes on with the machine's; "manual" stands still until it is advanced.
+        """Sets its kind until the next reset: "real" runs with the machine's; "manual" stands still until advanced.
 
-        "skipping" stands still too, but when a call has to wait, for a stub's delay or a latency, it moves on to the
-        end of that wait at once: the call takes its time on the clock, and none of the test's.
+        "skipping" also stands still, but when a call has to wait, for a stub's delay or a latency, it moves on at once
+        to the end of that wait: the call takes time on this clock, but none of the test's.
         """
         self._call("use_clock", kind=kind)
 
@@ -50,11 +50,11 @@ class Clock:
 
     @property
     def now_ms(self) -> int:
-        """Its time, in ms since the epoch, as in events and in the journal."""
+        """The time in ms since the epoch, as in events and in the journal."""
         now: int = self._call("clock")["now"]
         return now
 
     @property
     def now(self) -> datetime:
-        """The same, in UTC."""
+        """The same time in UTC."""
         return datetime.fromtimestamp(self.now_ms / 1000, timezone.utc)

@@ -1,4 +1,4 @@
-"""What an emulator has done, as the author of a test reads it."""
+"""The journal of an emulator, for a test to read."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Request:
         call: The call: `create`, `exec`, `fork`, `merge_into`, `destroy`, `replay`, `healthz`, ...; None for an unknown
             path.
         sandbox: Id of the sandbox that it is about; for a create, of the new one.
-        body: The JSON value of the body, or its text if it is no JSON; None without a body, or over 4,096 bytes.
+        body: The JSON value of the body, or its text if it is not JSON; None without a body, or over 4,096 bytes.
         size: Bytes of the body that were read; a request may be refused before all are.
         status: The status that the client received; None if it received none.
         error: The message of a refusal.

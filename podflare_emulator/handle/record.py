@@ -1,4 +1,4 @@
-"""What has happened, and what is in a sandbox: the part of `Emulator` that looks."""
+"""The journal, and the contents of sandboxes: the part of `Emulator` that only reads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Record(ABC):
         language: Literal["python", "bash"] | None = None,
         code: str | re.Pattern[str] | None = None,
     ) -> list[Exec]:
-        """Every exec since the last reset, in the order in which they started.
+        """Every exec since the last reset, in the order of their starts.
 
         Uploads, downloads and diffs are execs too.
 

@@ -1,4 +1,4 @@
-"""What the handles of arranged things, stubs and faults, ask the emulator by their number."""
+"""Lets the handles of stubs and faults find their entry in the emulator by its number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Entry = TypeVar("_Entry")
 
 
 def entry_of(number: int, of_all: Iterable[tuple[int, _Entry]], described: str) -> _Entry:
-    """What the emulator says of this one. Raises EmulatorError once a reset has forgotten it."""
+    """The emulator's entry with this number. Raises EmulatorError once a reset has removed it."""
     for one, what in of_all:
         if one == number:
             return what

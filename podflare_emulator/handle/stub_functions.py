@@ -1,6 +1,6 @@
-"""Functions of the test's that a stub has: the server asks for them, and they are called here, in threads.
+"""Runs the test's functions that stubs have, in threads of this process, when the server asks.
 
-The server may be in another process; even if it is not, a function that blocks must not stop it.
+The server may be in another process; even if it is not, a blocking function must not stop it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from podflare_emulator.vocabulary.errors import EmulatorError
 
 
 class _Result(Protocol):
-    """An Answer, or a result of the SDK's."""
+    """An Answer, or a result of the SDK."""
 
     stdout: Any
     stderr: Any
@@ -34,12 +34,12 @@ class StubCall:
     _run: Callable[[str | None], dict[str, Any]]
 
     def run_real(self, code: str | None = None) -> Answer:
-        """Runs it, or other code, in its sandbox, and returns what came of it, to be returned as it is or changed.
+        """Runs it, or other code, in its sandbox; returns the result, for the function to return as it is or changed.
 
         The code's output and its exec are in the journal only as part of the answer.
 
         Raises:
-            EmulatorError: The client has gone, or the sandbox.
+            EmulatorError: The client or the sandbox is gone.
         """
         return Answer(**self._run(code))
 
@@ -50,13 +50,13 @@ AnswerFunction = Callable[[StubCall], str | _Result]
 
 @dataclass(frozen=True)
 class Functions:
-    """Those of one stub."""
+    """The functions of one stub."""
 
     match: Match
     answer: AnswerFunction | None
 
     def serve(self, call: Callable[..., Any], stub: int) -> None:
-        """From its own thread, until the stub is gone. `call` makes a call of the control API."""
+        """Answers questions from a new thread until the stub is gone. `call` makes a call of the control API."""
         threading.Thread(
             target=self._serve, args=(call, stub), name="podflare-emulator-stub", daemon=True
         ).start()
@@ -64,7 +64,7 @@ class Functions:
     def _serve(self, call: Callable[..., Any], stub: int) -> None:
         with contextlib.suppress(EmulatorError):  # the emulator has been stopped
             while (question := call("next_question", stub=stub)) is not None:
-                # One more, for each: it may block, or make an exec itself that is asked about.
+                # Each in another thread: it may block, or make an exec that leads to a question too.
                 threading.Thread(
                     target=self._reply, args=(call, question), name="podflare-emulator-answer", daemon=True
                 ).start()

@@ -1,4 +1,4 @@
-"""What a test does not want to run: the part of `Emulator` that is about stubs."""
+"""Stubs for code and commands that a test does not want to run: the part of `Emulator` about stubs."""
 
 from __future__ import annotations
 

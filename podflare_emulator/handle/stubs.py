@@ -1,4 +1,4 @@
-"""`emulator.stub(...)` and `emulator.stub_command(...)`: answers to what a test does not want to run."""
+"""`emulator.stub(...)` and `emulator.stub_command(...)`: answers instead of running code."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def raised_text(raised: str | BaseException | type[BaseException] | None) -> str
 
 
 def _takes(function: object, *arguments: object) -> bool:
-    """Whether it is a function that can be called with these, and returns its result rather than a coroutine."""
+    """Whether it is a function that takes these arguments, and returns a result rather than a coroutine."""
     if not callable(function) or inspect.iscoroutinefunction(function):
         return False
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError:
         return False
-    except ValueError:  # a built-in one, that does not say
+    except ValueError:  # a built-in one without a signature
         pass
     return True

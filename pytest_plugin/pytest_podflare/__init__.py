@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `podflare_emulator`, `podflare_sandbox`, ..., and `prepared_sandbox` to make more."""
+"""The pytest plugin: fixtures such as `podflare_emulator` and `podflare_sandbox`, and `prepared_sandbox` for more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODULES = {"SandboxLeakWarning": "leaks", "prepared_sandbox": "prepared"}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports them when they are asked for: every run of pytest loads this package, and few need them."""
+    """Imports them on demand: every run of pytest loads this package, but few need them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,7 +1,7 @@
 """Fixtures for async tests: under anyio's plugin, pytest-asyncio (strict or auto), or plain `asyncio.run`.
 
-They are plain functions, so that it does not matter which plugin runs async ones: the sandbox is created and destroyed
-by blocking calls, and the client keeps no connection, which would belong to an event loop.
+They are plain functions, so that it does not matter which plugin runs async ones: blocking calls create and destroy
+the sandbox, and the client keeps no connection, as that would belong to an event loop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def podflare_async_client(_podflare_api: Target) -> AsyncClient:
-    """An `AsyncClient` of the installed SDK, to be shared by sandboxes. Nothing of it needs to be closed."""
+    """An `AsyncClient` of the installed SDK, to share between sandboxes. It need not be closed."""
     return cast("AsyncClient", _podflare_api.create_async_client())
 
 

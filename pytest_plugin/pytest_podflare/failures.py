@@ -1,4 +1,4 @@
-"""What the report of a failing test adds."""
+"""Additions to the report of a failing test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MISMATCH = re.compile(r"fixture (\w+) with a (session|package|module|class) sco
 
 
 def tell(item: pytest.Item, report: pytest.TestReport, target: Target) -> None:
-    """Adds the backend, journal and log as sections, and, for JUnit's XML, which has none of these, as properties."""
+    """Adds backend, journal and log as sections, and for JUnit's XML, which has no sections, as properties."""
     told = target.last() if report.when == "teardown" else ("", "")
     if not any(told):
         told = target.journal(), target.log()
@@ -26,7 +26,7 @@ def tell(item: pytest.Item, report: pytest.TestReport, target: Target) -> None:
 
 
 def _add_property(item: pytest.Item, report: pytest.TestReport, name: str, text: str) -> None:
-    """The report of the teardown is the one whose properties count; those of the item are in it."""
+    """JUnit's XML takes the properties of the teardown's report, which include those of the item."""
     if name not in dict(item.user_properties):
         item.user_properties.append((name, text))
         if report.when == "teardown":
@@ -34,12 +34,12 @@ def _add_property(item: pytest.Item, report: pytest.TestReport, name: str, text:
 
 
 def explain_scope(report: pytest.TestReport) -> None:
-    """A fixture of a wider scope cannot have a test's sandbox: says what it can have."""
+    """A fixture of a wider scope cannot use a test's sandbox: adds what it can use instead."""
     words = str(report.longrepr)
     found = _MISMATCH.search(words)
     if "ScopeMismatch" in words and "podflare" in words and found:
         name, scope = found.groups()
         report.longrepr = (
-            f"{words}\n{name} is one test's own. For a fixture of scope {scope}: podflare_emulator_{scope}, and make "
-            f"a Sandbox() there; or @prepared_sandbox(scope={scope!r}), of which each test gets a fork"
+            f"{words}\n{name} is one test's own. For a fixture of scope {scope}: use podflare_emulator_{scope}, and "
+            f"make a Sandbox() there; or use @prepared_sandbox(scope={scope!r}), of which each test gets a fork"
         )

@@ -1,4 +1,4 @@
-"""What a marker says of faults and latencies. Loaded only for a test that has any."""
+"""A marker's faults and latencies. Loaded only for a test that has any."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mistake(faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> str | None:
-    """Of what cannot be meant, the first, in one line."""
+    """The first invalid entry, explained in one line; None if all are valid."""
     try:
         for call, options in _each(faults):
             wrong = signature_mismatch(Faults.fault, None, call, **options)
@@ -32,7 +32,7 @@ def mistake(faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> str | None
 
 
 def arrange(emulator: Emulator, faults: Mapping[Any, Any], latency: Mapping[Any, Any]) -> None:
-    # The newest happens first: backwards, so that several of one call happen in the order in which they are written.
+    # The newest fault happens first. So they are added backwards, and happen in the order in which they are written.
     for call, options in reversed([*_each(faults)]):
         emulator.fault(call, **options)
     for call, seconds in latency.items():

@@ -1,4 +1,4 @@
-"""Sees to it that no `podflare` client of the tests reaches the service unasked, from whenever one is imported.
+"""Keeps the tests' `podflare` clients from reaching the service by accident, from the moment one is imported.
 
 Every test run loads this, with Podflare or without.
 """
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class GateKeeper:
-    """An entry of `sys.meta_path` that opens the gate when `podflare` is about to be imported, and finds nothing.
+    """An entry of `sys.meta_path` that finds no module, but opens the gate when `podflare` is about to be imported.
 
     Args:
-        lets: As of `Gate`.
+        lets: As in `Gate`.
     """
 
     def __init__(self, lets: Callable[[str], None]) -> None:
@@ -65,8 +65,8 @@ def check_host(host: str, allowed: Sequence[str], running: tuple[str, str] | Non
             "for podflare_emulator_class, _module, _package or _session"
         )
     pytest.fail(
-        f"a podflare client wants to connect to {host}{where} and tests reach the emulator only.\n"
-        f"For the emulator: {remedy}. A client that was given a host, or made before, does not follow the fixture.\n"
+        f"a podflare client wants to connect to {host}{where} but tests may reach only the emulator.\n"
+        f"For the emulator: {remedy}. A client with an explicit host, or one made earlier, ignores the fixture.\n"
         f"To let it through: --podflare-allow-hosts={host}; to test against a real API: --podflare-url",
         pytrace=False,
     )

@@ -1,4 +1,4 @@
-"""Sandboxes that a test has left open: in production each would run, and cost, until its time limit."""
+"""Sandboxes that a test leaves open: in production each would run, and cost money, until its time limit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class SandboxLeakWarning(pytest.PytestWarning):
 
 
 def close_tools(made: Collection[str], undisturbed: AbstractContextManager[None]) -> None:
-    """Close those that tools for agent frameworks have made for themselves, so that they are no leaks.
+    """Close the sandboxes that tools for agent frameworks have made for themselves: these are not leaks.
 
-    A program keeps such a tool for as long as it runs; its next call makes another.
+    A program keeps such a tool for as long as it runs; the tool's next call makes another sandbox.
     """
     adapters: Any = sys.modules.get("podflare.integrations.running")
-    # A test may have stopped the server, and threads that it has left may make tools.
+    # A test may have stopped the server, and threads that it left behind may still make tools.
     with suppress(Exception):
         tools = [tool for tool in getattr(adapters, "runners", ()) if tool.own_id in made]
         if tools:
@@ -37,7 +37,7 @@ def close_tools(made: Collection[str], undisturbed: AbstractContextManager[None]
 def report(
     left_open: Sequence[tuple[str, Origin | None]], policy: Literal["ignore", "warn", "error"]
 ) -> None:
-    """Of each its id and where it was made. A warning points at that place; an error fails the test's teardown."""
+    """Reports each by its id and origin. A warning points at that place; an error fails the test's teardown."""
     if policy == "error" and left_open:
         lines = "\n".join(f"  {name}, {_made(origin)}" for name, origin in left_open)
         pytest.fail(

@@ -1,4 +1,4 @@
-"""The marker: what one test, class or module wishes of the emulator."""
+"""The marker: how one test, class or module arranges the emulator."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -8,27 +8,27 @@ import pytest
 from pytest_podflare.options import LEAK_POLICIES
 
 NAME = "podflare"
-FIXTURE = "_podflare_api"  # that each test with a fixture of Podflare's has
+FIXTURE = "_podflare_api"  # each test with a fixture of Podflare has it
 DESCRIPTION = (
     f"{NAME}(files=None, env=None, stubs=None, commands=None, faults=None, latency=None, clock=None, egress=None, "
     "reachable=None, echo_last_expression=None, leaks=None, target=None, compare='results'): "
     "arrange the Podflare emulator for a test. "
     "files: a dict from absolute paths in every new sandbox to bytes, text, or a Path of a file or folder here; "
     "env: a dict of variables that every new sandbox has in its environment; "
-    "stubs: a dict from parts of code to what is printed instead of running it, to a function that answers, or to a "
-    "dict of Emulator.stub's arguments; "
-    "commands: a dict from names of shell commands to what they print, or to a dict of Emulator.stub_command's "
+    "stubs: a dict from parts of code to the output to print instead of running it, to a function that answers, or to "
+    "a dict of Emulator.stub's arguments; "
+    "commands: a dict from names of shell commands to their output, or to a dict of Emulator.stub_command's "
     "arguments; "
     "faults: a dict from calls of the API to the status that the next one gets, to a dict of Emulator.fault's "
     "arguments, or to a list of these; "
-    "latency: a dict from calls to the seconds that they take, or to a pair of them; "
-    "clock: real, manual or skipping, what lifetimes, delays and time stamps go by; "
+    "latency: a dict from calls to the seconds that they take, or to a pair of least and most; "
+    "clock: real, manual or skipping, the clock for lifetimes, delays and time stamps; "
     "egress: whether its sandboxes may reach the network; "
-    "reachable: a list of servers of this machine's, such as ('127.0.0.1', 8080), that they find at the same address; "
-    "echo_last_expression: whether a last line that is an expression is printed; "
-    f"leaks: {', '.join(LEAK_POLICIES)}, as the option --podflare-leaks; "
+    "reachable: a list of servers on this machine, such as ('127.0.0.1', 8080), that they find at the same address; "
+    "echo_last_expression: whether to print the value of a last line that is an expression; "
+    f"leaks: {', '.join(LEAK_POLICIES)}, like the option --podflare-leaks; "
     "target: emulator, real, or, under --podflare-url, both, one after the other; "
-    "compare: results, so that what run_code gives must be the same on both, or outcome."
+    "compare: results, if run_code must return the same on both, or outcome."
 )
 _TARGETS = ("emulator", "real", "both")
 _EXAMPLES = {
@@ -60,9 +60,9 @@ class Wishes(NamedTuple):
 
 
 def check(item: pytest.Item) -> None:
-    """Fails the test, in words, for a marker that cannot be meant, or is its own and cannot have an effect.
+    """Fails the test, with an explanation, for an invalid marker, or for one on the test itself without effect.
 
-    A class's or module's is no concern of those of its tests that use no fixture of Podflare's.
+    Markers of a class or module are ignored in tests that use no fixture of Podflare.
     """
     uses = FIXTURE in getattr(item, "fixturenames", ())
     for mark in item.iter_markers(NAME):
@@ -73,7 +73,7 @@ def check(item: pytest.Item) -> None:
 
 
 def check_all(item: pytest.Item) -> None:
-    """As `check`, of a test that is known to use a fixture, by request.getfixturevalue perhaps."""
+    """As `check`, for a test that is known to use a fixture, perhaps by request.getfixturevalue."""
     for mark in item.iter_markers(NAME):
         refuse(item, mistake(mark))
 
@@ -84,7 +84,7 @@ def refuse(item: pytest.Item, mistake: str | None) -> None:
 
 
 def _of_function(item: pytest.Item) -> Any:
-    """Marks that stand above the function itself; a hook's or a class's are none of them."""
+    """Markers on the function itself, without those of a hook or a class."""
     return getattr(getattr(item, "function", None), "pytestmark", ())
 
 
@@ -95,7 +95,7 @@ def _without_fixture(item: pytest.Item) -> str | None:
 
 
 def _may_ask_later(item: Any) -> bool:
-    """Whether the test, or a fixture that it names, has `request`, with which it may get one of ours while it runs."""
+    """Whether the test, or one of its fixtures, uses `request`, with which it may get one of ours while it runs."""
     wanted = [*item._fixtureinfo.argnames]
     wanted += [name for mark in item.iter_markers("usefixtures") for name in mark.args]
     seen = set[str]()
@@ -112,7 +112,7 @@ def _may_ask_later(item: Any) -> bool:
 
 
 def read(node: pytest.Item) -> Wishes:
-    """Of several markers the nearest to the test wins, entry by entry."""
+    """Merges the markers, entry by entry; the nearest to the test takes precedence."""
     files: dict[str, Any] = {}
     env: dict[str, str] = {}
     stubs: dict[Any, Any] = {}
@@ -146,7 +146,7 @@ def read(node: pytest.Item) -> Wishes:
 
 
 def target(node: pytest.Item) -> Any:
-    """Alone, for calls before the markers have been checked."""
+    """The marker's `target`. May be called before the markers have been checked."""
     return _nearest(node, "target")
 
 
@@ -157,10 +157,10 @@ def _nearest(node: pytest.Item, name: str) -> Any:
 
 def mistake(mark: pytest.Mark) -> str | None:
     if mark.args:
-        return f"takes names only, such as files={{...}}, got {mark.args[0]!r}"
+        return f"takes keyword arguments only, such as files={{...}}, got {mark.args[0]!r}"
     for name in mark.kwargs:
         if name not in Wishes._fields:
-            import difflib  # late: the plugin must cost nothing where it is not used
+            import difflib  # late: the plugin must cost nothing if it is not used
 
             near = difflib.get_close_matches(name, Wishes._fields, 1, 0.6)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wishes._fields)}"

@@ -1,4 +1,4 @@
-"""What pytest loads: wiring only. Every power of the fixtures is a method of `Emulator`.
+"""The hooks and fixtures that pytest loads: only wiring. All that the fixtures can do is a method of `Emulator`.
 
 Nothing of the emulator is imported before a fixture or an option asks for it.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _OPTIONS = pytest.StashKey[options.Options]()
 _TARGET = pytest.StashKey["Target"]()
 _TARGETS = pytest.StashKey["Targets"]()
-_TARGETS_FIXTURE = "_podflare_targets"  # that each of ours asks for
+_TARGETS_FIXTURE = "_podflare_targets"  # each of our fixtures uses it
 _SETUPS = pytest.StashKey["Setups"]()
 _GATE = pytest.StashKey["GateKeeper"]()
 
@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Before any conftest.py may import `podflare`."""
+    """Runs before any conftest.py can import `podflare`."""
     early_config.stash[_GATE] = GateKeeper(partial(_let_through, early_config))
 
 
@@ -71,10 +71,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Launches the server, if a test needs it, while no test and no fixture has patched anything.
+    """Launches the server, if a test needs it, before any test or fixture can patch anything.
 
-    It starts while tests run that do not need it; one in a thread has started before. Under xdist only workers get
-    here. Errors are reported by the tests, each of which tries again.
+    It starts while tests run that do not need it; one in a thread starts before them. Under xdist only workers get
+    here. The tests report errors, as each tries again.
     """
     config = session.config
     if config.option.collectonly:
@@ -83,13 +83,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         with suppress(Exception, pytest.fail.Exception):
             targets = _targets(session)
             targets.launch()
-            if config.stash[_OPTIONS].server == "thread":  # which what tests patch would reach
+            if config.stash[_OPTIONS].server == "thread":  # patches of tests would affect its start
                 targets.start()
     elif "podflare" in sys.modules:
         _setups(config)
 
 
-@pytest.hookimpl(trylast=True)  # when the session's fixtures have ended
+@pytest.hookimpl(trylast=True)  # after the teardown of the session's fixtures
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if targets := session.config.stash.get(_TARGETS, None):
         targets.stop()
@@ -106,10 +106,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
-    """A test that pytest-forked runs in its own process finds the server started, and not one for it alone."""
+    """Starts the server before pytest-forked forks a test's process, so that the test does not start its own."""
     forked = item.get_closest_marker("forked") or getattr(item.config.option, "forked", False)
     if forked and _TARGETS_FIXTURE in getattr(item, "fixturenames", ()) and _TARGETS in item.config.stash:
-        with suppress(Exception, pytest.fail.Exception):  # its set-up tries again, and tells
+        with suppress(Exception, pytest.fail.Exception):  # its setup tries again, and reports the error
             item.config.stash[_TARGETS].start()
     yield
 
@@ -151,7 +151,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
-    """Shows what the sandboxes of a test that has failed did, and what the server has logged."""
+    """Adds the journal of the test's sandboxes, and the server's log, to the report of a failed test."""
     outcome = yield
     if call.excinfo and _TARGETS in item.config.stash:
         report = outcome.get_result()
@@ -164,7 +164,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _targets(session: pytest.Session) -> Targets:
-    """The servers of the session; none is started."""
+    """The servers of the session. Does not start them."""
     from pytest_podflare.targets.targets import Targets
 
     config = session.config
@@ -194,27 +194,27 @@ def _let_through(config: pytest.Config, host: str) -> None:
 
 @pytest.fixture(scope="session")
 def _podflare_targets(request: pytest.FixtureRequest) -> Targets:
-    """The servers of the whole session. It cannot fail, because pytest would not ask again."""
+    """The servers of the whole session. This must not fail, as pytest would not try it again."""
     return _targets(request.session)
 
 
 @pytest.fixture
 def _podflare_where() -> None:
-    """A parameter of tests that run on both: on which."""
+    """A parameter of tests that run on both targets: the one to run on."""
 
 
 @pytest.fixture(scope="session")
 def podflare_stubs() -> Mapping[Any, Any]:
-    """What is stubbed in every test, as by the marker's `stubs`: for a conftest.py to override.
+    """Stubs for every test, like the marker's `stubs`. Override it in a conftest.py.
 
-    A test's own stubs come before, and `assert_all_stubs_used` does not ask for these. A real API is not stubbed.
+    A test's own stubs take precedence, and `assert_all_stubs_used` ignores these. A real API is not stubbed.
     """
     return {}
 
 
 @pytest.fixture(scope="session")
 def podflare_commands() -> Mapping[str, Any]:
-    """As `podflare_stubs`, of the marker's `commands`."""
+    """Command stubs for every test, like the marker's `commands`; otherwise as `podflare_stubs`."""
     return {}
 
 
@@ -226,7 +226,7 @@ def _podflare_api(
     podflare_stubs: Mapping[Any, Any],
     podflare_commands: Mapping[str, Any],
 ) -> Iterator[Target]:
-    """The server for one test: clients find it, and nothing of the test outlives it."""
+    """The server for one test: clients find it, and nothing of the test remains afterwards."""
     marker.check_all(request.node)
     wishes = marker.read(request.node)
     _podflare_targets.start()
@@ -278,7 +278,7 @@ def _emulator_of(scope: Scope) -> Any:
 def _wide(request: pytest.FixtureRequest, name: str) -> Mapping[Any, Any]:
     try:
         return request.getfixturevalue(name)  # type: ignore[no-any-return]
-    except pytest.fail.Exception:  # overridden in a narrower scope: then it is of the tests alone
+    except pytest.fail.Exception:  # overridden in a narrower scope, so that it applies only to tests
         return {}
 
 
@@ -299,7 +299,7 @@ def podflare_emulator(_podflare_api: Target) -> Emulator:
 
 @pytest.fixture
 def podflare_sandbox(_podflare_api: Target) -> Iterator[Sandbox]:
-    """A fresh sandbox of the installed SDK, closed when the test ends. Under `--podflare-url` it is made there."""
+    """A fresh sandbox of the installed SDK, closed when the test ends; under `--podflare-url` on that server."""
     with _podflare_api.without_faults():
         sandbox: Any = _podflare_api.create_sandbox()
     yield sandbox
@@ -308,7 +308,7 @@ def podflare_sandbox(_podflare_api: Target) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def podflare_client(_podflare_api: Target) -> Iterator[Client]:
-    """A `Client` of the installed SDK, to be shared by sandboxes; closed when the test ends."""
+    """A `Client` of the installed SDK, to share between sandboxes; closed when the test ends."""
     client: Any = _podflare_api.create_client()
     yield client
     client.close()
@@ -316,9 +316,9 @@ def podflare_client(_podflare_api: Target) -> Iterator[Client]:
 
 @pytest.fixture
 def podflare_sandboxes(_podflare_api: Target, podflare_client: Client) -> Iterator[Callable[..., Sandbox]]:
-    """Makes a sandbox a call, with the arguments of `Sandbox`; all are closed when the test ends.
+    """A function that makes sandboxes, with the arguments of `Sandbox`; all are closed when the test ends.
 
-    They share `podflare_client`, unless one is given settings of a client's.
+    They share `podflare_client`, unless a call gives settings for a client.
     """
     with ExitStack() as made:
 

@@ -1,4 +1,4 @@
-"""Prepared sandboxes: what is expensive to set up is set up once, and every test gets a fork of it."""
+"""Prepared sandboxes: an expensive setup runs once, and every test gets a fork of the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prepared_sandbox(*, scope: Scope = "session", check: bool = True) -> Callabl
 
 
 def prepared_sandbox(prepare: Prepare | None = None, *, scope: Scope = "session", check: bool = True) -> Any:
-    """Turns a function that prepares a sandbox into a fixture that is a fork of it.
+    """Turns a function that prepares a sandbox into a fixture that returns a fork of that sandbox.
 
         @prepared_sandbox
         def trained(sandbox):
@@ -34,8 +34,8 @@ def prepared_sandbox(prepare: Prepare | None = None, *, scope: Scope = "session"
         def test_rows(trained):
             assert trained.run_code("print(len(df))").stdout == "100000"
 
-    The function runs once a scope, when the first test needs it. Each test gets its own child with all of the
-    memory, REPL state and files, and may do with it what it likes: no other test sees that.
+    The function runs once in each scope, when the first test needs it. Each test gets its own child with all of the
+    memory, REPL state and files, and may change it freely: no other test sees that.
 
     Args:
         scope: How long the prepared sandbox lives.

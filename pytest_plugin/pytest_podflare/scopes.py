@@ -1,4 +1,4 @@
-"""What is made for more than one test: which fixture is being set up, and whose sandboxes these are.
+"""Sandboxes that serve more than one test: which fixture is being set up, and which sandboxes belong to it.
 
 Loaded and registered when `podflare` gets imported or a server starts, so that other suites do not pay for it.
 """
@@ -17,7 +17,7 @@ NAMES = tuple(f"podflare_emulator_{scope}" for scope in SCOPES)
 
 
 class Setups:
-    """Keeps what fixtures of wider scopes make from being destroyed with a test's own sandboxes.
+    """Keeps the sandboxes that fixtures of wider scopes make from being destroyed with a test's own.
 
     Args:
         made: Ids of all sandboxes that this process has made so far.
@@ -25,7 +25,7 @@ class Setups:
 
     def __init__(self) -> None:
         self.made: Callable[[], list[str]] = list
-        self.scopes: dict[str, str] = {}  # by the sandbox's id
+        self.scopes: dict[str, str] = {}  # keyed by the sandbox's id
         self._running: list[tuple[str, str]] = []
 
     @property
@@ -36,7 +36,7 @@ class Setups:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, None, None]:
         name, scope = fixturedef.argname, fixturedef.scope
-        if scope == "function" or "podflare_" in name:  # ours make none, or see to them themselves
+        if scope == "function" or "podflare_" in name:  # ours make no sandboxes, or keep track of them
             yield
             return
         before = len(self.made())
@@ -44,16 +44,15 @@ class Setups:
         yield
         self._running.pop()
         for sandbox in self.made()[before:]:
-            self.scopes.setdefault(
-                sandbox, scope
-            )  # a fixture that this one has asked for may have the wider scope
+            # A fixture that this one uses may have made it, and have a wider scope.
+            self.scopes.setdefault(sandbox, scope)
 
     def end(self, scope: Scope) -> None:
-        """From now on nothing of this scope, or a narrower one, is kept."""
+        """Stops keeping the sandboxes of this scope and of narrower ones."""
         over = SCOPES[SCOPES.index(scope) :]
         self.scopes = {sandbox: of for sandbox, of in self.scopes.items() if of not in over}
 
 
 def first(names: list[str]) -> None:
-    """Puts our fixtures of wider scopes before others, in place: before setUpClass and whatever else is autouse."""
+    """Moves our fixtures of wider scopes to the front, before setUpClass and other autouse fixtures."""
     names.sort(key=lambda name: NAMES.index(name) if name in NAMES else len(NAMES))

@@ -1,4 +1,4 @@
-"""Where a scope's prepared sandboxes stand, until the scope ends."""
+"""Holds a scope's prepared sandboxes until the scope ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Prepare = Callable[..., Any]
 
 _Kind = tuple[Prepare, "Target", bool, bool]
-"""A function that prepares, where its sandbox is, whether that has egress and echoes: what tests may wish to differ."""
+"""The preparing function, the sandbox's target, its egress and its echo: what may differ between tests."""
 
 
 def shelf_name(scope: Scope) -> str:
-    """Of the fixture that keeps what is prepared for this scope."""
+    """The name of the fixture that holds this scope's prepared sandboxes."""
     return f"_podflare_prepared_{scope}"
 
 

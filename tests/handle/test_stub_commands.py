@@ -241,8 +241,8 @@ def test_a_server_in_a_process_answers_them_too() -> None:
         ("pip install", {}, "expected a program's name such as pip"),
         ("", {}, "expected a program's name"),
         (None, {}, "expected a program's name such as pip, without a path, got None"),
-        ("echo", {}, "echo is built into bash and not looked up on the PATH; stub the code that calls it"),
-        ("bash", {}, "bash is bash's own"),
+        ("echo", {}, "echo is part of bash and not looked up on the PATH; stub the code that calls it"),
+        ("bash", {}, "bash is part of bash"),
         (
             "pip",
             {"match": re.compile("x")},

@@ -164,7 +164,7 @@ def test_for_the_emulator_or_the_real_api_alone(
     )
     result = run.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*only for the emulator, and the tests run against http*"])
+    result.stdout.fnmatch_lines(["SKIPPED*only for the emulator, but the tests run against http*"])
     monkeypatch.setenv("PYTEST_ADDOPTS", os.environ["PYTEST_ADDOPTS"].partition(" --podflare")[0])
     result = run.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=1, skipped=1)

@@ -78,12 +78,12 @@ def test_at_last(prepared, client):
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_kills*",
-            "the server's process has ended*; *spare the child processes*",
+            "the server's process has ended*; *do not kill this process's children*",
             "The next test that needs one gets a new server; *",
             "*ERROR at teardown of test_gives_it_up*",
             "*given up: it did not answer*",
             "*test_the_next_test*.py::test_kills_without_a_fixture",
-            "*the Podflare emulator's server has ended during this test; spare it.",
+            "*the Podflare emulator's server has ended during this test; do not kill it.",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

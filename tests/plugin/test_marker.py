@@ -225,7 +225,7 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     [
         ("fils={}", "unknown name 'fils'; did you mean files?"),
         ("colour='red'", "unknown name 'colour'; there are files, env, stubs,*"),
-        ("'/data/x'", "takes names only, such as files={...}, got '/data/x'"),
+        ("'/data/x'", "takes keyword arguments only, such as files={...}, got '/data/x'"),
         ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
         ("faults={'exce': 503}", "faults: call: expected any, create, exec, *; did you mean exec?"),
         (
@@ -287,7 +287,7 @@ def test_a_mistake_fails_that_test_alone_at_its_setup(
             "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
         ),
         ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected text, or a list of texts and seconds *"),
-        ("commands={'cd': ''}", "commands: 'cd': command: cd is bash's own *"),
+        ("commands={'cd': ''}", "commands: 'cd': command: cd is part of bash *"),
     ],
 )
 def test_what_cannot_be_arranged_fails_the_test_in_one_line(
@@ -395,7 +395,7 @@ def test_faults_cannot_be_arranged_on_another_server(pytester: pytest.Pytester) 
     with Emulator(isolation="portable") as server:
         result = pytester.runpytest_subprocess(f"--podflare-url={server.url}", "-rs")
     result.assert_outcomes(skipped=2)
-    result.stdout.fnmatch_lines(["SKIPPED*only the emulator fails and is slow on demand*"])
+    result.stdout.fnmatch_lines(["SKIPPED*only the emulator injects faults and delays*"])
 
 
 @SLOW

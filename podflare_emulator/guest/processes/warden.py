@@ -64,6 +64,9 @@ def main(descriptor: int) -> None:
     temporary, name = os.path.split(order.state)
     place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(place, name)
+    if backend is portable:
+        with contextlib.suppress(OSError):
+            portable.settle(order)
     _outlive(keeper)
     start.remove(place, name)
 

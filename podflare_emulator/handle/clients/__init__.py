@@ -1,4 +1,4 @@
-"""The Podflare clients of the test's own process: where they connect, and what they have made.
+"""The Podflare clients in the test's own process: where they connect, and what they have made.
 
-Comes in: `Emulator` and the plugin. It never knows a server.
+Imported by `Emulator` and the plugin. It knows no server.
 """

@@ -1,7 +1,7 @@
-"""Objects that use a sandbox when they are collected: the garbage collector calls them wherever it pleases.
+"""Finalizers that use a sandbox: the garbage collector may call them anywhere.
 
-In the server's own thread a call to the server would wait for itself. In the middle of another call of the same thread
-it would wait for a lock that this call holds: sandboxes share a client, and a client has one lock.
+In the server's own thread, a call to the server would wait for itself. In the middle of another call in the same thread
+it would wait for a lock that this call holds, as sandboxes share a client, and a client has one lock.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from podflare_emulator.vocabulary.errors import EmulatorError
 _ENDS = {"close", "destroy_sandbox"}
 
 _calling = threading.local()
-"""`depth`: how many calls are going on in this thread, one made by the other."""
+"""`depth`: the number of nested calls in progress in this thread."""
 
 
 @contextlib.contextmanager
 def waiting_for_nobody(kinds: tuple[type[Any], ...], in_servers_thread: Callable[[], bool]) -> Iterator[None]:
-    """Inside, a call of these classes of an SDK's that would wait for its own thread does not.
+    """Inside, calls of these classes of an SDK never wait for their own thread.
 
-    One that ends a sandbox is made in another thread. Others raise an EmulatorError at once, in the server's thread.
+    Such a call runs in another thread if it ends a sandbox. Others raise an EmulatorError in the server's thread.
     """
     with ExitStack() as undo:
         for kind in kinds:
@@ -38,7 +38,7 @@ def waiting_for_nobody(kinds: tuple[type[Any], ...], in_servers_thread: Callable
 
 
 def _methods(kind: type[Any]) -> dict[str, Any]:
-    """Those that block: no finalizer can await the others."""
+    """The blocking methods: a finalizer cannot await the others."""
     return {
         name: member
         for name, member in vars(kind).items()
@@ -49,7 +49,7 @@ def _methods(kind: type[Any]) -> dict[str, Any]:
 def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # Not counted itself: that a sandbox's `close` calls its client is no reason to hurry elsewhere.
+        # Does not count itself in `depth`, as a sandbox's `close` calls its client, which needs no other thread.
         if in_servers_thread() or getattr(_calling, "depth", 0) > 0:
             threading.Thread(target=elsewhere, args=args, kwargs=kwargs, daemon=True).start()
             return None
@@ -65,11 +65,11 @@ def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
 def _calling_on(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True  # neither a test's traceback nor a warning of the SDK's is to show it
+        __tracebackhide__ = True  # hides it from tests' tracebacks and from warnings of the SDK
         if in_servers_thread():
             raise EmulatorError(
                 f"{method.__qualname__} is called in the server's own thread, which would wait for itself: an object "
-                "of the program's is collected there, and its finalizer calls the server. A finalizer may close "
+                "of the program is collected there, and its finalizer calls the server. A finalizer may close "
                 "sandboxes; for more, run the server in its own process: Emulator(server='process')"
             )
         _calling.depth = getattr(_calling, "depth", 0) + 1

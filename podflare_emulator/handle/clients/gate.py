@@ -1,7 +1,7 @@
-"""Routes of this process's `podflare` clients: to an emulator past mocks of httpx, elsewhere if allowed.
+"""Routes of the `podflare` clients in this process: to an emulator past mocks of httpx, elsewhere only if allowed.
 
 Mocks replace methods of httpx's and httpcore's classes. A client of the package `podflare`, ours or the vendor's, gets
-subclasses that keep the original methods, and uses them for the emulators' addresses alone.
+subclasses that keep the original methods, and uses them only for emulators' addresses.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from podflare_emulator.handle.clients.watch import caller
 from podflare_emulator.vocabulary.settings import is_loopback
 
-_emulators: set[tuple[str, int]] = set()  # of this process, by host and port
+_emulators: set[tuple[str, int]] = set()  # in this process, by host and port
 
 
 def pass_mocks(url: str) -> None:
-    """From now on, requests of `podflare` clients to this emulator are not mocked away."""
+    """From now on, mocks do not affect requests of `podflare` clients to this emulator."""
     parts = urlsplit(url)
     _emulators.add((parts.hostname or "", parts.port or 0))
 
@@ -29,11 +29,11 @@ def forget(url: str) -> None:
 
 
 class Gate:
-    """While it is there, every httpx client that the package `podflare` makes asks it for the way.
+    """While it is open, it routes every httpx client that the package `podflare` makes.
 
     Args:
-        lets: Called with a host that is neither an emulator's nor this machine: whether clients may connect there.
-            It raises what they are to get if not.
+        lets: Called with a host that is neither an emulator's nor this machine. It raises the error that clients
+            get if they may not connect there.
     """
 
     def __init__(self, lets: Callable[[str], None]) -> None:
@@ -41,10 +41,10 @@ class Gate:
         self._patched: list[tuple[type[Any], Any, Any]] = []
 
     def open(self) -> None:
-        """To be called before `podflare` is imported, and before anything mocks httpx."""
+        """Call it before `podflare` is imported, and before anything mocks httpx."""
         try:
             import httpx
-        except ImportError:  # then no client of Podflare's can be there either
+        except ImportError:  # then there can be no Podflare client either
             return
         _kinds()
         for kind in (httpx.Client, httpx.AsyncClient):
@@ -82,13 +82,13 @@ class Gate:
 
 
 def _of_podflare() -> bool:
-    """Whether who makes a client of httpx is of that package."""
+    """Whether the code that creates an httpx client belongs to that package."""
     frame = caller("httpx")
     return frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "podflare"
 
 
 def _is_emulators(url: Any) -> bool:
-    """Of a URL or an origin, httpx's or httpcore's."""
+    """Whether a URL or an origin, httpx's or httpcore's, is an emulator's."""
     host = url.host.decode() if isinstance(url.host, bytes) else url.host
     return (host, url.port) in _emulators
 

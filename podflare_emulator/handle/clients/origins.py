@@ -1,4 +1,4 @@
-"""Where in a program each of its sandboxes was made: the client tells, since no request carries it."""
+"""The line of a program that made each of its sandboxes; the client records it, as requests do not carry it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Origin(NamedTuple):
 
 
 class Origins:
-    """Remembered by sandbox id, of the sandboxes that are made while `recording`."""
+    """Origins by sandbox id, of the sandboxes that are made while `recording`."""
 
     def __init__(self) -> None:
         self._origins: dict[str, Origin | None] = {}
@@ -35,12 +35,12 @@ class Origins:
 
     @property
     def left_open(self) -> list[str]:
-        """Ids of those that the program has neither closed nor merged into another, oldest first."""
+        """Ids of sandboxes that the program has neither closed nor merged into another, oldest first."""
         return [made for made in self._origins if made not in self._ended]
 
     @contextmanager
     def recording(self, *sandboxes: type[Any]) -> Iterator[None]:
-        """Inside, instances of these classes of an SDK's are remembered, created or forked."""
+        """Inside, records created and forked instances of these classes of an SDK."""
 
         def origin() -> Origin | None:
             frame = caller("podflare")

@@ -1,4 +1,4 @@
-"""Brings the clients of this process to another server, and back: environment, and what loaded clients have frozen.
+"""Redirects the clients in this process to another server, and back: environment, and URLs stored in loaded clients.
 
 The published client knows where the service is from strings that were set when it was imported, and from a cache
 file in the user's home, of the region that it talked to last, read at that time too. So whatever holds a URL in a
@@ -34,10 +34,10 @@ _ended: dict[str, tuple[str, str | None]] = {}
 
 @contextlib.contextmanager
 def redirect_clients(url: str, api_key: str | None) -> Iterator[None]:
-    """Inside, every `podflare` client of this process that is not told a host uses `url`."""
+    """Inside, every `podflare` client in this process that is given no host uses `url`."""
     variables = dict.fromkeys(_URL_VARIABLES, url) | {"PODFLARE_API_KEY": api_key or _NO_KEY_NEEDED}
     if is_loopback(host := urlsplit(url).hostname or ""):
-        for name in ("NO_PROXY", "no_proxy"):  # a proxy of the company's finds nothing on this machine
+        for name in ("NO_PROXY", "no_proxy"):  # a company's proxy cannot reach this machine
             variables[name] = ",".join(filter(None, (os.environ.get(name), host)))
     import_sdk()
     with environment(variables), _loaded_clients(url):
@@ -46,7 +46,7 @@ def redirect_clients(url: str, api_key: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Inside, these variables have these values; afterwards, those that they had."""
+    """Inside, these variables have these values; afterwards, their previous ones."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -103,7 +103,7 @@ def _loaded_clients(url: str) -> Iterator[None]:
         for name, module in modules.items():
             _restore(module, settings[name])
         for name, module in _client_modules().items():
-            # Imported meanwhile, it has frozen this URL: the next import must get a new one.
+            # A module imported meanwhile has stored this URL: the next import must load a new one.
             if modules.get(name) is not module and any(value == url for _, value in _places(module)):
                 _unload(name, module)
 
@@ -117,7 +117,7 @@ def _client_modules() -> dict[str, ModuleType]:
 
 
 def _settings(module: ModuleType) -> dict[str, str | None]:
-    """What may be a pin: a URL, or None as long as there is none."""
+    """Module variables that may hold the server's URL: a URL, or None while there is none."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -170,7 +170,7 @@ def _places_in_object(item: object) -> Iterator[tuple[Put, str]]:
 
 
 def _named_urls(item: Any) -> list[str]:
-    """The fields of a named tuple of the client's that hold one."""
+    """The fields of one of the client's named tuples that hold a URL."""
     fields = getattr(item, "_fields", ()) if _is_clients(type(item)) else ()
     return [field for field in fields if _is_base_url(getattr(item, field))]
 

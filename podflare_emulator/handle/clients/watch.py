@@ -1,4 +1,4 @@
-"""Watches what a program does through the SDK of its process: no request carries who has sent it, and from where."""
+"""Watches a program's calls of the SDK in its process, as requests do not say which code has sent them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 _THE_WATCHERS = {"podflare_emulator", "pytest_podflare", "contextlib", "functools"}
 
 Note = Callable[..., None]
-"""Called with the instance, what the method has returned, and the method's arguments."""
+"""Called with the instance, the method's result, and the method's arguments."""
 
 
 def sandbox_classes(sdk: ModuleType | None) -> tuple[type[Any], ...]:
-    """The blocking one and the async one, of an SDK that has it."""
+    """An SDK's blocking sandbox class, and the async one if it has any."""
     names = ("Sandbox", "AsyncSandbox")
     return tuple(getattr(sdk, name) for name in names if sdk and hasattr(sdk, name))
 
 
 def blocking_classes(sdk: ModuleType | None) -> tuple[type[Any], ...]:
-    """Those whose calls block, of an SDK."""
+    """An SDK's classes with blocking calls."""
     return tuple(getattr(sdk, name) for name in ("Sandbox", "Client") if sdk and hasattr(sdk, name))
 
 
 @contextlib.contextmanager
 def watched(sandbox: type[Any], notes: dict[str, Note]) -> Iterator[None]:
-    """Inside, these methods of the SDK's class, of those that it has, tell each its note what they have done."""
+    """Inside, each of these methods that the SDK's class has calls its note with its result."""
     methods = {name: getattr(sandbox, name) for name in notes if hasattr(sandbox, name)}
     for name, method in methods.items():
         setattr(sandbox, name, _telling(method, notes[name]))
@@ -41,7 +41,7 @@ def watched(sandbox: type[Any], notes: dict[str, Note]) -> Iterator[None]:
 
 
 def caller(*passed_over: str) -> FrameType | None:
-    """The frame, outside of these packages, that has called the watched method."""
+    """The frame outside these packages that has called the watched method."""
     frame: FrameType | None = sys._getframe()
     while frame and _package(frame) in _THE_WATCHERS.union(passed_over):
         frame = frame.f_back
@@ -62,9 +62,7 @@ def _telling(method: Callable[..., Any], note: Note) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def telling(self: Any, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = (
-            True  # neither a failing test's traceback nor a warning of the SDK's is to show it
-        )
+        __tracebackhide__ = True  # hides it from tracebacks of failing tests and from warnings of the SDK
         result = method(self, *args, **kwargs)
         note(self, result, *args, **kwargs)
         return result

@@ -135,7 +135,7 @@ class ServerProcess:
             with contextlib.suppress(TimeoutError):
                 if _has_ended(self._lifeline):
                     self._process.wait()
-                    return f"has ended{self._exit()}; if it was killed, spare the child processes of this one"
+                    return f"has ended{self._exit()}; if it was killed, do not kill this process's children"
         return f"does not answer: {error}"
 
     def _exit(self) -> str:

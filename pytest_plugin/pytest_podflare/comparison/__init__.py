@@ -1,4 +1,4 @@
-"""A test on the emulator and on the real API, and whether it saw the same.
+"""Compares what a test sees on the emulator and on the real API.
 
-Comes in: the hooks of `plugin`. It never changes what a test does.
+Imported by the hooks of `plugin`. It changes nothing that a test does.
 """

@@ -23,7 +23,7 @@ _seen = pytest.StashKey[Callable[[], list[Seen]]]()
 
 @contextmanager
 def observing(item: pytest.Item, kept: Collection[str]) -> Iterator[None]:
-    """Inside, what the test sees is recorded, but of the sandboxes `kept`, which outlive it."""
+    """Inside, records what the test sees, except of the sandboxes in `kept`, which outlive it."""
     observed = Observed()
     item.stash[_seen] = lambda: observed.seen(kept)
     with observed.recording(*sandbox_classes(import_sdk())):
@@ -31,10 +31,10 @@ def observing(item: pytest.Item, kept: Collection[str]) -> Iterator[None]:
 
 
 class Both:
-    """Registered where there is a real API.
+    """Registered if there is a real API.
 
     Args:
-        url: The real API's.
+        url: The URL of the real API.
         compares: Whether this process gets all reports; a worker of xdist does not.
     """
 

@@ -1,4 +1,4 @@
-"""What a test has seen of its sandboxes: the results of its execs, to be compared with what it sees elsewhere."""
+"""The results of a test's execs, to compare with those on another server."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from podflare_emulator.handle.clients.watch import Note, caller, watched
 
 Seen = dict[str, Any]
-"""One `run_code`, as JSON can carry it to xdist's other side: `language`, `code`, `exit_code`, `stdout`, and `sandbox`,
-which of the test's it was, in the order in which they were made, from 1."""
+"""One `run_code`, in a form that can travel to xdist's controller as JSON: `language`, `code`, `exit_code`, `stdout`,
+and `sandbox`, the number of the test's sandbox in the order of their creation, from 1."""
 
-_COMPARED = ("language", "code", "exit_code", "stdout")  # stderr holds traces, which need not be the same
+_COMPARED = ("language", "code", "exit_code", "stdout")  # not stderr: tracebacks need not be the same
 _SHOWN = 100  # characters of code
 
 
 class Observed:
-    """The calls of `run_code` of a test and its program; not those within uploads, downloads and diffs."""
+    """The calls of `run_code` by a test and its program, without those within uploads, downloads and diffs."""
 
     def __init__(self) -> None:
         self._made: list[str] = []
@@ -27,7 +27,7 @@ class Observed:
 
     @contextmanager
     def recording(self, *sandboxes: type[Any]) -> Iterator[None]:
-        """Inside, what these classes of an SDK's answer is kept."""
+        """Inside, records the results that these classes of an SDK return."""
         notes: dict[str, Note] = {"fork": self._forked, "run_code": self._ran}
         with ExitStack() as watching:
             for sandbox in sandboxes:
@@ -37,7 +37,7 @@ class Observed:
             yield
 
     def seen(self, others: Collection[str]) -> list[Seen]:
-        """In the order in which the calls returned, but not of the sandboxes `others`, which outlive the test."""
+        """The calls in the order of their returns, without those of the sandboxes `others`, which outlive the test."""
         own = (name for name in self._made if name not in others)
         numbers = {name: number for number, name in enumerate(own, 1)}
         return [
@@ -67,9 +67,9 @@ class Observed:
 
 
 def first_difference(mine: list[Seen], theirs: list[Seen], names: tuple[str, str]) -> str | None:
-    """In words; None if both have seen the same.
+    """Describes the first difference; None if both have seen the same.
 
-    Each sandbox's calls are compared in turn, because those of several may be made at the same time.
+    Compares the calls of each sandbox in order, since those of several sandboxes may run at the same time.
     """
     return next(filter(None, (_difference(*pair, names) for pair in _pairs(mine, theirs))), None)
 

@@ -1,4 +1,4 @@
-"""What the tests of a session run against: the emulator, a real API, or both.
+"""The targets that the tests of a session run against: the emulator, a real API, or both.
 
-Comes in: the fixtures of `plugin`, by `Targets`. It never declares an option or a fixture.
+The fixtures of `plugin` use it, through `Targets`. It declares no options and no fixtures.
 """

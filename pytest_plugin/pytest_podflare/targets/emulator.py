@@ -1,4 +1,4 @@
-"""The emulator as what the tests of a session run against."""
+"""The emulator as the target of a session's tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class SessionEmulator(Emulator):
-    """A reset in the middle of a test forgets what the test has arranged, and not what the session has."""
+    """A reset in the middle of a test forgets only what the test has arranged, not what the session has."""
 
     def __init__(self, setups: Setups, **settings: Any) -> None:
         super().__init__(**settings)
@@ -44,15 +44,15 @@ class SessionEmulator(Emulator):
         return destroyed
 
     def end_test(self) -> list[str]:
-        """Resets; what the test has done can be reported until the next has ended."""
+        """Resets; the test's journal and log remain available until the next test has ended."""
         return self._reset((), remember=True)
 
     def last_report(self) -> tuple[str, str]:
-        """Journal and log of the test that has ended last."""
+        """Journal and log of the last test that has ended."""
         return self._last_report()
 
     def forget_lost(self) -> None:
-        """What was arranged with a server that somebody has killed. The next is to have its port: clients know that."""
+        """Forgets what was arranged with a killed server. The next one takes over its port, which clients know."""
         self.kept.clear()
         self._setups.scopes.clear()
         with suppress(EmulatorError):
@@ -65,7 +65,7 @@ class SessionEmulator(Emulator):
             self._call("exempt_from_lifetimes", sandboxes=[*lasting])
 
     def made(self) -> list[str]:
-        """Ids of what clients of this process have made."""
+        """Ids of the sandboxes that clients in this process have made."""
         return self._origins.made
 
 
@@ -79,8 +79,8 @@ class EmulatorTarget:
         self._setups = setups
         self._quiet = Quiet()
         self._state: Literal["stopped", "launched", "serves"] = "stopped"
-        self._has_forgotten = False  # what was arranged with a server that was killed, and is to be again
-        self._has_told = False  # of a server that was killed
+        self._has_forgotten = False  # a server was killed, and its arrangements are to be made again
+        self._has_told = False  # the loss of the server was reported
         self.taken = ""
         self._between_tests: Callable[[], None] | None = None
         self._standing: tuple[Any, ...] = ()
@@ -119,10 +119,10 @@ class EmulatorTarget:
         self._quiet.begin()
         with self._undone_if_it_fails():
             if self._in_thread:
-                import_sdk()  # not beside the server's own imports: two threads that import can wait for each other
+                import_sdk()  # not in parallel with the server's imports: two importing threads can deadlock
             self.emulator.launch()
             self._state = "launched"
-            import_sdk()  # while it starts, and before a test's patches; see redirect
+            import_sdk()  # while it starts, and before a test patches anything; see redirect
 
     def start(self) -> None:
         if self.is_lost:
@@ -146,15 +146,15 @@ class EmulatorTarget:
 
     @contextmanager
     def _undone_if_it_fails(self) -> Iterator[None]:
-        """So that the next test starts afresh."""
+        """Stops everything on failure, so that the next test starts afresh."""
         try:
             yield
         except BaseException as error:
             self.stop()
-            self._emulator.settings = replace(self._emulator.settings, port=0)  # the one it had may be taken
+            self._emulator.settings = replace(self._emulator.settings, port=0)  # its port may be taken
             if isinstance(error, EmulatorError):
                 raise _failure(
-                    f"the Podflare emulator cannot start: {error}\n`podflare-emulator doctor` tells more"
+                    f"the Podflare emulator cannot start: {error}\nrun `podflare-emulator doctor` for details"
                 ) from None
             raise
 
@@ -182,7 +182,7 @@ class EmulatorTarget:
             self._emulator.arrange_again = self._between_tests
             self.egress, self.echo = self._default_egress, self._default_echo
             self._close_tools()
-            left_open = self._reset(remember=True)  # a teardown that fails is reported when they are gone
+            left_open = self._reset(remember=True)  # reports a failing teardown only once they are gone
         self._report(left_open, wishes.leaks or self._leaks)
 
     @contextmanager
@@ -198,7 +198,7 @@ class EmulatorTarget:
         try:
             if self._emulator.arrange_again is None or self._emulator.arrange_again is outer[0]:
                 self._emulator.arrange_again = self._between_tests
-                self._between_tests()  # else a test runs, and asks for this scope only now
+                self._between_tests()  # otherwise a running test has just requested this scope
             with self.emulator.redirect_clients():
                 yield
         finally:
@@ -210,7 +210,7 @@ class EmulatorTarget:
         self._report(left_open, self._leaks)
 
     def _reset(self, *, remember: bool = False) -> list[str]:
-        """Ids of what was left open. A test that has killed the server fails. `remember`: for `last`."""
+        """Returns the ids of sandboxes left open; fails a test that has killed the server. `remember`: for `last`."""
         try:
             return self._emulator.end_test() if remember else self._emulator.reset()
         except EmulatorError as error:
@@ -223,7 +223,7 @@ class EmulatorTarget:
         if self._has_told or not self.is_lost:
             return ""
         self._has_told = True
-        return f"the Podflare emulator's server has ended during this test; spare it.\n{AFTER_A_LOSS}"
+        return f"the Podflare emulator's server has ended during this test; do not kill it.\n{AFTER_A_LOSS}"
 
     def _close_tools(self) -> None:
         made = set(self._emulator.made()) - self.kept - self._setups.scopes.keys()
@@ -244,7 +244,7 @@ class EmulatorTarget:
         if self.echo != self.emulator.echo_last_expression:
             self.emulator.echo_last_expression = self.echo
         if self._standing and self._standing[0] is stubs and self._standing[1] is commands and not again:
-            return  # they stand since the test before
+            return  # still in place since the previous test
         self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
         self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
 
@@ -286,7 +286,7 @@ class EmulatorTarget:
         except EmulatorError:
             raise _failure(
                 f"egress: the sandboxes cannot be kept off the network under {self.emulator.isolation} isolation, "
-                "and a test that relies on it must not pass by luck; `podflare-emulator doctor` tells what "
+                "and a test that relies on it must not pass by luck; `podflare-emulator doctor` says what "
                 "namespace isolation lacks here"
             ) from None
 
@@ -327,7 +327,7 @@ class EmulatorTarget:
         return ""
 
     def journal(self) -> str:
-        with suppress(EmulatorError):  # it may be what the test has wrecked
+        with suppress(EmulatorError):  # the test may have broken the server itself
             return self.emulator.report()
         return ""
 
@@ -349,12 +349,12 @@ class EmulatorTarget:
 
 
 def _failure(message: str) -> BaseException:
-    """To be raised: fails the test with these words alone."""
+    """An exception that fails the test with only this message."""
     return pytest.fail.Exception(message, pytrace=False)
 
 
 def _entries(where: str, stubs: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
-    """What is stubbed, and the arguments that say how."""
+    """The stubbed code or command, and the arguments of its stub."""
     if not isinstance(stubs, Mapping):
         raise _failure(f"{where}: expected a dict such as {{'pip': 'Done'}}, got {stubs!r}")
     for stubbed, answer in stubs.items():

@@ -1,4 +1,4 @@
-"""The server's thread logs within the tests' process: below WARNING into nobody's `caplog`, unless asked for."""
+"""Keeps log lines below WARNING of a server in a thread out of the tests' `caplog`, unless a test asks for them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _THREAD = "podflare-emulator"
 
 
 class Quiet(logging.Filter):
-    """A program under test may run its own uvicorn: its lines stay."""
+    """Filters by thread, as a program under test may run its own uvicorn, whose lines stay."""
 
     def begin(self) -> None:
-        if _OURS.level == logging.NOTSET:  # else somebody has asked for them
+        if _OURS.level == logging.NOTSET:  # otherwise a test has asked for them
             _OURS.setLevel(logging.WARNING)
         for logger in _UVICORNS:
             logger.addFilter(self)

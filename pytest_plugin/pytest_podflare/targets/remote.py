@@ -1,4 +1,4 @@
-"""A server somewhere as what the tests of a session run against."""
+"""A remote server as the target of a session's tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RemoteTarget:
         self.taken = ""
         self.is_lost = False
         self.egress = True
-        self.echo = False  # nobody knows whether it does
+        self.echo = False  # unknown for a remote server
         self._default_egress = options.egress
         self._url = options.url
         self._api_key = options.api_key
@@ -40,7 +40,7 @@ class RemoteTarget:
 
     @property
     def emulator(self) -> Emulator:
-        pytest.skip(f"only the emulator can do this, and the tests run against {self._url}")
+        pytest.skip(f"only the emulator can do this, but the tests run against {self._url}")
 
     def launch(self) -> None:
         import_sdk()
@@ -60,18 +60,16 @@ class RemoteTarget:
     ) -> Iterator[None]:
         if wishes.files or wishes.env or wishes.stubs or wishes.commands:
             pytest.skip(
-                f"only the emulator takes files, variables and stubs, and the tests run against {self._url}"
+                f"only the emulator takes files, variables and stubs, but the tests run against {self._url}"
             )
         if wishes.faults or wishes.latency:
-            pytest.skip(
-                f"only the emulator fails and is slow on demand, and the tests run against {self._url}"
-            )
+            pytest.skip(f"only the emulator injects faults and delays, but the tests run against {self._url}")
         if wishes.reachable:
             pytest.skip(
-                f"only the emulator's sandboxes reach this machine, and the tests run against {self._url}"
+                f"only the emulator's sandboxes reach this machine, but the tests run against {self._url}"
             )
         if wishes.clock not in (None, "real"):
-            pytest.skip(f"only the emulator's clock can be moved, and the tests run against {self._url}")
+            pytest.skip(f"only the emulator's clock can be moved, but the tests run against {self._url}")
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
         origins, sandboxes = Origins(), sandbox_classes(import_sdk())
         with ExitStack() as inside:
@@ -91,8 +89,8 @@ class RemoteTarget:
         return redirect_clients(self._url, self._api_key)
 
     def _destroy(self, name: str) -> bool:
-        """Whether it was there: it may be another server's, or have ended by its time limit."""
-        import httpx  # which the SDK that has made it brings along
+        """Destroys it; returns whether it existed: it may be another server's, or have ended at its time limit."""
+        import httpx  # installed with the SDK that has made it
 
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else None
         try:

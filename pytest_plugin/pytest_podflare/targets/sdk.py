@@ -10,7 +10,7 @@ from podflare_emulator.handle.clients.redirect import import_sdk
 
 
 def create_sandbox(url: str, api_key: str | None, settings: dict[str, Any]) -> Any:
-    if "client" not in settings:  # which has its own
+    if "client" not in settings:  # which has its own host and key
         settings = {"host": url, "api_key": api_key, **settings}
     return the_sdk().Sandbox(**settings)
 
@@ -23,7 +23,7 @@ def create_async_client(url: str, api_key: str | None) -> Any:
             f"({getattr(sdk, '__version__', 'of an unknown version')}) has none",
             pytrace=False,
         )
-    # A connection that is kept would belong to the event loop of one test.
+    # A kept connection would belong to the event loop of one test.
     return sdk.AsyncClient(host=url, api_key=api_key, keep_alive=0)
 
 

@@ -1,6 +1,6 @@
-"""The isolation that `auto` has taken, for the line at the end of a run.
+"""The isolation that `auto` has chosen, for the line at the end of a run.
 
-It is known when a server has started: too late for the header, and under xdist to the workers alone.
+It is known once a server has started: too late for the header, and under xdist only in the workers.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 _TAKEN = pytest.StashKey[set[str]]()
-_OUTPUT = "podflare_isolation"  # of a worker
+_OUTPUT = "podflare_isolation"  # its key in a worker's output
 
 
 def note(config: pytest.Config, taken: str) -> None:
-    """To be reported here, or sent to the process that reports."""
+    """Notes it for the report, here or in the process that reports."""
     if hasattr(config, "workeroutput"):
         config.workeroutput[_OUTPUT] = taken
     else:
@@ -27,5 +27,5 @@ def note_of_worker(node: Any) -> None:
 
 
 def lines(config: pytest.Config) -> list[str]:
-    """One; more if it was not the same for all workers."""
+    """One line; more if workers have different isolations."""
     return [f"podflare: isolation: {taken}" for taken in sorted(config.stash.get(_TAKEN, ()))]

@@ -1,4 +1,4 @@
-"""What a test runs against, whatever it is."""
+"""The interface of what a test runs against."""
 
 from __future__ import annotations
 
@@ -23,82 +23,82 @@ class Target(Protocol):
 
     @property
     def emulator(self) -> Emulator:
-        """Skips the test where there is none."""
+        """The emulator; skips the test if there is none."""
         ...
 
     taken: str
-    """The isolation that is in use, and what better ones lack; empty where nobody knows, or it has not started."""
+    """The isolation in use, and what better ones lack; empty if that is unknown, or before the start."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody has killed it since it started."""
+        """Whether it was killed since it started."""
         ...
 
     def launch(self) -> None:
-        """Begins to start."""
+        """Begins the start without waiting."""
         ...
 
     def start(self) -> None:
-        """Returns when it serves, again if it was lost."""
+        """Returns when it serves; restarts it if it was lost."""
         ...
 
     def stop(self) -> None:
-        """Whatever state it is in."""
+        """Stops it, whatever state it is in."""
         ...
 
     def tell_loss(self) -> str:
-        """What to say of a server that was killed, once; empty where it was not."""
+        """The message about a killed server, returned once; otherwise empty."""
         ...
 
     def serving_one_test(
         self, wishes: Wishes, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> AbstractContextManager[None]:
-        """Inside, clients of this process find it; afterwards they do not, and the test's sandboxes are gone.
+        """Inside, clients in this process find it; afterwards they do not, and the test's sandboxes are gone.
 
-        `stubs` and `commands` are the defaults, to the test's own in `wishes`.
+        `stubs` and `commands` are defaults, in addition to the test's own in `wishes`.
         """
         ...
 
     def serving_scope(
         self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> AbstractContextManager[None]:
-        """As `serving_one_test`, for fixtures of a wider scope: what they make is gone afterwards."""
+        """As `serving_one_test`, for fixtures of a wider scope: their sandboxes are gone afterwards."""
         ...
 
     def close(self, sandbox: Any) -> None:
-        """Closes a fixture's sandbox, whatever the running test lets go wrong."""
+        """Closes a fixture's sandbox, unaffected by faults of the running test."""
         ...
 
     def create_lasting_sandbox(self) -> Any:
-        """As `create_sandbox`, for one that outlives the test in which it is made, and has nothing of that test's."""
+        """As `create_sandbox`, for one that outlives the test that makes it, and has none of that test's settings."""
         ...
 
     def expect_forks(self, sandbox: Any) -> None:
-        """Every test is to get one child of it."""
+        """Prepares for forks: every test is to get one child of it."""
         ...
 
     def last(self) -> tuple[str, str]:
-        """Journal and log of the test that has ended last, as they were then; empty where nobody knows."""
+        """Journal and log of the last test that has ended, as they were then; empty if unknown."""
         ...
 
     def without_faults(self) -> AbstractContextManager[None]:
-        """Inside, what the running test lets go wrong does not: for what its fixtures do themselves."""
+        """Inside, the running test's faults are off, for calls that its fixtures make."""
         ...
 
     def only_default_stubs(self) -> AbstractContextManager[None]:
-        """Inside, what the running test stubs for itself is not stubbed."""
+        """Inside, the running test's own stubs are off."""
         ...
 
     def describe(self) -> str:
-        """How it runs, in a line, for the report of a test that has failed; empty where nobody knows."""
+        """Describes in one line how it runs, for the report of a failed test; empty if unknown."""
         ...
 
     def journal(self) -> str:
-        """What the running test's sandboxes have done; empty where nobody knows."""
+        """What the running test's sandboxes have done; empty if unknown."""
         ...
 
     def log(self) -> str:
-        """What the server has logged during the running test, as far as the options want it."""
+        """The server's log during the running test, as far as the options ask for it."""
         ...
 
     def create_sandbox(self, **settings: Any) -> Any:
@@ -110,5 +110,5 @@ class Target(Protocol):
         ...
 
     def create_async_client(self) -> Any:
-        """An `AsyncClient` of the installed SDK that keeps no connection, and so belongs to no event loop."""
+        """An `AsyncClient` of the installed SDK that keeps no connection, so that it belongs to no event loop."""
         ...

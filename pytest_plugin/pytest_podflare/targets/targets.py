@@ -1,4 +1,4 @@
-"""The servers of a session, and which of them a test gets."""
+"""The servers of a session, and the choice of one for each test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Targets:
-    """The servers of a session: the emulator, a real API, or, with a test that is to run on both, the two."""
+    """The servers of a session: the emulator, a real API, or both if a test runs on both."""
 
     def __init__(self, options: Options, setups: Setups, *, both: bool) -> None:
         self.of_a_scope: Target | None = None
@@ -30,12 +30,12 @@ class Targets:
             self._targets["emulator"] = EmulatorTarget(options, setups)
 
     def launch(self) -> None:
-        """Begins to start them."""
+        """Begins their start without waiting."""
         for target in self._targets.values():
             target.launch()
 
     def start(self) -> None:
-        """Those that do not serve: what made their start fail may be over, or a test has killed them."""
+        """Starts those that do not serve: a previous start may have failed, or a test may have killed them."""
         for target in self._targets.values():
             target.start()
 
@@ -43,7 +43,7 @@ class Targets:
         for target in self._targets.values():
             if target.is_lost:
                 with suppress(Exception, pytest.fail.Exception):
-                    target.start()  # another one removes what was left of it
+                    target.start()  # a new server removes what the lost one left behind
             target.stop()
 
     def tell_loss(self) -> str:
@@ -51,7 +51,7 @@ class Targets:
 
     @property
     def taken(self) -> str:
-        """The emulator's isolation, as of `Target`."""
+        """The emulator's isolation, as in `Target`."""
         emulator = self._targets.get("emulator")
         return emulator.taken if emulator else ""
 
@@ -59,7 +59,7 @@ class Targets:
     def serving_scope(
         self, target: Target, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> Iterator[None]:
-        """As of `Target`. Meanwhile tests without their own fixture use it too."""
+        """As in `Target`. Meanwhile, tests without their own fixture use it too."""
         outer, self.of_a_scope = self.of_a_scope, target
         try:
             with target.serving_scope(scope, stubs, commands):
@@ -68,11 +68,14 @@ class Targets:
             self.of_a_scope = outer
 
     def choose(self, wish: str | None, where: str | None) -> Target:
-        """For a test whose marker says `wish`; `where`, if it runs on both. Skips it if that is not available."""
+        """The target for a test with this `target` in its marker; skips the test if that is not available.
+
+        `where`: the one to run on, for a test that runs on both.
+        """
         if where:
             return self._targets[where]
         if wish == "real" and not self._url:
             pytest.skip("only for a real API: give --podflare-url URL")
         if wish == "emulator" and self._url:
-            pytest.skip(f"only for the emulator, and the tests run against {self._url}")
+            pytest.skip(f"only for the emulator, but the tests run against {self._url}")
         return self._targets["real" if self._url else "emulator"]

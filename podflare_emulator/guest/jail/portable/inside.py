@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from ...order import Order
 
 _MARK = "PODFLARE_SANDBOX"
+_ROOM = "jail/portable"
 
 
 def build_base(order: Order) -> None:
     """Warden: builds the base tree."""
+    import shutil  # not at the top, as in `settle`: guests have this module in memory
+
+    from ...files import bytecode
+
     tree = f"{order.state}/base"
     base.build(
         tree,
@@ -33,7 +38,30 @@ def build_base(order: Order) -> None:
         pip=order.python.pip,
         seeds=order.seeds,
     )
-    mapping.write_boot(tree + base.PACKAGES.format(version=order.python.version), plain.guest_code())
+    code = plain.guest_code()
+    if any(bytecode.missing(f"{code}/{_ROOM}")):
+        code = _copy(order)
+        shutil.copytree(
+            f"{plain.guest_code()}/{_ROOM}", f"{code}/{_ROOM}", ignore=shutil.ignore_patterns("__pycache__")
+        )
+    mapping.write_boot(tree + base.PACKAGES.format(version=order.python.version), code)
+
+
+def settle(order: Order) -> None:
+    """Warden, beside the first sandboxes: compiles the copy, if there is one."""
+    from ...files import bytecode
+
+    for source in bytecode.missing(f"{_copy(order)}/{_ROOM}"):
+        bytecode.write(source)
+
+
+def _copy(order: Order) -> str:
+    """Where the mapping's code lies for the Pythons of sandboxes, if it has no bytecode where it is installed.
+
+    They write none and would compile it at each start. The directory may not be writable, or Python may have been told
+    to write none; and the sandboxes' Python may be of another version than the emulator's.
+    """
+    return f"{order.state}/code"
 
 
 def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> tuple[int, None]:
@@ -46,7 +74,7 @@ def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) 
             executable=python,
             python=python,
             environment=environment.of_zygote(f"{order.state}/base"),
-            shared=[*mapping.SYSTEM_DIRECTORIES, *plain.runtime(order)],
+            shared=[*mapping.SYSTEM_DIRECTORIES, *plain.runtime(order), _copy(order)],
         ),
     )
 

@@ -106,10 +106,15 @@ class Pipe(calls.file_class):
 
 
 def _split(data: bytes, root: bytes) -> tuple[bytes, bytes]:
-    """Splits off the end of `data` if it may be the beginning of `root`."""
+    """Splits off the end of `data` if it may be the beginning of `root`, with a whole `root` before it.
+
+    That one's path goes on with the slash after it.
+    """
     at = data.find(root[:1], len(data) - len(root))
     while at >= 0:
         if root.startswith(data[at:]):
+            if data.endswith(root, 0, at):
+                at -= len(root)
             return data[:at], data[at:]
         at = data.find(root[:1], at + 1)
     return data, b""
