@@ -209,6 +209,6 @@ def test(frame, podflare_emulator, number):
         assert seen == [seen[0]] * len(seen)
 """
     )
-    result = pytester.runpytest_subprocess("-rP", "--podflare-seed=5")
+    result = pytester.runpytest_subprocess("-rP", "-p", "no:randomly", "--podflare-seed=5")
     result.assert_outcomes(passed=4)
     assert result.outlines.count("expected") == 1
