@@ -107,7 +107,7 @@ def test_a_tar_file_is_unpacked_and_gone_afterwards(tree: Path, tmp_path: Path, 
 def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is neither a directory nor a tar file"):
         Emulator(rootfs=tmp_path / "ubuntu.tar")
-    with pytest.raises(SettingsError, match="rootfs: portable isolation has the host's system"):
+    with pytest.raises(SettingsError, match="rootfs: portable isolation uses the host's system"):
         Emulator(rootfs=tmp_path, isolation="portable")
     with pytest.raises(SettingsError, match="is the host's own system"):
         Emulator(rootfs="/")
