@@ -1,4 +1,4 @@
-"""The command `podflare-emulator`: what its arguments ask for."""
+"""The entry point of `podflare-emulator`: runs the subcommand."""
 
 import sys
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv`, by default the process's own arguments.
 
     Returns:
-        0 after SIGINT or SIGTERM; 2, with one line on stderr, when it cannot start; of `doctor`, its verdict; of
-        `exec`, the status of the program.
+        0 after SIGINT or SIGTERM; 2, with one line on stderr, if it cannot start; for `doctor`, 0 if the emulator can
+        run and 1 if not; for `exec`, the exit status of the program.
 
     Raises:
         SystemExit: `--help`, or (2, with one line on stderr) arguments that cannot be parsed.
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = settings(arguments)
     except SettingsError as error:
         return refuse(str(error))
-    # Late: a wrong argument should not wait for the server's imports.
+    # Imported late: a wrong argument should be refused before the slow imports of the server.
     if subcommand == "doctor":
         from podflare_emulator.command import doctor
 

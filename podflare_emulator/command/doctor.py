@@ -1,4 +1,4 @@
-"""`podflare-emulator doctor`: what this machine can do, found out by doing it."""
+"""`podflare-emulator doctor`: tests what this machine can do, by doing it."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _NEEDS = {
     "namespace": (probe.USER_NAMESPACE, probe.MOUNTS, probe.PID_NAMESPACE, probe.FRESH_PROC),
     "preload": (probe.FAKECHROOT,),
 }
-_DESCRIPTORS_EACH = 4  # of a sandbox: a socket, two pipes, the jail's entrance
+_DESCRIPTORS_EACH = 4  # per sandbox: a socket, two pipes, the jail's entrance
 _DESCRIPTORS_BESIDE = 64
 _ENOUGH_SANDBOXES = 200
 
 
 def run(settings: Settings) -> int:
-    """Prints a table, a line an ability; what is missing has its price and its remedy below it.
+    """Print a table with one row per ability; below a missing one, its cost and its remedy.
 
     Returns 0 when the emulator can run at all, else 1.
     """
@@ -66,12 +66,12 @@ def run(settings: Settings) -> int:
             chosen = chosen or backend
         if reason:
             missing = next((name for name in _NEEDS.get(backend, ()) if answers.get(name)), None)
-            how = remedy(missing, answers, around) if missing else "nothing, unless the words above say what"
-            _row(f"{backend} isolation", "no", reason, "a backend further down has to do", how)
+            how = remedy(missing, answers, around) if missing else "see the reason above"
+            _row(f"{backend} isolation", "no", reason, "auto takes another backend", how)
         else:
             named = named or backend
             aside = f"; auto leaves it out: {declined.reason}" if declined else ""
-            _row(f"{backend} isolation", "yes", f"a sandbox was made, and has run code{aside}")
+            _row(f"{backend} isolation", "yes", f"a sandbox was created and ran code{aside}")
     nothing = (
         f"nothing unasked; say --isolation {named}" if named else "nothing: the emulator cannot run here"
     )
@@ -80,9 +80,9 @@ def run(settings: Settings) -> int:
 
 
 def _probe() -> dict[str, str]:
-    """See guest/processes/probe.py.
+    """What guest/processes/probe.py finds: for each ability why it is missing, or "".
 
-    In its own process: this one may have threads, and what is tried cannot be undone.
+    It runs in its own process: this one may have threads, and the attempts cannot be undone.
     """
     ours, theirs = socket.socketpair()
     with ours:
@@ -101,16 +101,16 @@ def _probe() -> dict[str, str]:
 def _detail(ability: str) -> str:
     if ability == probe.LANDLOCK:
         abi = landlock.abi()
-        signals = "" if abi >= _SIGNALS_SINCE else "; signals to strangers are not refused before ABI 6"
+        signals = "" if abi >= _SIGNALS_SINCE else "; signals to other processes are refused from ABI 6 on"
         return f"ABI {abi}{signals}"
     if ability == probe.USERS:
-        return "under namespace isolation a sandbox has those from 0 to 65535"
+        return "under namespace isolation a sandbox has ids 0 to 65535"
     if ability == probe.IDMAPPED_MOUNTS:
-        return "under namespace isolation the host's files belong to whom they belong on the host"
+        return "under namespace isolation the host's files keep their owners"
     if ability == probe.WAY_OUT:
-        return f"{helper()} gives it a way out"
+        return f"connected to the outside by {helper()}"
     if ability == probe.ROOT_EMULATION:
-        return "a sandbox's root changes owners, groups and ids with success, and without effect"
+        return "changes of owners, groups and ids by a sandbox's root succeed without effect"
     if ability == probe.FAKECHROOT:
         from podflare_emulator.guest.jail import preload
 
@@ -119,19 +119,19 @@ def _detail(ability: str) -> str:
 
 
 def _bash(root: str) -> None:
-    """Where sandboxes look for it: their PATH is not this process's."""
+    """Search the PATH of the sandboxes, which differs from this process's."""
     found = shutil.which("bash", path=os.pathsep.join(f"{root}{place}" for place in SYSTEM_PATH.split(":")))
     if found:
         _row("bash", "yes", found)
     else:
-        words = f"it is in none of {SYSTEM_PATH}" + (f" in {root}" if root else "")
-        cost = "code in bash, and terminals that name no other program, end with 127"
+        words = f"not found in {SYSTEM_PATH}" + (f" under {root}" if root else "")
+        cost = "bash code, and terminals without a command, end with exit code 127"
         _row("bash", "no", words, cost, "apt-get install -y bash (in Alpine: apk add bash)")
 
 
 def _open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    words = f"{soft}, which may be raised to {hard}"
+    words = f"limit {soft}, can be raised to {hard}"
     sandboxes = (soft - _DESCRIPTORS_BESIDE) // _DESCRIPTORS_EACH
     if soft == resource.RLIM_INFINITY or sandboxes >= _ENOUGH_SANDBOXES:
         _row("open files", "yes", words)
@@ -140,7 +140,7 @@ def _open_files() -> None:
             "open files",
             "no",
             words,
-            f"about {max(sandboxes, 0)} sandboxes at a time",
+            f"only about {max(sandboxes, 0)} sandboxes can run at a time",
             f"ulimit -n {hard if hard > soft else 65536} (in Docker: --ulimit nofile=65536)",
         )
 
@@ -152,8 +152,8 @@ def _temp_directory() -> None:
             "temp directory",
             "no",
             f"{directory} is mounted noexec",
-            "without namespace isolation, no program that lies in a sandbox can be run, and no command stubbed",
-            "another one, such as TMPDIR=/var/tmp",
+            "without namespace isolation, programs in a sandbox's files cannot run, and commands cannot be stubbed",
+            "use another temp directory, such as TMPDIR=/var/tmp",
         )
     else:
         _row("temp directory", "yes", directory)
@@ -170,7 +170,7 @@ async def _try(backend: str, python: Python) -> str | None:
     result = await exits
     await guest.end()
     await launcher.stop()
-    return None if result == 0 else f"a sandbox was made, but running code in it ended with {result}"
+    return None if result == 0 else f"a sandbox was created, but its code ended with exit code {result}"
 
 
 def _row(ability: str, there: str, words: str, price: str = "", how: str = "") -> None:

@@ -1,4 +1,4 @@
-"""`podflare-emulator mcp`: sandboxes as tools of a model, by standard input and output."""
+"""`podflare-emulator mcp`: serves sandboxes as tools for a model, over standard input and output."""
 
 from podflare_emulator.command.printing import refuse
 from podflare_emulator.handle.server.thread import ServerThread
@@ -10,7 +10,7 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 def run(settings: Settings) -> int:
-    """Until standard input ends; returns 0, or 2 when it cannot start."""
+    """Serve until standard input ends. Returns 0, or 2 if it cannot start."""
     log_to_stderr(settings.log_format, "WARNING")
     server = ServerThread(settings)
     try:

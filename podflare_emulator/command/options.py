@@ -1,4 +1,4 @@
-"""What may be written on the command line, and the settings that it comes to."""
+"""The options of the command line, and the settings that they give."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from podflare_emulator.vocabulary.templates import read_file
 
 _ENVIRONMENT = (
     "environment: PODFLARE_API_KEYS (comma-separated), PODFLARE_AUTH_DISABLED=1, PODFLARE_HOSTD_ADDR=host:port, "
-    "PODFLARE_LOG_FORMAT=json; an option wins over its variable."
+    "PODFLARE_LOG_FORMAT=json; an option takes precedence over its variable."
 )
 
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:
-    """What is given, and nothing else, so that environment and defaults can have their say.
+    """Only the arguments that are given: the environment and the defaults supply the rest.
 
-    `subcommand` is None or its name, and `program` the words after `--`.
+    `subcommand` is a name or None, and `program` the words after `--`.
 
     Raises:
         SystemExit: `--help`, or (2, with one line on stderr) arguments that cannot be parsed.
@@ -35,7 +35,7 @@ def parse(argv: Sequence[str]) -> dict[str, Any]:
     arguments = vars(parser.parse_args(words))
     subcommand = arguments.setdefault("subcommand", None)
     if subcommand == "exec" and not program:
-        parser.error("exec: write the program that is to run after --, such as: exec -- pytest")
+        parser.error("exec: write the program to run after --, such as: exec -- pytest")
     if program and subcommand != "exec":
         parser.error(f"{program[0]}: only exec runs a program: {PROGRAM} exec -- {program[0]} ...")
     return {**arguments, "program": program}
@@ -81,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{PROGRAM}: {one_line(message)} (see {PROGRAM} --help)\n")
 
     def refuse_unknown(self, words: Sequence[str]) -> None:
-        """Before its value is taken for a subcommand."""
+        """Refuse an unknown option, before argparse takes its value for a subcommand."""
         options = [option for action in self._actions for option in action.option_strings]
         for word in words:
             if word.startswith("--") and word.partition("=")[0] not in options:
@@ -94,8 +94,8 @@ def _parser() -> _Parser:
     _add_settings(shared)
     parser = _Parser(
         prog=PROGRAM,
-        description="Podflare's API on this machine, for offline tests. Programs find it by PODFLARE_HOST, those with "
-        "the vendor's client by PODFLARE_API_URL.",
+        description="Podflare's API on this machine, for offline tests. Programs find it through PODFLARE_HOST, those "
+        "with the vendor's client through PODFLARE_API_URL.",
         epilog=_ENVIRONMENT,
         parents=[shared],
         argument_default=argparse.SUPPRESS,
@@ -127,8 +127,8 @@ _SUBCOMMANDS = (
     (
         "exec",
         "exec [option ...] -- PROGRAM [argument ...]",
-        "run a program with its own emulator: on a free port unless --port is given, with PODFLARE_HOST and "
-        "PODFLARE_API_URL set; ends with the program's status",
+        "run a program with its own emulator, on a free port unless --port is given, and with PODFLARE_HOST and "
+        "PODFLARE_API_URL set; exits with the program's status",
     ),
 )
 
@@ -177,13 +177,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         dest="allow_hosts",
         action="append",
         metavar="NAME",
-        help="answer to this Host name too; repeatable",
+        help="accept requests for this Host name too; repeatable",
     )
     add(
         "--no-egress",
         dest="egress",
         action="store_false",
-        help="cut every sandbox off the network, whatever a create asks for",
+        help="cut every sandbox off from the network, whatever a create asks for",
     )
     add(
         "--egress-denied",
@@ -193,7 +193,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--egress-unenforced",
         action="store_true",
-        help="create sandboxes without egress even if nothing keeps them off the network",
+        help="create sandboxes without egress even if nothing cuts them off from the network",
     )
     add(
         "--echo-last-expression",
@@ -203,8 +203,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--network",
         metavar="auto|private|host",
-        help="network of the sandboxes: private to each, or the machine's for all (default auto: private if that can "
-        "have a way out)",
+        help="network of the sandboxes: private to each, or the machine's for all (default auto: private if it can "
+        "be connected to the outside)",
     )
     add(
         "--reachable",
@@ -232,7 +232,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--profile",
         metavar="local|hosted",
-        help="how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+        help="how long calls take: as fast as possible, or at least as long as the vendor publishes (default local)",
     )
     add(
         "--clock",
@@ -245,18 +245,22 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="free|pro|scale",
         help="the billing tier whose limits sandboxes have: lifetime, idle time, memory, disk (default scale)",
     )
-    add("--webhook-url", metavar="URL", help="where events such as sandbox.frozen are sent")
-    add("--state-dir", metavar="DIR", help="where Spaces are kept, so that a later emulator can resume them")
-    add("--region", metavar="NAME", help="the region that answers name (default none)")
+    add("--webhook-url", metavar="URL", help="URL to which events such as sandbox.frozen are sent")
+    add(
+        "--state-dir",
+        metavar="DIR",
+        help="directory in which Spaces are kept, so that a later emulator can resume them",
+    )
+    add("--region", metavar="NAME", help="region named in answers (default none)")
     add(
         "--endpoint",
         metavar="URL",
-        help="the endpoint that answers name; published clients move there, and remember it (default none)",
+        help="endpoint named in answers; published clients switch to it and remember it (default none)",
     )
     add(
         "--seed",
         type=int,
         metavar="N",
-        help="seed for ids and everything else that is drawn at random: the same after every start and reset",
+        help="seed for ids and all other random choices, which are then the same after every start and reset",
     )
     add("--log-format", metavar="text|json", help="format of the log lines on stderr (default text)")

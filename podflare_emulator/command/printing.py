@@ -1,4 +1,4 @@
-"""What the command says, and how it refuses."""
+"""The output and the error messages of the command."""
 
 import os
 import sys
@@ -10,12 +10,12 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)  # noqa: T201 (the command's output)
     except OSError:
-        # Nobody reads it: no reason to stop serving. Python flushes once more at exit, and would fail then.
+        # Nobody reads the output: that is no reason to stop serving. Python flushes again at exit, and would fail then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refuse(message: str) -> int:
-    """One line on stderr; returns the status that goes with it."""
+    """Print one line on stderr. Returns the exit status for it."""
     print(f"{PROGRAM}: {one_line(message)}", file=sys.stderr)  # noqa: T201
     return 2
 

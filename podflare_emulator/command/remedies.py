@@ -1,4 +1,4 @@
-"""What each ability of a machine is good for, and how to get one that is missing."""
+"""What a missing ability of the machine costs, and how to get it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _COSTS = {
     probe.MOUNTS: "no namespace isolation",
     probe.PID_NAMESPACE: "no namespace isolation",
     probe.FRESH_PROC: "no namespace isolation",
-    probe.NETWORK_NAMESPACE: "no sandbox can be kept off the network: egress=False is refused",
-    probe.WAY_OUT: "sandboxes share this machine's network: two cannot serve on one port, and they reach its loopback",
-    probe.OVERLAY: "new sandboxes and forks start as copies, which take longer than layers over the same files",
-    probe.PIDFD: "nothing: processes are ended by their number",
-    probe.LANDLOCK: "under preload and portable isolation, a path that escapes the mapping is your own file: "
-    "auto takes them in a container or CI only",
-    probe.USERS: "changes of owner, groups and ids succeed without effect (root emulation): a server that must not "
-    "be root does not run",
-    probe.IDMAPPED_MOUNTS: "in a namespace sandbox the host's files belong to nobody: they can be replaced or removed, "
-    "not changed in place, and deep directories of the system are read-only",
-    probe.ROOT_EMULATION: "in a sandbox, changes of owner, groups and ids fail: tar and cp -a as root, chown, su",
+    probe.NETWORK_NAMESPACE: "sandboxes cannot be cut off from the network: egress=False is refused",
+    probe.WAY_OUT: "sandboxes share this machine's network: two cannot listen on one port, and they reach its loopback",
+    probe.OVERLAY: "new sandboxes and forks copy their files, which is slower than shared layers",
+    probe.PIDFD: "nothing: processes are killed by PID instead",
+    probe.LANDLOCK: "under preload and portable isolation, code that escapes the path mapping can write your files: "
+    "auto takes them only in a container or in CI",
+    probe.USERS: "changes of owners, groups and ids succeed without effect (root emulation): a server that refuses to "
+    "run as root does not run",
+    probe.IDMAPPED_MOUNTS: "under namespace isolation the host's files are owned by nobody: they can be replaced or "
+    "removed, but not changed in place, and deep system directories are read-only",
+    probe.ROOT_EMULATION: "in a sandbox, changes of owners, groups and ids fail: tar and cp -a as root, chown, su",
     probe.FAKECHROOT: "no preload isolation",
 }
 
-# Value of a switch that forbids -> how to turn it.
+# Sysctl -> the value that forbids namespaces, and the command that allows them.
 _SWITCHES = {
     "user.max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
     "kernel.unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
@@ -50,9 +50,9 @@ _SWITCHES = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What may forbid an ability: switches of the kernel by name, a seccomp filter, an AppArmor profile.
+    """What may forbid an ability: sysctls by name, a seccomp filter, an AppArmor profile.
 
-    `namespaces`: whether the kernel is built with user namespaces, allowed or not.
+    `namespaces`: whether the kernel is built with user namespaces, even if it does not allow them here.
     """
 
     switches: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Surroundings:
 
     @classmethod
     def found(cls) -> Surroundings:
-        """Of this process."""
+        """Those of this process."""
         switches = {name: _read(f"/proc/sys/{name.replace('.', '/')}") for name in _SWITCHES}
         profile = _read("/proc/self/attr/current").partition(" ")[0]
         filtered = "\nSeccomp:\t2" in _read("/proc/self/status")
@@ -71,24 +71,24 @@ class Surroundings:
 
 
 def cost(ability: str) -> str:
-    """What goes without it."""
+    """What does not work without the ability."""
     return _COSTS[ability]
 
 
 def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:
-    """How to get an ability that `answers` (as of guest/processes/probe.py) says is missing."""
+    """How to get an ability that is missing according to `answers` (of guest/processes/probe.py)."""
     if ability in _NAMESPACES:
         return _remedy_of_namespaces(ability, answers, around)
     if ability == probe.WAY_OUT:
         return _remedy_of_the_way_out(answers)
     if ability == probe.LANDLOCK:
-        how = "Linux 5.13 or later, with landlock among the security modules it starts with (lsm=)"
+        how = "Linux 5.13 or later, with landlock in the kernel parameter lsm="
         return f"{how}, or in Docker: --security-opt seccomp=unconfined" if around.filtered else how
     if ability in (probe.USERS, probe.IDMAPPED_MOUNTS) and answers[probe.USER_NAMESPACE]:
         return f"as for the {probe.USER_NAMESPACE}"
     if ability == probe.USERS:
         return (
-            "apt-get install -y uidmap, and a line for you in /etc/subuid and /etc/subgid, such as "
+            "apt-get install -y uidmap, and an entry for you in /etc/subuid and /etc/subgid, such as "
             "you:100000:65536 (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 you); "
             "or start the emulator as root"
         )
@@ -98,7 +98,7 @@ def remedy(ability: str, answers: Mapping[str, str], around: Surroundings) -> st
         return "Linux 4.17 or later with seccomp filters (CONFIG_SECCOMP_FILTER), on x86-64 or ARM 64"
     if ability == probe.FAKECHROOT:
         if "musl" in answers[ability]:
-            return "an image of Debian's or Ubuntu's"
+            return "an image based on Debian or Ubuntu"
         return "apt-get update && apt-get install -y fakechroot"
     return "Linux 5.3 or later"
 
@@ -108,7 +108,7 @@ def _remedy_of_the_way_out(answers: Mapping[str, str]) -> str:
         return f"as for the {probe.NETWORK_NAMESPACE}"
     if "installed" in answers[probe.WAY_OUT]:
         return "apt-get update && apt-get install -y slirp4netns"
-    return "a /dev/net/tun that you may open (in Docker: --device /dev/net/tun; else chmod 666 /dev/net/tun)"
+    return "permission to open /dev/net/tun (in Docker: --device /dev/net/tun; elsewhere: chmod 666 /dev/net/tun)"
 
 
 def _remedy_of_namespaces(ability: str, answers: Mapping[str, str], around: Surroundings) -> str:
@@ -129,10 +129,10 @@ def _remedy_of_namespaces(ability: str, answers: Mapping[str, str], around: Surr
         steps.append(f"in Docker: {' '.join(flags)} --security-opt systempaths=unconfined")
     if not steps and around.namespaces:
         return (
-            "the kernel has it, and nothing here says who forbids it. It never lets a chroot have it: if this is one, "
-            "start the emulator outside, or enter by bwrap or systemd-nspawn, which change the root itself"
+            "the kernel supports it, but something unknown forbids it. The kernel never allows it in a chroot: if this "
+            "is one, start the emulator outside, or use bwrap or systemd-nspawn instead of chroot"
         )
-    return "; ".join(steps) or "a kernel that is built with user namespaces (CONFIG_USER_NS)"
+    return "; ".join(steps) or "a kernel built with user namespaces (CONFIG_USER_NS)"
 
 
 def _read(path: str) -> str:

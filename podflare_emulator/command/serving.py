@@ -1,4 +1,4 @@
-"""The command: serves until it gets a signal, or as long as a program runs."""
+"""Serves until a signal arrives, or for as long as a program runs."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ from podflare_emulator.handle.emulator import Emulator, EmulatorError
 from podflare_emulator.vocabulary.logs import log_to_stderr
 from podflare_emulator.vocabulary.settings import Settings
 
-_ANY_KEY = "pk_emulator"  # for clients that make no call without one
+_ANY_KEY = "pk_emulator"  # for clients that refuse to work without a key
 
 
 def serve(settings: Settings) -> int:
-    """Until SIGINT or SIGTERM; returns 0, or 2 when it cannot start."""
+    """Serve until SIGINT or SIGTERM. Returns 0, or 2 if it cannot start."""
     log_to_stderr(settings.log_format)
     with _signals(signal.SIGINT, signal.SIGTERM) as arrived:
         try:
-            with Emulator(settings, server="thread") as emulator:  # this process is its own
+            with Emulator(settings, server="thread") as emulator:  # no other code runs in this process
                 isolation = emulator.describe_isolation()
                 say(f"Podflare emulator, isolation: {isolation}, listening on {emulator.url}")
                 say(emulator.describe())
@@ -35,12 +35,12 @@ def serve(settings: Settings) -> int:
 
 
 def execute(settings: Settings, program: Sequence[str]) -> int:
-    """Runs a program whose clients find its own emulator.
+    """Run a program with its own emulator, which its clients find by environment variables.
 
-    Returns the program's status, 128 + the signal's number if one has ended it, 127 if it is not found, 126 if it
-    cannot be started, 2 when the emulator cannot.
+    Returns the program's exit status; 128 + the signal's number if a signal ended it; 127 if the program is not found,
+    126 if it cannot be started; 2 if the emulator cannot be started.
     """
-    log_to_stderr(settings.log_format, "WARNING")  # the terminal is the program's
+    log_to_stderr(settings.log_format, "WARNING")  # the terminal belongs to the program
     try:
         with Emulator(
             settings
@@ -49,7 +49,7 @@ def execute(settings: Settings, program: Sequence[str]) -> int:
             try:
                 return _run(program, environment)
             except OSError as error:
-                # A folder of the PATH that may not be read makes of a missing program one that is forbidden.
+                # If a directory of the PATH cannot be read, a missing program fails with EACCES instead of ENOENT.
                 found = shutil.which(program[0]) or os.path.exists(program[0])
                 refuse(f"exec: {program[0]}: {error.strerror if found else 'not found'}")
                 return 126 if found else 127
@@ -61,7 +61,7 @@ _CLIENTS = {"PODFLARE_HOST": "this SDK", "PODFLARE_API_URL": "the vendor's clien
 
 
 def _variables(emulator: Emulator, settings: Settings) -> dict[str, str]:
-    """By which both clients find the emulator. A real key is not handed to it."""
+    """Those by which both clients find the emulator. They never contain the user's real key."""
     key = settings.api_keys[0] if settings.api_keys else _ANY_KEY
     return {**dict.fromkeys(_CLIENTS, emulator.url), "PODFLARE_API_KEY": key}
 
@@ -70,7 +70,7 @@ def _run(program: Sequence[str], environment: dict[str, str]) -> int:
     process: subprocess.Popen[bytes] | None = None
 
     def forward(number: int, _: object) -> None:
-        if process and not (number == signal.SIGINT and os.isatty(0)):  # which the terminal has sent to both
+        if process and not (number == signal.SIGINT and os.isatty(0)):  # the terminal has sent it to both
             process.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -84,10 +84,10 @@ def _run(program: Sequence[str], environment: dict[str, str]) -> int:
 def _signals(*numbers: signal.Signals) -> Iterator["SimpleQueue[int]"]:
     """A queue of the signals that arrive; none, not even a second one, interrupts the code inside.
 
-    Afterwards they are ignored: the process is about to exit, and with 0 however often it is told to.
+    Afterwards they are ignored: the process is about to exit, with 0 even if more of them arrive.
     """
-    # Not blocked and awaited: a mask would be inherited by the guests. A handler interrupts its own thread:
-    # `SimpleQueue.put` may interrupt `get`, where an Event's lock could deadlock.
+    # They are not blocked and waited for, since the guests would inherit the signal mask. A handler interrupts its own
+    # thread: `SimpleQueue.put` may interrupt `get`, where an Event's lock could deadlock.
     arrived: SimpleQueue[int] = SimpleQueue()
     for number in numbers:
         signal.signal(number, lambda received, _: arrived.put(received))

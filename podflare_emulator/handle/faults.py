@@ -157,7 +157,7 @@ class Faults(Record):
         return self.latency("create", COLD_BOOT if seconds is None else seconds, times=times)
 
     def use_profile(self, profile: Literal["local", "hosted"]) -> None:
-        """Sets how long calls take: as long as they do here, or at least as long as the vendor publishes."""
+        """Sets how long calls take: as fast as possible, or at least as long as the vendor publishes."""
         self._call("use_profile", profile=profile)
 
     @contextmanager

@@ -53,7 +53,7 @@ class Stubs(Record):
             match: A part of the code, a regular expression to search for in the code, or a function of code and
                 language that returns whether the stub answers.
             language: Only code in this language.
-            stdout, stderr: A text, or a list of texts and numbers; a number is a pause in seconds.
+            stdout, stderr: A string, or a list of strings and numbers; a number is a pause in seconds.
             delay: Seconds before the first output.
             answer: A function that gets a `StubCall` and returns text for stdout, an `Answer`, a result of the SDK, or
                 `call.run_real()`. If it raises, the exec fails with 500. It runs in a thread of this process, and may

@@ -106,7 +106,7 @@ def raised_text(raised: str | BaseException | type[BaseException] | None) -> str
         return raised.__name__
     if isinstance(raised, BaseException):
         return f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
-    raise EmulatorError(f"raises: expected an exception or its text, got {raised!r}")
+    raise EmulatorError(f"raises: expected an exception or its message, got {raised!r}")
 
 
 def _takes(function: object, *arguments: object) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Output = str | Sequence[str | float]
-"""Text; or a list of texts and numbers: a number is a pause in seconds before what follows."""
+"""A string; or a list of strings and numbers: a number is a pause in seconds before what follows."""
 
 
 class Step(NamedTuple):
@@ -24,8 +24,8 @@ class Answer:
     """The output and exit code of an exec or a command, as if it had run.
 
     Attributes:
-        stdout, stderr: A text, or a list of texts and numbers; a number is a pause in seconds: `["Collecting", 0.5,
-            "Done"]` prints the second line half a second after the first. A text may have several lines; its last
+        stdout, stderr: A string, or a list of strings and numbers; a number is a pause in seconds: `["Collecting", 0.5,
+            "Done"]` prints the second line half a second after the first. A string may have several lines; its last
             newline is optional.
         exit_code: 0 to 255.
     """
@@ -41,7 +41,8 @@ class Answer:
                 continue
             if not isinstance(output, (list, tuple)) or not all(map(_is_part, output)):
                 raise ValueError(
-                    f'{name}: expected text, or a list of texts and seconds such as ["a", 0.5, "b"], got {output!r}'
+                    f'{name}: expected a string, or a list of strings and seconds such as ["a", 0.5, "b"], '
+                    f"got {output!r}"
                 )
         if not (type(self.exit_code) is int and 0 <= self.exit_code <= 255):
             raise ValueError(f"exit_code: expected 0 to 255, got {self.exit_code!r}")
@@ -65,7 +66,7 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def lines(text: str) -> list[str]:
-    """The lines that a stream of that text would be cut into."""
+    """The lines into which a stream of that text is split."""
     return text.removesuffix("\n").split("\n") if text else []
 
 

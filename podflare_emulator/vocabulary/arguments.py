@@ -8,7 +8,7 @@ from typing import Any
 
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
-_NAMES = {bool: "true or false", int: "a whole number", str: "a text", list: "a list"}
+_NAMES = {bool: "true or false", int: "a whole number", str: "a string", list: "a list"}
 
 
 def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) -> str | None:
@@ -33,6 +33,6 @@ def check_texts(**given: Any) -> None:
     """Raises InvalidRequest, with its name, for an argument that is not a collection of strings."""
     for name, value in given.items():
         if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
-            raise InvalidRequest(f"{name}: expected a list of texts, got {value!r:.100}")
+            raise InvalidRequest(f"{name}: expected a list of strings, got {value!r:.100}")
         for one in value:
             check_kind(str, **{name: one})

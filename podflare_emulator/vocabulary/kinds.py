@@ -51,7 +51,9 @@ def variables(setting: str, value: Any) -> dict[str, str]:
         if _is_the_sandboxes(name):
             raise SettingsError(f"{setting}: {name} is the sandbox's own; set it in the code that you run")
         if not isinstance(text, str) or "\0" in text:
-            raise SettingsError(f"{setting}: {name}: expected text, got {type(text).__name__}")
+            raise SettingsError(
+                f"{setting}: {name}: expected a string without NUL characters, got {type(text).__name__}"
+            )
     return dict(value)
 
 

@@ -101,7 +101,8 @@ class Settings:
             Python (3.10 or later) and bash; None for the host's. Needs namespace isolation.
         python: Path of the guests' interpreter, in `rootfs` if there is one; None for the one that is running (in
             `rootfs`: its python3). A relative path, or a name on PATH, is made absolute.
-        mounts: Files and directories that are copied into every new sandbox; each may be a text such as "./data:/data".
+        mounts: Files and directories that are copied into every new sandbox; each may be a string such as
+            "./data:/data".
         api_keys: Keys; each request must carry one of them. Without any, there is no authentication.
         auth_disabled: Accept requests without a key, whatever `api_keys` says.
         allow_hosts: `Host` names to answer to, in addition to the loopback ones, without a port.
@@ -118,7 +119,7 @@ class Settings:
         echo_last_expression: Print the `repr` of a last line that is an expression, as Jupyter does.
         files_on_disk: Keep the files of sandboxes in the temp directory. Namespace isolation keeps them in memory
             otherwise (up to half of the machine's).
-        profile: How long calls take: `local`, as long as they do here; `hosted`, at least as long as the vendor
+        profile: How long calls take: `local`, as fast as possible; `hosted`, at least as long as the vendor
             publishes.
         clock: The clock of the emulator: `real`; `manual`, which stands still until it is advanced; `skipping`, which
             also stands still, but when a call waits moves on at once to the end of that wait.
@@ -324,7 +325,7 @@ def _mount(given: Any) -> Mount:
         return given
     if isinstance(given, str):
         return Mount.parse(given)
-    raise SettingsError(f"mounts: expected texts such as './data:/data', or Mount, got {given!r}")
+    raise SettingsError(f"mounts: expected strings such as './data:/data', or Mount, got {given!r}")
 
 
 def _is_address(name: str) -> bool:

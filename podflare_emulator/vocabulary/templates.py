@@ -167,7 +167,7 @@ def _files(where: str, given: Any) -> list[tuple[str, int, bytes]]:
         elif isinstance(source, (str, bytes)):
             found.append((path, 0o644, source.encode() if isinstance(source, str) else source))
         else:
-            raise SettingsError(f"{where}: {target}: expected text, bytes or a Path, got {source!r}")
+            raise SettingsError(f"{where}: {target}: expected a string, bytes or a Path, got {source!r}")
     return found
 
 

@@ -82,11 +82,11 @@ SETTINGS = (
     Setting(
         "profile",
         "local|hosted",
-        "how long calls take: as long as they do here, or at least as the vendor publishes (default local)",
+        "how long calls take: as fast as possible, or at least as long as the vendor publishes (default local)",
         ("local", "hosted"),
     ),
     Setting("templates", "FILE", "your own templates, in TOML (default none)"),
-    Setting("seed", "N", "seed for ids and everything else that the emulator draws at random"),
+    Setting("seed", "N", "seed for ids and all other random choices of the emulator"),
     Setting(
         "log",
         "off|error|warning|info",
@@ -209,7 +209,7 @@ def _value(config: pytest.Config, setting: Setting) -> tuple[str | None, str]:
 
 
 def _ini(config: pytest.Config, key: str) -> str | None:
-    """The value as text: from a file with types, pytest 9 accepts only text here."""
+    """The value as a string: from a typed file (TOML), pytest 9 accepts only strings here."""
     try:
         value = config.getini(key)
     except (TypeError, ValueError, pytest.UsageError):
@@ -218,7 +218,7 @@ def _ini(config: pytest.Config, key: str) -> str | None:
         )  # one is pytest 9's, one is before it
         value = getattr(settings[key], "value", settings[key])
         if not isinstance(value, (bool, int)):
-            raise pytest.UsageError(f"{key} in {config.inipath}: expected a text, got {value!r}") from None
+            raise pytest.UsageError(f"{key} in {config.inipath}: expected a string, got {value!r}") from None
     return value if value is None else str(value)
 
 

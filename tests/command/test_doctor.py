@@ -123,7 +123,7 @@ def test_a_chroot_is_not_sent_after_what_the_kernel_has(tmp_path: Path) -> None:
     assert not report.there["user namespace"]
     for ability in ("user namespace", "namespace isolation"):
         assert "CONFIG_USER_NS" not in report.remedies[ability]
-        assert "It never lets a chroot have it" in report.remedies[ability]
+        assert "The kernel never allows it in a chroot" in report.remedies[ability]
     for ability in ("users and groups", "idmapped mounts"):
         assert report.remedies[ability] == "as for the user namespace"
 
@@ -225,10 +225,10 @@ def test_a_python_that_is_none_ends_it_with_1() -> None:
         ),
         (
             Surroundings(namespaces=True),
-            "the kernel has it, and nothing here says who forbids it. It never lets a chroot have it: if this is one, "
-            "start the emulator outside, or enter by bwrap or systemd-nspawn, which change the root itself",
+            "the kernel supports it, but something unknown forbids it. The kernel never allows it in a chroot: if this "
+            "is one, start the emulator outside, or use bwrap or systemd-nspawn instead of chroot",
         ),
-        (Surroundings(), "a kernel that is built with user namespaces (CONFIG_USER_NS)"),
+        (Surroundings(), "a kernel built with user namespaces (CONFIG_USER_NS)"),
     ],
 )
 def test_the_remedy_names_what_forbids_it(around: Surroundings, how: str) -> None:

@@ -248,7 +248,7 @@ def test_a_server_in_a_process_answers_them_too() -> None:
             {"match": re.compile("x")},
             "match: expected a part of the command's arguments, got re.compile('x')",
         ),
-        ("pip", {"stdout": print}, "stdout: expected text, or a list of texts and seconds"),
+        ("pip", {"stdout": print}, "stdout: expected a string, or a list of strings and seconds"),
         ("pip", {"stdout": "a\0b"}, "cannot hold a NUL character"),
         ("pip", {"exit_code": -1}, "exit_code: expected 0 to 255, got -1"),
         ("pip", {"delay": "1"}, "delay: expected seconds, 0 or more, got '1'"),

@@ -158,7 +158,7 @@ def test_an_exec_fails_as_the_service_would(
         ("x", {"exit_code": True}, "exit_code: expected 0 to 255, got True"),
         ("x", {"delay": -1}, "delay: expected seconds, 0 or more, got -1"),
         ("x", {"delay": float("nan")}, "delay: expected seconds"),
-        ("x", {"stdout": b"bytes"}, "stdout: expected text, or a list of texts and seconds such as"),
+        ("x", {"stdout": b"bytes"}, "stdout: expected a string, or a list of strings and seconds such as"),
         ("x", {"stderr": ["a", -0.5]}, 'such as ["a", 0.5, "b"], got [\'a\', -0.5]'),
         (
             "x",
@@ -167,7 +167,7 @@ def test_an_exec_fails_as_the_service_would(
         ),
         ("x", {"exit_code": 1, "answer": lambda call: ""}, "answer: give it alone, instead of"),
         ("x", {"raises": "b", "answer": lambda call: ""}, "answer: give it alone, instead of"),
-        ("x", {"raises": 5}, "raises: expected an exception or its text, got 5"),
+        ("x", {"raises": 5}, "raises: expected an exception or its message, got 5"),
         ("x", {"answer": "text"}, "text is given as stdout="),
         (
             "x",

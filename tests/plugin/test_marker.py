@@ -286,7 +286,7 @@ def test_a_mistake_fails_that_test_alone_at_its_setup(
             "stubs={'pip': {'stdot': ''}}",
             "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
         ),
-        ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected text, or a list of texts and seconds *"),
+        ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected a string, or a list of strings and seconds *"),
         ("commands={'cd': ''}", "commands: 'cd': command: cd is part of bash *"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_type_that_cannot_be_meant_is_refused(pytester: pytest.Pytester) -> No
     pytester.makepyprojecttoml("[tool.pytest]\npodflare_seed = [7]")
     result = pytester.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*podflare_seed in *pyproject.toml: expected a text, got [[]7]*"])
+    result.stderr.fnmatch_lines(["*podflare_seed in *pyproject.toml: expected a string, got [[]7]*"])
 
 
 @SLOW

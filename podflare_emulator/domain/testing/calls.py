@@ -66,7 +66,7 @@ def read_match(call: Any, sandbox: Any, pattern: Any, flags: Any, language: Any)
     if pattern is None:
         return Match(call, sandbox, None, language)
     if not isinstance(pattern, str):
-        raise InvalidRequest(f"code: expected text, or a regular expression of text, got {pattern!r}")
+        raise InvalidRequest(f"code: expected a string, or a regular expression for strings, got {pattern!r}")
     try:
         return Match(call, sandbox, re.compile(pattern, flags), language)
     except (re.error, TypeError, ValueError) as error:  # the last two are raised for the flags

@@ -240,7 +240,7 @@ def _read_refusal(status: Any, error: Any, retry_after: Any, headers: Any) -> Re
     if type(status) is not int or not 400 <= status <= 599:
         raise InvalidRequest(f"status: expected 400 to 599, got {status!r}")
     if not (error is None or isinstance(error, str)):
-        raise InvalidRequest(f"error: expected text, got {error!r}")
+        raise InvalidRequest(f"error: expected a string, got {error!r}")
     sent = {} if headers is None else headers
     if not isinstance(sent, dict) or not all(_travels(text) for item in sent.items() for text in item):
         raise InvalidRequest(f"headers: expected a dict such as {{'Retry-After': '1'}}, got {headers!r}")
