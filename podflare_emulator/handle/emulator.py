@@ -208,7 +208,7 @@ class Emulator(Faults, Stubs):
 
     @property
     def clock(self) -> Clock:
-        """The time that it goes by, to be moved: `emulator.clock.advance(3600)`."""
+        """The emulator's clock. Move it with `emulator.clock.advance(3600)`."""
         return self._clock
 
     def _before_time_moves(self) -> None:
