@@ -10,6 +10,7 @@ import pytest
 _FAILING = Path(__file__).parent / "failing"
 
 
+@pytest.mark.slow
 def test_the_report_is_what_pytest_says(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_average=(_FAILING / "failing_average.py").read_text(encoding="utf-8"))
     said = _without_chance("\n".join(pytester.runpytest_subprocess().outlines))

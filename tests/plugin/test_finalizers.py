@@ -103,6 +103,7 @@ def test_a_finalizer(pytester: pytest.Pytester, server: str, test: str) -> None:
     result.assert_outcomes(passed=1)
 
 
+@SLOW
 @pytest.mark.parametrize("server", servers())
 def test_a_finalizer_that_closes_a_sandbox_of_the_published_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: str
