@@ -6,6 +6,7 @@ import pytest
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 
 
@@ -99,6 +100,7 @@ def test_python3_is_the_repls_own(sandbox: Sandbox) -> None:
     assert printed(sandbox, "python3 -c 'import sys; print(sys.version)'", "bash") == version
 
 
+@SLOW
 def test_pip_runs(sandbox: Sandbox) -> None:
     assert re.match(r"pip \d+", printed(sandbox, "pip --version", "bash"))
 

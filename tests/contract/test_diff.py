@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 
 Fork = Callable[..., list[Sandbox]]
@@ -74,6 +75,7 @@ def test_only_regular_files_count(sandbox: Sandbox, fork: Fork) -> None:
     assert sandbox.diff(child) == NOTHING
 
 
+@SLOW
 def test_ten_thousand_files_are_compared(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "mkdir /root/many; cd /root/many; seq 10000 | xargs touch", "bash")
     [child] = fork(sandbox)

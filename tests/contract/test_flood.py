@@ -32,6 +32,7 @@ def test_a_flood_that_ends_before_anybody_has_read_it_leaves_the_next_exec_live(
     assert waiting.next_event()["data"] == "x" * 1_000_000
 
 
+@SLOW
 def test_stdout_and_stderr_in_floods_come_through(sandbox: Sandbox) -> None:
     result = sandbox.run_code("seq 50000 & seq 50000 >&2; wait", "bash")
     lines = [str(number) for number in range(1, 50_001)]

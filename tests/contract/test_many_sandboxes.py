@@ -24,6 +24,7 @@ def test_fifty_sandboxes_are_created_used_forked_and_closed(client: Client) -> N
     assert results == [f"{number + 1000} {number}" for number in range(50)]
 
 
+@SLOW
 def test_fifty_sandboxes_live_side_by_side(client: Client) -> None:
     with ThreadPoolExecutor(10) as threads:
         sandboxes = list(threads.map(lambda _: Sandbox(client=client), range(50)))

@@ -2,6 +2,7 @@
 
 from podflare import Sandbox
 
+from ..matrix import SLOW
 from .wire import Wire
 
 
@@ -21,11 +22,13 @@ def test_the_sdk_yields_a_line_while_the_code_still_runs(sandbox: Sandbox) -> No
     events.close()
 
 
+@SLOW
 def test_each_event_carries_the_time_of_its_own_line(wire: Wire) -> None:
     first, second, _ = wire.events(wire.create(), "import time\nprint(1); time.sleep(1); print(2)")
     assert second["ts"] - first["ts"] >= 900
 
 
+@SLOW
 def test_run_code_waits_for_code_that_is_silent(sandbox: Sandbox) -> None:
     result = sandbox.run_code("import time; time.sleep(1); print('done')")
     assert (result.stdout, result.exit_code) == ("done", 0)

@@ -121,6 +121,7 @@ def test_a_call_of_an_emulator_that_is_not_running_says_so() -> None:
             ask()
 
 
+@SLOW
 def test_a_template_whose_modules_are_not_installed_says_which_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -86,6 +86,7 @@ def _guest(sandbox: Sandbox) -> Guest:
     return sandbox.machine.guest
 
 
+@SLOW
 def test_the_next_fork_gets_the_child_that_waits() -> None:
     async def fork_in_a_row() -> None:
         async with family() as one:
@@ -102,6 +103,7 @@ def test_the_next_fork_gets_the_child_that_waits() -> None:
     asyncio.run(fork_in_a_row())
 
 
+@SLOW
 def test_nothing_is_made_before_the_first_fork_nor_for_others() -> None:
     async def look() -> None:
         async with family() as one:
@@ -196,6 +198,7 @@ def test_whatever_reaches_the_parent_ends_the_child_that_waits(
     asyncio.run(let_it_happen())
 
 
+@SLOW
 @pytest.mark.parametrize("happens", [_freeze, _destroy, _reset, _death])
 def test_it_ends_with_its_parent(happens: Callable[[Family], Awaitable[None]]) -> None:
     async def end() -> None:
@@ -210,6 +213,7 @@ def test_it_ends_with_its_parent(happens: Callable[[Family], Awaitable[None]]) -
     asyncio.run(end())
 
 
+@SLOW
 def test_it_goes_with_its_parent_into_another_id() -> None:
     async def merge_away() -> None:
         async with family() as one:

@@ -15,6 +15,8 @@ from podflare_emulator.hosting.isolation import launch
 from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound
 
+from ..matrix import SLOW
+
 
 @asynccontextmanager
 async def serving(seed: int | None = None) -> AsyncIterator[SandboxRegistry]:
@@ -36,6 +38,7 @@ async def said(sandbox: Sandbox, code: str) -> list[str | int]:
     return data
 
 
+@SLOW
 def test_a_fork_does_not_overtake_an_exec_where_a_stub_is_arranged() -> None:
     async def exec_then_fork() -> list[list[str | int]]:
         async with serving() as registry:

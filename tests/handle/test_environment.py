@@ -67,6 +67,7 @@ def test_one_of_the_tests_comes_before_one_of_the_emulators(emulator: Emulator) 
         assert sandbox.run_code("import os; print(os.environ['FIRST'])").stdout == "another"
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("name", "value"), [("PATH", "/bin"), ("A=B", "1"), ("", "1"), ("A", 1), ("A", "\0")]
 )
@@ -90,6 +91,7 @@ def test_a_fork_by_replay_has_them() -> None:
                 assert child.run_code("print(x)").stdout == "12"
 
 
+@SLOW
 def test_the_control_api_takes_and_refuses_the_same() -> None:
     with Emulator(isolation="portable", pool_size=0) as emulator, emulator.redirect_clients():
         call = f"{emulator.url}/_emulator/set_env"

@@ -22,7 +22,7 @@ from podflare import (
 )
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 COUNT = "for n in range(3): print(n)"
 
@@ -52,6 +52,7 @@ def succeeds(call: Callable[[], object]) -> bool:
     return True
 
 
+@SLOW
 def test_an_exec_is_refused_once_without_being_run(emulator: Emulator, sandbox: Sandbox) -> None:
     fault = emulator.fault("exec", status=429, retry_after=3)
     with pytest.raises(TooManyRequestsError, match="too many requests") as raised:

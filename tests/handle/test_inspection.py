@@ -158,6 +158,7 @@ def test_globals_are_the_users_with_their_types_and_short_reprs(emulator: Emulat
     assert found["mixed"].repr == "{'b': 2.5, 'a': {1, 2}, b'c': frozenset({None})}"
 
 
+@SLOW
 def test_a_repr_that_misbehaves_hurts_nobody(emulator: Emulator, sandbox: Sandbox) -> None:
     sandbox.run_code(
         """

@@ -11,7 +11,7 @@ import pytest
 from podflare import Client, PodflareError, Sandbox
 from podflare_emulator import Emulator
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -28,6 +28,7 @@ def ask(emulator: Emulator, method: str, path: str, key: str = "pk_test", **requ
     )
 
 
+@SLOW
 def test_they_come_in_order_with_what_was_asked_and_answered(emulator: Emulator) -> None:
     with Sandbox(template="default", idle_timeout_seconds=60) as parent:
         parent.run_code("x = 1")

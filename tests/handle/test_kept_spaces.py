@@ -113,6 +113,7 @@ def test_one_that_cannot_be_brought_back_is_still_there(tmp_path: Path) -> None:
         Sandbox.resume(space, client=client).close()
 
 
+@matrix.SLOW
 @pytest.mark.parametrize("space", ["spc_" + "0" * 32, "..", "%2e%2e%2fx"])
 def test_what_is_no_space_is_not_looked_for_elsewhere(tmp_path: Path, space: str) -> None:
     with emulating(tmp_path) as (_, client), pytest.raises(NotFoundError):

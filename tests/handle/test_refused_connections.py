@@ -27,6 +27,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_connections_are_refused_those_that_were_open_too_and_all_is_there_afterwards(
     emulator: Emulator, sandbox: Sandbox
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Emulator]:
@@ -28,6 +30,7 @@ def first_id(emulator: Emulator) -> str:
         return sandbox.id
 
 
+@SLOW
 def test_ids_are_the_seeds_again_whatever_was_to_last(emulator: Emulator) -> None:
     expected = first_id(emulator)
     control(emulator, "lasting_ids", lasting=True)
@@ -53,6 +56,7 @@ def test_a_reset_inside_without_faults_does_not_upset_it(emulator: Emulator) -> 
         Sandbox()
 
 
+@SLOW
 def test_stubs_are_gone_and_default_ones_too(emulator: Emulator) -> None:
     emulator.stub("1", stdout="stubbed", default=True)
     emulator.stub_command("pip", stdout="stubbed", default=True)

@@ -49,6 +49,7 @@ def in_a_child(emulator: Emulator, program: str) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@SLOW
 def test_a_forked_child_uses_it_and_does_not_end_it(started: Emulator) -> None:
     program = (
         "assert emulator.execs() == []\nSandbox(host=emulator.url).run_code('1')\nassert emulator.execs()"
@@ -57,6 +58,7 @@ def test_a_forked_child_uses_it_and_does_not_end_it(started: Emulator) -> None:
     assert len(started.execs()) == 1
 
 
+@SLOW
 def test_modules_of_the_tests_are_not_taken_for_those_that_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_child_forked_while_it_starts_has_its_own() -> None:
     emulator.stop()
 
 
+@SLOW
 def test_a_child_forked_while_a_call_waits(started: Emulator) -> None:
     asked = threading.Event()
     goes_on = threading.Event()
@@ -118,6 +121,7 @@ def test_all_children_killed(started: Emulator) -> None:
         assert another.execs() == []
 
 
+@SLOW
 def test_one_that_does_not_answer_is_given_up_and_ended(
     started: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +137,7 @@ def test_one_that_does_not_answer_is_given_up_and_ended(
     assert not server.is_running()
 
 
+@SLOW
 def test_one_that_does_not_end_is_ended(started: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "STOP", 0.2)
     server = server_of(started)

@@ -54,6 +54,7 @@ def resume(emulator: Emulator, client: Client, space: str, **order: Any) -> Sand
     return Sandbox.connect(answer.json()["id"], client=client)
 
 
+@matrix.SLOW
 def test_names_handles_generators_threads_and_processes_survive(
     emulator: Emulator, client: Client, persistent: Sandbox
 ) -> None:

@@ -57,6 +57,7 @@ def thinking() -> Iterator[Thinking]:
     thinking.go.set()
 
 
+@SLOW
 def test_a_function_tells_what_matches(emulator: Emulator, sandbox: Sandbox) -> None:
     stub = emulator.stub(lambda code, language: language == "bash" and len(code) > 20, stdout="too long")
     assert sandbox.run_code("echo short", "bash").stdout == "short"

@@ -12,7 +12,7 @@ import pytest
 from podflare import Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 
-from ..matrix import servers
+from ..matrix import SLOW, servers
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -25,6 +25,7 @@ def control(emulator: Emulator, name: str, **arguments: Any) -> httpx.Response:
     return httpx.post(f"{emulator.url}/_emulator/{name}", json=arguments)
 
 
+@SLOW
 def test_what_matches_is_answered_and_what_does_not_runs(emulator: Emulator, sandbox: Sandbox) -> None:
     stub = emulator.stub("pip install", stdout="Collecting x\nDone\n", stderr="a notice", exit_code=7)
     result = sandbox.run_code("touch /root/ran; pip install x", "bash")

@@ -155,6 +155,7 @@ def test_a_reset_is_no_event_and_ends_what_would_be_tried_again(
     assert receiver.types == ["sandbox.created"]
 
 
+@SLOW
 def test_the_url_of_the_settings_holds_after_a_reset(receiver: Receiver) -> None:
     with Emulator(isolation="portable", webhook_url=receiver.url) as emulator:
         emulator.webhook_url = None

@@ -91,6 +91,7 @@ def test_the_first_line_of_the_command_names_what_was_taken_and_what_a_better_on
     ), line
 
 
+@SLOW
 def test_what_was_asked_for_by_name_lacks_nothing() -> None:
     with serving("portable", pool_size=0) as emulator:
         assert emulator.describe_isolation() == "portable"

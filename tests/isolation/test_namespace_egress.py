@@ -49,6 +49,7 @@ def reach(port: int) -> str:
     return f"import socket; socket.create_connection(('127.0.0.1', {port})).close(); print('reached')"
 
 
+@SLOW
 def test_a_connection_attempt_fails_at_once(namespace_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = namespace_sandbox(egress=False)
     assert sandbox.run_code(CONNECT).stdout == "Network is unreachable"
@@ -114,6 +115,7 @@ def shared() -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_with_egress_the_hosts_loopback_is_shared(shared: Emulator, host_port: int) -> None:
     with Sandbox(host=shared.url, egress=True) as sandbox:
         assert sandbox.run_code(reach(host_port)).stdout == "reached"
@@ -148,12 +150,14 @@ def test_no_egress_holds_for_every_sandbox(host_port: int) -> None:
         emulator.stop()
 
 
+@SLOW
 def test_portable_refuses_what_it_cannot_do(portable_emulator: Callable[..., Emulator]) -> None:
     emulator = portable_emulator()
     with pytest.raises(BadRequestError, match=r"egress: .* --egress-unenforced"):
         Sandbox(host=emulator.url, egress=False)
 
 
+@SLOW
 def test_portable_goes_on_when_it_is_told_to(
     portable_emulator: Callable[..., Emulator], host_port: int
 ) -> None:
@@ -182,6 +186,7 @@ def test_the_handle_cuts_off_what_is_created_from_then_on(shared: Emulator, host
         assert sandbox.run_code(reach(host_port)).stdout == "reached"
 
 
+@SLOW
 def test_the_handle_refuses_where_portable_cannot(portable_emulator: Callable[..., Emulator]) -> None:
     emulator = portable_emulator()
     with pytest.raises(EmulatorError, match=r"egress: .* --egress-unenforced"):

@@ -112,6 +112,7 @@ def test_a_sandbox_of_a_size_cannot_be_forked(namespace_sandbox: Make) -> None:
         namespace_sandbox(rootfs_gb=1).fork(1)
 
 
+@SLOW
 def test_ten_thousand_open_files_are_an_error_inside(namespace_sandbox: Make) -> None:
     sandbox = namespace_sandbox()
     assert sandbox.run_code(OPEN_ALL).stdout == "Too many open files"

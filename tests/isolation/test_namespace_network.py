@@ -261,6 +261,7 @@ def test_it_is_let_in_from_the_start_and_found_in_the_machines_network(echo: Cal
             assert sandbox.run_code(f"print(talk(('127.0.0.1', {port})))").stdout == "120000"
 
 
+@SLOW
 def test_a_used_network_is_not_another_sandboxs(make: Callable[..., Sandbox]) -> None:
     """The kernel remembers who talked at a port: the next sandbox would find it taken."""
     talk = "import socket\nserver = socket.create_server(('127.0.0.1', 8000))\n"
@@ -306,6 +307,7 @@ input()
         until(lambda: not any(one.is_running() for one in descendants))
 
 
+@SLOW
 def test_without_a_helper_auto_takes_the_machines_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_network, "PROGRAMS", ())
     with serving("namespace", server="thread", pool_size=0) as emulator:
@@ -314,6 +316,7 @@ def test_without_a_helper_auto_takes_the_machines_network(monkeypatch: pytest.Mo
         Emulator(isolation="namespace", server="thread", network="private").start()
 
 
+@SLOW
 def test_no_backend_but_namespace_has_private_ones() -> None:
     with pytest.raises(EmulatorError, match=r"machine's network here: use --network auto or host"):
         Emulator(isolation="portable", network="private").start()

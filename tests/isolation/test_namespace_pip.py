@@ -84,6 +84,7 @@ def test_a_fork_installs_for_itself(installed: Sandbox, sandbox: Sandbox) -> Non
     assert installed.run_code("import other").exit_code == 1
 
 
+@SLOW
 def test_it_can_be_uninstalled(sandbox: Sandbox) -> None:
     bash(sandbox, "python -m pip uninstall --quiet --yes tiny")
     assert sandbox.run_code("python3 -c 'import tiny'", language="bash").exit_code == 1

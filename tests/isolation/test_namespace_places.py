@@ -147,6 +147,7 @@ def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:
     run(_prepared("mount -t tmpfs none /etc"))
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("namespaces", "preparation", "reason"),
     [

@@ -14,6 +14,8 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
+
 SECRET = "podflare-host-secret"  # wherever the host has it, no sandbox may find it
 Make = Callable[..., Sandbox]
 
@@ -81,6 +83,7 @@ def test_files_of_the_checkout(sandbox: Sandbox) -> None:
     assert sandbox.run_code(f"refused(open, {__file__!r})").stdout == "FileNotFoundError"
 
 
+@SLOW
 @pytest.mark.usefixtures("namespace_emulator")
 def test_the_hosts_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODFLARE_TEST_SECRET", SECRET)
@@ -168,6 +171,7 @@ def test_a_unix_socket_of_the_hosts(sandbox: Sandbox) -> None:
 ABSTRACT = "refused(socket.socket(socket.AF_UNIX).connect, '\\0podflare-test-socket')"
 
 
+@SLOW
 @pytest.mark.usefixtures("namespace_emulator")
 def test_an_abstract_unix_socket_of_the_hosts_in_its_network() -> None:
     from podflare_emulator.guest.system import landlock

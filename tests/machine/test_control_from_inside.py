@@ -14,6 +14,7 @@ import pytest
 from podflare import Sandbox
 from podflare_emulator import Emulator
 
+from ..matrix import SLOW
 from ..serving import serving
 
 pytestmark = pytest.mark.skipif(
@@ -40,6 +41,7 @@ def machine_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_from_a_network_of_its_own_the_port_is_not_there() -> None:
     with serving("namespace", network="private") as emulator, Sandbox(host=emulator.url) as sandbox:
         port = emulator.url.rpartition(":")[2]
@@ -48,6 +50,7 @@ def test_from_a_network_of_its_own_the_port_is_not_there() -> None:
             assert (asked.exit_code, asked.stdout) == (1, ""), address
 
 
+@SLOW
 def test_a_reset_by_the_sandboxs_python(machine: Sandbox, machine_emulator: Emulator) -> None:
     machine.run_code(ASK.format(url=machine_emulator.url))
     assert machine.run_code("ask('reset')").stdout == REFUSAL

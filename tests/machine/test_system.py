@@ -134,6 +134,7 @@ def bash(sandbox: Sandbox, code: str) -> str:
     return result.stdout
 
 
+@SLOW
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program(
     name: str, system: Sandbox, machine_emulator: Emulator, request: pytest.FixtureRequest

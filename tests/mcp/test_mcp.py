@@ -76,6 +76,7 @@ async def every_tool(call: Call) -> None:
     assert await call("run_python", code="1", sandbox_id=other) == "run_python: sandbox not found"
 
 
+@SLOW
 def test_every_tool_over_http(emulator: Emulator) -> None:
     in_a_session(f"{emulator.url}/mcp", every_tool)
     assert emulator.reset() == []  # the session's sandbox has ended with it
@@ -169,6 +170,7 @@ def test_what_is_no_call_is_the_sdks_to_refuse(emulator: Emulator) -> None:
         assert 400 <= answer.status_code < 500
 
 
+@SLOW
 def test_it_wants_a_key_where_there_are_keys() -> None:
     with serving("portable", api_keys=("pf_live_x",)) as emulator:
         assert rpc(emulator, "tools/list").status_code == 401

@@ -80,6 +80,7 @@ def test_one_that_a_conftest_makes_before_all_else_is_stopped_too(pytester: pyte
     result.stdout.fnmatch_lines([f"a podflare client wants to connect to {_ELSEWHERE}*"])
 
 
+@SLOW
 @pytest.mark.parametrize("hosts", ["other.example, podflare.invalid", "*"])
 def test_an_option_lets_it_through(pytester: pytest.Pytester, hosts: str) -> None:
     pytester.makepyfile(

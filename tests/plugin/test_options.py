@@ -230,6 +230,7 @@ def test_with_a_url_sandboxes_are_made_there_and_the_emulators_tests_skip(
     assert server.reset() == [], "every sandbox was closed"
 
 
+@SLOW
 def test_an_interpreter_that_does_not_start_is_reported_in_one_piece(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_ctrl_c_in_a_terminal_ends_it_with_exit_0(start: Start) -> None:
         nothing_is_left(inside, command.temporary)
 
 
+@SLOW
 def test_an_idle_emulator_that_is_killed_leaves_nothing(start: Start) -> None:
     command = start()
     inside = command.inside()
@@ -173,6 +174,7 @@ def test_killed_while_it_starts_it_leaves_no_process_and_no_file_that_the_next_d
     assert command.directories() == []
 
 
+@SLOW
 def test_what_was_killed_before_it_could_lock_its_directory_is_removed_by_a_later_start(
     start: Start, tmp_path: Path
 ) -> None:

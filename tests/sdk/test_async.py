@@ -25,6 +25,8 @@ from podflare import (
     TransferError,
 )
 
+from ..matrix import SLOW
+
 pytestmark = pytest.mark.anyio
 
 
@@ -75,6 +77,7 @@ async def test_a_stream(host: str) -> None:
     assert [(event.type, event.data) for event in seen] == [("stdout", "0"), ("stdout", "1"), ("exit", 0)]
 
 
+@SLOW
 async def test_files(host: str, tmp_path: Path) -> None:
     (tmp_path / "local").write_bytes(b"local")
     async with AsyncSandbox(host=host) as sandbox:

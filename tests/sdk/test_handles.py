@@ -18,6 +18,8 @@ from podflare import (
     SandboxClosedError,
 )
 
+from ..matrix import SLOW
+
 
 def _destroyed(received: list[dict[str, Any]]) -> list[str]:
     return [one["path"].rpartition("/")[2] for one in received if one["method"] == "DELETE"]
@@ -91,6 +93,7 @@ def test_a_copy_ends_with_the_client_it_shares(host: str) -> None:
         handle.run_code("")
 
 
+@SLOW
 def test_a_pickle_holds_no_key_and_works_in_another_process(
     sandbox: Sandbox, received: list[dict[str, Any]]
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from podflare import Client, ExecTimeoutError, NotFoundError, Sandbox
 
+from ..matrix import SLOW
+
 
 def test_calls_while_this_thread_holds_the_pool(host: str) -> None:
     with Client(host) as client:
@@ -31,6 +33,7 @@ def test_a_nested_exec_can_be_stopped(podflare_client: Client) -> None:
     sandbox.close()
 
 
+@SLOW
 def test_finalizers_of_sandboxes_that_share_a_client(host: str, instead: dict[str, Any]) -> None:
     class Tool:
         def __init__(self, client: Client) -> None:

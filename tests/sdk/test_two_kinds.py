@@ -10,6 +10,8 @@ import pytest
 
 import podflare
 
+from ..matrix import SLOW
+
 _GENERATOR = Path(__file__).parents[2] / "podflare" / "generate_sync.py"
 _KINDS = [
     ("AsyncSandbox", "Sandbox"),
@@ -32,6 +34,7 @@ def generator() -> Any:
     return module
 
 
+@SLOW
 def test_generating_again_gives_the_same(generator: Any) -> None:
     stale = [path.name for path, text in generator.generated() if path.read_text(encoding="utf-8") != text]
     assert stale == [], "run: python podflare/generate_sync.py"

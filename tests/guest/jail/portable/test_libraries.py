@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from ....matrix import SLOW
 from .conftest import Sandbox
 
 SCENARIOS = {
@@ -62,6 +63,7 @@ SCENARIOS = {
 }
 
 
+@SLOW
 @pytest.mark.parametrize("libraries", SCENARIOS, ids=" and ".join)
 def test_a_library_reads_and_writes_the_sandboxs_files(sandbox: Sandbox, libraries: tuple[str, ...]) -> None:
     for library in libraries:
@@ -70,6 +72,7 @@ def test_a_library_reads_and_writes_the_sandboxs_files(sandbox: Sandbox, librari
     assert sandbox.python(textwrap.dedent(SCENARIOS[libraries])) == ""
 
 
+@SLOW
 def test_libraries_that_were_imported_before_are_mapped_too(sandbox: Sandbox) -> None:
     """A zygote imports what its template preloads; its guests are mapped afterwards."""
     if find_spec("pandas") is None:
