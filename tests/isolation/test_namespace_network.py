@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -107,11 +108,12 @@ def outside() -> str:
 
 def helpers() -> list[psutil.Process]:
     """Of this test's emulators: those of whatever else runs here are none of them."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.name().startswith(hosts_network.PROGRAMS)
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name().startswith(hosts_network.PROGRAMS):
+                found.append(process)
+    return found
 
 
 def until(happens: Callable[[], bool]) -> None:

@@ -100,7 +100,7 @@ assert done.stdout == "/root\\n" and "'/root/none'" in done.stderr, done
 assert os.popen("pwd").read() == "/root\\n"
 with subprocess.Popen("for i in $(seq 5000); do echo $PWD/$i; done", shell=True, stdout=subprocess.PIPE) as process:
     assert list(process.stdout) == [b"/root/%d\\n" % number for number in range(1, 5001)]
-with subprocess.Popen("echo $PWD; printf /tmp/; exec sleep 9", shell=True, stdout=subprocess.PIPE, bufsize=0) as it:
+with subprocess.Popen("printf '%s\\n/tmp/' $PWD; exec sleep 9", shell=True, stdout=subprocess.PIPE, bufsize=0) as it:
     assert it.stdout.read(4096) == b"/root\\n/tmp/"
     it.kill()
 async def main():
