@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import podflare_emulator.guest
@@ -32,6 +33,9 @@ _NEEDS = {
     "namespace": (probe.USER_NAMESPACE, probe.MOUNTS, probe.PID_NAMESPACE, probe.FRESH_PROC),
     "preload": (probe.FAKECHROOT,),
 }
+_SDK = (
+    "Python SDK for Podflare: cloud sandboxes with a Python REPL that can be forked in memory."  # its summary
+)
 _DESCRIPTORS_EACH = 4  # per sandbox: a socket, two pipes, the jail's entrance
 _DESCRIPTORS_BESIDE = 64
 _ENOUGH_SANDBOXES = 200
@@ -50,6 +54,7 @@ def run(settings: Settings) -> int:
         return 1
     _row("Python", "yes", f"{python.version} at {python.executable}")
     _bash(str(settings.rootfs or ""))
+    _client()
     answers, around = _probe(), Surroundings.found()
     for ability, words in answers.items():
         if words:
@@ -127,6 +132,29 @@ def _bash(root: str) -> None:
         words = f"not found in {SYSTEM_PATH}" + (f" under {root}" if root else "")
         cost = "bash code, and terminals without a command, end with exit code 127"
         _row("bash", "no", words, cost, "apt-get install -y bash (in Alpine: apk add bash)")
+
+
+def _client() -> None:
+    """Which package called `podflare` is installed: pip replaces the vendor's by this project's without a warning."""
+    try:
+        found = metadata("podflare")
+    except PackageNotFoundError:
+        cost = (
+            "Python programs in this environment cannot use a sandbox; other languages and the MCP server can"
+        )
+        _row(
+            "podflare client",
+            "no",
+            "none installed",
+            cost,
+            "install this project's SDK, or pip install podflare",
+        )
+        return
+    if found["Summary"] == _SDK:
+        whose = "this project's SDK; it replaces the vendor's client, a package of the same name"
+    else:
+        whose = "the vendor's client"
+    _row("podflare client", "yes", f"{found['Version']}, {whose}")
 
 
 def _open_files() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from podflare_emulator.command.doctor import _client as client
 from podflare_emulator.command.remedies import Surroundings, remedy
 from podflare_emulator.guest.processes import probe
 from podflare_emulator.hosting.machine.disposable import disposable
@@ -83,9 +84,43 @@ def test_every_ability_is_tried_and_the_emulator_can_run() -> None:
     )
     others = (*others, "fakechroot", "open files", "temp directory")
     backends = ("namespace isolation", "preload isolation", "portable isolation")
-    assert [*report.there] == ["Python", "bash", *tried, *others, *backends]
+    assert [*report.there] == ["Python", "bash", "podflare client", *tried, *others, *backends]
     assert report.there["portable isolation"]
     assert report.there[f"{report.chosen} isolation"]
+
+
+@pytest.mark.parametrize(
+    ("summary", "words"),
+    [
+        (None, "0.1.0, this project's SDK; it replaces the vendor's client, a package of the same name"),
+        ("Podflare", "9.9.9, the vendor's client"),
+    ],
+    ids=["ours", "another"],
+)
+def test_the_installed_client_is_named(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    summary: str | None,
+    words: str,
+) -> None:
+    if summary:
+        package = tmp_path / "podflare-9.9.9.dist-info"
+        package.mkdir()
+        (package / "METADATA").write_text(f"Name: podflare\nVersion: 9.9.9\nSummary: {summary}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+    client()
+    assert words in capsys.readouterr().out
+
+
+def test_without_a_client_it_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    client()
+    said = capsys.readouterr().out
+    assert "none installed" in said
+    assert "pip install podflare" in said
 
 
 @SLOW
