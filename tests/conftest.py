@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -93,10 +94,13 @@ def _processes(temporary: Path) -> list[str]:
     """Those whose command line, directory or open files are below `temporary`."""
     names = {path.name for path in temporary.glob(_STATES)} | {str(temporary)}
     found = []
-    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
-        words = " ".join([*(process.info["cmdline"] or []), process.info["cwd"] or ""])
-        if any(name in words for name in names):
-            found.append(f"{process.info['pid']}: {words}")
+    for process in psutil.process_iter():
+        words = []
+        with contextlib.suppress(psutil.Error, OSError):  # it ends just now, or is another user's
+            words += process.cmdline()
+            words.append(process.cwd())
+        if any(name in " ".join(words) for name in names):
+            found.append(f"{process.pid}: {' '.join(words)}")
     return found
 
 
