@@ -236,6 +236,7 @@ def test_a_temp_directory_that_nothing_can_be_run_from(tmp_path: Path) -> None:
     assert "TMPDIR=" in report.remedies["temp directory"]
 
 
+@SLOW
 def test_a_python_that_is_none_ends_it_with_1() -> None:
     done = subprocess.run([*DOCTOR, "--python", "/bin/true"], capture_output=True, text=True)
     assert done.returncode == 1

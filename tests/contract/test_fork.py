@@ -45,6 +45,7 @@ def test_an_n_that_is_not_1_to_32_is_400_and_named(wire: Wire, n: object) -> Non
     assert re.search(r"\bn\b", error_of(answer))
 
 
+@SLOW
 def test_fork_makes_32_children_each_ready(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "value = 'inherited'")
     children = fork(sandbox, 32)

@@ -94,6 +94,7 @@ def test_a_fork_that_runs_code_again_ends_with_its_sandbox(server: Server, wire:
         assert forking.result().status_code == 404
 
 
+@SLOW
 def test_forks_of_forks_to_a_depth_of_20(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "path = []; log = open('/root/log', 'w', buffering=1)")
     last = sandbox
@@ -148,6 +149,7 @@ def test_an_exec_that_waits_for_the_parents_id_runs_in_the_winner(wire: Wire) ->
     assert texts(waiting.rest()) == ["winner"]
 
 
+@SLOW
 def test_a_tree_that_changes_while_it_is_copied_breaks_no_fork(sandbox: Sandbox, fork: Fork) -> None:
     writer = """
         cd /root; touch started

@@ -14,6 +14,7 @@ import pytest
 
 from podflare import AsyncSandbox, Client, ExecTimeoutError, PodflareError, Sandbox
 
+from ..matrix import SLOW
 from .printed import printed
 from .server import Server
 
@@ -23,6 +24,7 @@ SILENT = "import time; time.sleep(1000)"
 SPEAKING = f"import sys; print('out'); print('err', file=sys.stderr); {SILENT}"
 
 
+@SLOW
 def test_run_code_stops_at_its_time_limit(sandbox: Sandbox) -> None:
     with pytest.raises(ExecTimeoutError, match=r"within 0\.5 seconds") as caught:
         sandbox.run_code(SPEAKING, timeout=0.5)
@@ -140,6 +142,7 @@ def in_loop(server: Server) -> Callable[[Callable[[AsyncSandbox], Awaitable[Any]
     return run
 
 
+@SLOW
 def test_async_time_limit(in_loop: Callable[..., None]) -> None:
     async def use(sandbox: AsyncSandbox) -> None:
         with pytest.raises(ExecTimeoutError) as caught:

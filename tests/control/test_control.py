@@ -75,6 +75,7 @@ def test_the_control_api_names_an_argument_that_does_not_fit(emulator: Emulator)
     )
 
 
+@SLOW
 def test_what_a_reset_has_remembered_can_be_asked_for_until_another_remembers(emulator: Emulator) -> None:
     def reset(remember: bool) -> dict[str, Any]:
         control(emulator, "reset", remember=remember)
@@ -187,6 +188,7 @@ def test_egress_is_yes_or_no(emulator: Emulator) -> None:
         emulator.egress = "no"  # type: ignore[assignment]
 
 
+@SLOW
 def test_five_hundred_files_and_a_large_one(emulator: Emulator) -> None:
     large = bytes(range(256)) * 40_000
     emulator.files.update({f"/data/{number}": str(number) for number in range(500)})

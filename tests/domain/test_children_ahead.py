@@ -172,6 +172,7 @@ async def _death(one: Family) -> None:
     await asyncio.gather(one.parent.exec("1", "python", LastWords(0, lambda: None)), return_exceptions=True)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("happens", "seen"),
     [
@@ -250,6 +251,7 @@ def test_a_parent_that_ends_while_a_child_is_made_leaves_none() -> None:
     asyncio.run(destroy_meanwhile())
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("code", "left_behind"),
     [
@@ -275,6 +277,7 @@ def test_a_parent_or_child_in_which_something_goes_on_has_none(
     asyncio.run(fork_twice())
 
 
+@SLOW
 def test_one_that_was_killed_is_replaced_by_one_made_now() -> None:
     async def kill() -> None:
         async with family() as one:
@@ -290,6 +293,7 @@ def test_one_that_was_killed_is_replaced_by_one_made_now() -> None:
     asyncio.run(kill())
 
 
+@SLOW
 def test_one_that_cannot_be_made_is_nobodys_concern() -> None:
     async def fail() -> None:
         async with family() as one:
@@ -305,6 +309,7 @@ def test_one_that_cannot_be_made_is_nobodys_concern() -> None:
     asyncio.run(fail())
 
 
+@SLOW
 def test_while_the_parent_is_busy_none_is_made_and_nobody_waits_for_it() -> None:
     async def be_busy() -> None:
         async with family() as one:

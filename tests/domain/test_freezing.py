@@ -21,6 +21,7 @@ def _space(registry: SandboxRegistry) -> str:
     return str(registry.webhooks.described()[-1]["body"]["space_id"])
 
 
+@SLOW
 def test_a_reset_in_the_middle_leaves_no_space(monkeypatch: pytest.MonkeyPatch) -> None:
     async def reset_meanwhile() -> None:
         async with serving() as registry:
@@ -62,6 +63,7 @@ def test_a_fork_that_is_under_way_makes_no_child() -> None:
     assert asyncio.run(fork_meanwhile()) == ["42", 0]
 
 
+@SLOW
 def test_an_exec_whose_client_is_going_when_it_is_frozen_ends_once() -> None:
     async def abandon_and_freeze() -> list[str | int]:
         async with serving() as registry:
@@ -76,6 +78,7 @@ def test_an_exec_whose_client_is_going_when_it_is_frozen_ends_once() -> None:
     assert asyncio.run(abandon_and_freeze()) == ["free", 0]
 
 
+@SLOW
 def test_an_interpreter_that_dies_meanwhile_leaves_no_space() -> None:
     async def die_meanwhile() -> None:
         async with serving() as registry:
@@ -91,6 +94,7 @@ def test_an_interpreter_that_dies_meanwhile_leaves_no_space() -> None:
     asyncio.run(die_meanwhile())
 
 
+@SLOW
 def test_a_space_is_another_machines_only_once_at_a_time() -> None:
     async def resume_twice() -> list[bool]:
         async with serving() as registry:

@@ -54,6 +54,7 @@ def test_a_fork_does_not_overtake_an_exec_where_a_stub_is_arranged() -> None:
     assert asyncio.run(exec_then_fork()) == [[str(number), 0] for number in range(5)]
 
 
+@SLOW
 def test_a_stub_is_not_used_up_by_an_exec_in_a_sandbox_that_is_gone() -> None:
     async def exec_after_the_end() -> list[tuple[int, int]]:
         async with serving() as registry:

@@ -10,6 +10,8 @@ from podflare_emulator import EmulatorError
 from podflare_emulator.handle.server.thread import ServerThread
 from podflare_emulator.vocabulary.settings import Settings
 
+from ..matrix import SLOW
+
 
 def test_a_call_that_comes_too_late_is_told_so() -> None:
     server = ServerThread(Settings(port=0, isolation="portable"))
@@ -20,6 +22,7 @@ def test_a_call_that_comes_too_late_is_told_so() -> None:
         server.call("execs", {})
 
 
+@SLOW
 def test_calls_of_many_threads_end_with_the_server() -> None:
     server = ServerThread(Settings(port=0, isolation="portable"))
     server.start()

@@ -145,6 +145,7 @@ def test_an_exec_that_failed_is_told_once(emulator: Emulator) -> None:
     assert "python: train() (stubbed, failed: out of GPUs" in line
 
 
+@SLOW
 def test_the_one_exec_is_found_or_what_ran_is_told(emulator: Emulator) -> None:
     with pytest.raises(
         AssertionError, match=r"expected one exec with any code, found 0; what ran:\n  nothing"

@@ -188,6 +188,7 @@ def test_a_tier_that_there_is_not_is_refused() -> None:
         Emulator(tier="gold")  # type: ignore[arg-type]
 
 
+@matrix.SLOW
 def test_what_was_kept_at_a_reset_lives_however_late_it_gets(emulator: Emulator, make: Make) -> None:
     kept = make(timeout_seconds=MINUTE)
     emulator.reset(keep=[kept.id])

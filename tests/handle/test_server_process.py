@@ -100,6 +100,7 @@ def test_a_child_forked_while_a_call_waits(started: Emulator) -> None:
         running.join()
 
 
+@SLOW
 def test_one_that_has_been_killed_is_said_to_have_been(started: Emulator) -> None:
     server_of(started).kill()
     for _ in range(2):

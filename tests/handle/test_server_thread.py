@@ -22,6 +22,7 @@ def started() -> Iterator[Emulator]:
         yield emulator
 
 
+@SLOW
 def test_a_forked_child_is_told_where_it_is(started: Emulator) -> None:
     child = os.fork()
     if not child:
@@ -55,11 +56,13 @@ def in_the_servers_thread(emulator: Emulator, call: str) -> str:
     return said[0]
 
 
+@SLOW
 @pytest.mark.parametrize("call", ["execs", "reset", "report"])
 def test_a_call_in_its_own_thread_is_refused(started: Emulator, call: str) -> None:
     assert "would wait for itself" in in_the_servers_thread(started, call)
 
 
+@SLOW
 def test_one_that_does_not_answer_is_given_up(started: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     server = started._server
     assert isinstance(server, thread.ServerThread)

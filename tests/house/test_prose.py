@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ..matrix import SLOW
 from . import prose
 
 
@@ -21,6 +22,7 @@ def test_what_a_page_quotes_is_no_prose_of_ours() -> None:
     assert prose.complaints("It says `none can be had`:\n```\nof its own\n```\n", page=True) == []
 
 
+@SLOW
 def test_the_pages_and_the_source_that_users_read_have_none() -> None:
     files = prose.files()
     assert len(files) > 100

@@ -47,6 +47,7 @@ def test_it_takes_them_with_landlock_or_where_nobody_minds(
     assert isolation.decline(backend) is None
 
 
+@SLOW
 def test_where_nothing_is_left_it_refuses_and_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "BACKENDS", ("portable",))
     monkeypatch.setattr(isolation.landlock, "abi", lambda: 0)

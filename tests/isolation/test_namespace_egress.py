@@ -166,6 +166,7 @@ def test_portable_goes_on_when_it_is_told_to(
         assert sandbox.run_code(reach(host_port)).stdout == "reached"
 
 
+@SLOW
 def test_an_emulator_without_egress_does_not_start_where_that_cannot_be(
     portable_emulator: Callable[..., Emulator],
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_package_of_the_hosts_can_be_replaced_in_the_sandbox(sandbox: Sandbox)
     assert version("pluggy") != "99.0"
 
 
+@SLOW
 def test_a_package_of_the_hosts_cannot_be_uninstalled(sandbox: Sandbox) -> None:
     result = sandbox.run_code("pip uninstall --yes pluggy", language="bash")
     assert "outside environment /.venv" in result.stdout + result.stderr

@@ -197,6 +197,7 @@ def test_descriptors_arrive_close_on_exec(monkeypatch: pytest.MonkeyPatch) -> No
     receiver.close()
 
 
+@SLOW
 def test_a_stop_leaves_no_guest_and_no_directory(emulator: Emulator) -> None:
     another = Emulator(server="thread")
     another.start()

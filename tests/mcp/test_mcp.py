@@ -115,6 +115,7 @@ async def large_file(call: Call) -> None:
     assert (await call("download", path="/root/large"))["base64"] == text
 
 
+@SLOW
 def test_a_large_file_in_both_directions(emulator: Emulator) -> None:
     in_a_session(f"{emulator.url}/mcp", large_file)
 

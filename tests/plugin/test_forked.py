@@ -34,6 +34,7 @@ def pytest_forked(pytester: pytest.Pytester) -> None:
         )
 
 
+@SLOW
 @pytest.mark.beside("pytest_forked")
 @pytest.mark.usefixtures("pytest_forked")
 @pytest.mark.parametrize("first", [False, True])

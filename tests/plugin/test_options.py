@@ -95,6 +95,7 @@ def test_the_seed_can_be_given(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("table", "seed", "egress"),
     [

@@ -9,6 +9,8 @@ import pytest
 
 from podflare import APIConnectionError, Event, ExecResult, Sandbox
 
+from ..matrix import SLOW
+
 
 def test_result_has_stdout_stderr_and_exit_code(sandbox: Sandbox) -> None:
     result = sandbox.run_code("import sys; print(1); print(2); print('oops', file=sys.stderr)")
@@ -125,6 +127,7 @@ def test_code_may_hold_any_character(sandbox: Sandbox) -> None:
     assert sandbox.run_code("print(ascii('\u2028\U0001f600'))").stdout == r"'\u2028\U0001f600'"
 
 
+@SLOW
 def test_forks_run_in_a_thread_pool(sandbox: Sandbox) -> None:
     children = sandbox.fork(4)
     with ThreadPoolExecutor() as pool:

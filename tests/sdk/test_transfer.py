@@ -79,6 +79,7 @@ def test_parent_directories_are_made(sandbox: Sandbox) -> None:
     assert sandbox.download("a/b/c/file") == b"deep"
 
 
+@SLOW
 @pytest.mark.parametrize("content", [b"small", _BIG], ids=["small", "big"])
 def test_overwriting_keeps_the_mode_and_follows_links(sandbox: Sandbox, content: bytes) -> None:
     sandbox.run_code("open('target', 'w').write('x' * 9); import os; os.chmod('target', 0o751)")
@@ -101,6 +102,7 @@ def test_nothing_else_is_left_in_the_sandbox(sandbox: Sandbox) -> None:
     assert sandbox.run_code("ls -A", language="bash").stdout == "big\nsmall"
 
 
+@SLOW
 def test_names_that_the_user_redefined_do_not_matter(sandbox: Sandbox) -> None:
     sandbox.run_code("open = os = sys = json = base64 = exec = print = globals = None")
     sandbox.upload(b"content", "file")
@@ -204,6 +206,7 @@ def pair(host: str) -> Any:
         yield a, b
 
 
+@SLOW
 def test_diff_tells_added_removed_and_modified(pair: tuple[Sandbox, Sandbox]) -> None:
     a, b = pair
     for name in _NAMES:

@@ -40,6 +40,7 @@ def test_generating_again_gives_the_same(generator: Any) -> None:
     assert stale == [], "run: python podflare/generate_sync.py"
 
 
+@SLOW
 def test_what_is_generated_has_no_trace_of_the_other_kind(generator: Any) -> None:
     for path, text in generator.generated():
         code = text.partition("\n")[2]

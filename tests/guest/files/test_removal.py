@@ -74,6 +74,7 @@ def test_removes_trees_deeper_than_any_path(tmp_path: Path, parent: int) -> None
     assert os.listdir(tmp_path) == []
 
 
+@SLOW
 def test_removes_wide_trees(tmp_path: Path, parent: int) -> None:
     for number in range(300):
         (tmp_path / "a" / str(number)).mkdir(parents=True)

@@ -184,6 +184,7 @@ async def _is_stopped(sandbox: AsyncSandbox) -> str:
     return _text(await async_handle_code_execution_tool_use(_tool_use({"code": AFTERWARDS}), sandbox))
 
 
+@SLOW
 def test_a_cancelled_call_stops_the_code(podflare_async_sandbox: AsyncSandbox) -> None:
     assert STOPPED in asyncio.run(_is_stopped(podflare_async_sandbox))
 

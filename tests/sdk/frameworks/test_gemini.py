@@ -8,6 +8,7 @@ import pytest
 from podflare import AsyncSandbox, NotFoundError, Sandbox
 from podflare.gemini import async_run_function_call, podflare_function_declaration, run_function_call
 
+from ...matrix import SLOW
 from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
@@ -57,6 +58,7 @@ def test_limits_of_time_and_of_output(podflare_sandbox: Sandbox) -> None:
     assert run_function_call(_call(code=SLEEPS), podflare_sandbox, timeout=0.3)["exit_code"] == 124
 
 
+@SLOW
 def test_a_cancelled_call_stops_the_code(podflare_async_sandbox: AsyncSandbox) -> None:
     async def stop_and_go_on() -> Any:
         await async_run_function_call(_call(code="kept = 41"), podflare_async_sandbox)

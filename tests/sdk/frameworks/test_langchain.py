@@ -16,6 +16,7 @@ pytest.importorskip("langchain_core", reason="the package langchain-core is not 
 
 from podflare.langchain import PodflareTool
 
+from ...matrix import SLOW
 from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
@@ -112,6 +113,7 @@ def test_an_async_sandbox(podflare_async_sandbox: AsyncSandbox) -> None:
         tool.invoke({"code": "1"})
 
 
+@SLOW
 @pytest.mark.parametrize("kind", ["blocking", "async"])
 def test_a_call_that_times_out_stops_the_code(
     podflare_sandbox: Sandbox, podflare_async_sandbox: AsyncSandbox, kind: str

@@ -12,6 +12,7 @@ import pytest
 from podflare import AsyncSandbox, Client, NotFoundError, Sandbox
 from podflare.integrations.openai_agents import podflare_code_interpreter
 
+from ...matrix import SLOW
 from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
@@ -62,6 +63,7 @@ def _run(agents: Any, tool: Any, *calls: dict[str, str]) -> list[dict[str, Any]]
     return asyncio.run(_run_agent(agents, tool, *calls))
 
 
+@SLOW
 def test_an_agent_runs_code_and_sees_what_it_printed(agents: Any, sandbox: Sandbox) -> None:
     outputs = _run(
         agents,
@@ -98,6 +100,7 @@ def test_a_sandbox_that_is_gone_ends_the_run(agents: Any, sandbox: Sandbox, inst
     assert isinstance(caught.value, NotFoundError) or isinstance(caught.value.__cause__, NotFoundError)
 
 
+@SLOW
 def test_without_a_sandbox_the_tool_makes_its_own_when_it_is_first_called(
     agents: Any, host: str, received: list[dict[str, Any]]
 ) -> None:
@@ -219,6 +222,7 @@ def test_limits_of_time_and_of_output(agents: Any, podflare_sandbox: Sandbox) ->
     assert "'exit_code': 124" in outputs[1]["output"]
 
 
+@SLOW
 @pytest.mark.parametrize("kind", ["blocking", "async"])
 def test_a_run_that_times_out_stops_the_code(
     agents: Any, podflare_sandbox: Sandbox, podflare_async_sandbox: AsyncSandbox, kind: str
@@ -235,6 +239,7 @@ def test_a_run_that_times_out_stops_the_code(
     assert STOPPED in asyncio.run(stop_and_go_on())
 
 
+@SLOW
 def test_the_frameworks_own_limit_of_a_tool_stops_the_code(agents: Any, podflare_sandbox: Sandbox) -> None:
     tool = podflare_code_interpreter(podflare_sandbox)
     if not hasattr(tool, "timeout_seconds"):

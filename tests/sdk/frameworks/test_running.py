@@ -19,6 +19,7 @@ from podflare.integrations.results import cut
 from podflare.integrations.running import CodeRunner
 from podflare.integrations.settings import SandboxSettings
 
+from ...matrix import SLOW
 from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
@@ -68,6 +69,7 @@ def test_as_many_characters_are_kept_as_are_allowed(limit: int) -> None:
     assert cut("0123456789", 10) == "0123456789"
 
 
+@SLOW
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_code_that_takes_too_long_is_told_to_the_model(podflare_sandbox: Sandbox, kind: str) -> None:
     runner = _runner(podflare_sandbox, timeout=0.5)
@@ -79,6 +81,7 @@ def test_code_that_takes_too_long_is_told_to_the_model(podflare_sandbox: Sandbox
     assert runner.run(AFTERWARDS).stdout == STOPPED
 
 
+@SLOW
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelling_stops_the_code(podflare_sandbox: Sandbox, backend: str) -> None:
     pytest.importorskip(backend, reason=f"the package {backend} is not installed")

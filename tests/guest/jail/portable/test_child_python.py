@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ....matrix import SLOW
 from .conftest import Sandbox
 
 NAMES = """\
@@ -19,6 +20,7 @@ print([place.replace("/", "|") for place in seen])
 SEEN = "['|root|s.py', {0}, '|root|s.py', '|root|s.py', '|root|s.py', '|root', '|root', '|root|s.py', {0}, '|root']\n"
 
 
+@SLOW
 @pytest.mark.parametrize("name", ["/root/s.py", "s.py"])
 def test_a_script_has_the_sandboxs_names(sandbox: Sandbox, name: str) -> None:
     sandbox.file("/root/s.py").write_text(NAMES)
