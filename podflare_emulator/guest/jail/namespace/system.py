@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...files import tree
 from ...system import kernel
@@ -40,8 +40,7 @@ _DEEPER = ("usr/local/", "usr/lib/", "usr/share/man/")  # one more level here
 _CHANGED_IN_PLACE = ("var/lib/dpkg", "var/lib/dpkg/triggers")  # files here are copied; some of them are locks
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One directory of the host.
 
     `place`: its path below "/"; `lower`: where it is bound below the state directory; `shifted`: whether its owners
