@@ -32,11 +32,16 @@ _GRACE = 1  # seconds for open streams at shutdown; their sandboxes are gone by 
 class ServerThread:
     """With a `side_door`, the server also listens on a separate port for its starter's control calls.
 
+    `entries`: as in `find`, if this process is the server's own.
+
     Whatever a test does to its process affects this server; see `process` for one that is separate.
     """
 
-    def __init__(self, settings: Settings, *, side_door: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, side_door: bool = False, entries: list[str] | None = None
+    ) -> None:
         self._settings = settings
+        self._entries = entries
         self._side_door = side_door
         self._taking_calls = threading.Lock()
         self._takes_calls = True
@@ -165,7 +170,7 @@ class ServerThread:
             None, _import_server
         )  # in parallel with the start of the processes inside
         try:
-            python = find(self._settings.python, root)
+            python = find(self._settings.python, root, self._entries)
             launched = await launch(
                 self._settings.isolation,
                 python,
