@@ -19,7 +19,7 @@ from podflare_emulator.hosting.errors import HostingError
 _OLDEST = (3, 10)
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
-# Variables that change what an interpreter finds. A probe in a process of its own ignores them.
+# Variables that change what an interpreter finds. A separate process ignores them (`-E`).
 _BENDING = (
     "PYTHONEXECUTABLE",
     "PYTHONHOME",
