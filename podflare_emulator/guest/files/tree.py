@@ -15,10 +15,11 @@ import stat
 import time
 from collections.abc import Callable, Collection
 
-from .contents import attempt_chown, copy_contents, copy_metadata, printable
+from .contents import copy_contents, copy_metadata, printable
 from .cursor import VANISHED, Cursor
 from .links import Links
 from .removal import remove
+from .special import copy_fifo, copy_symlink
 
 # How far (ns) the clock of file systems' time stamps may lag behind, and a little more.
 SETTLING = 11_000_000
@@ -303,9 +304,9 @@ class _Synchronization:
         else:
             self._count()
             if kind == stat.S_IFLNK:
-                copied = _copy_symlink(name, status, here, there, self._resolve)
+                copied = copy_symlink(name, status, here, there, self._resolve)
             else:
-                copied = _copy_fifo(name, status, there)
+                copied = copy_fifo(name, status, there)
         if copied is not None and copied.st_nlink > 1:
             self._links.add(copied, name)
 
@@ -386,30 +387,6 @@ def _is_empty(directory: int) -> bool:
 def _rights(directory: int) -> tuple[int, int, int]:
     status = posix.fstat(directory)
     return status.st_mode, status.st_uid, status.st_gid
-
-
-def _copy_symlink(
-    name: str, status: posix.stat_result, here: int, there: int, resolve: Callable[[str], str]
-) -> posix.stat_result | None:
-    try:
-        destination = posix.readlink(name, dir_fd=here)
-    except OSError as error:
-        if error.errno in VANISHED or error.errno == errno.EINVAL:  # no longer a symlink
-            return None
-        raise
-    posix.symlink(resolve(destination), name, dir_fd=there)
-    if (status.st_uid, status.st_gid) != (posix.geteuid(), posix.getegid()):
-        attempt_chown(name, (status.st_uid, status.st_gid), there)
-    posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)
-    return status
-
-
-def _copy_fifo(name: str, status: posix.stat_result, there: int) -> posix.stat_result:
-    posix.mkfifo(name, 0o600, dir_fd=there)
-    attempt_chown(name, (status.st_uid, status.st_gid), there)
-    posix.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=there)
-    posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there)
-    return status
 
 
 def _kind(name: str, parent: int) -> int:
