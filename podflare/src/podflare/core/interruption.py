@@ -60,6 +60,12 @@ class Interruption:
             if self._reason is not None:
                 _break(socket)
 
+    def let_go(self, socket: Any) -> None:
+        """This connection is another call's."""
+        with self._lock:
+            if self._socket is socket:
+                self._socket = None
+
     def stop(self, reason: str) -> None:
         """Break the connection, unless the code has ended already."""
         with self._lock:

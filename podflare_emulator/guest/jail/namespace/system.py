@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...files import tree
 from ...system import kernel
@@ -44,8 +44,7 @@ _CHANGED_IN_PLACE = ("etc", "var/lib/dpkg", "var/lib/dpkg/triggers", "var/log", 
 _HIDES_WHAT_IS_BELOW = "user.overlay.opaque"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One directory of the host.
 
     `place`: its path below "/"; `lower`: where it is bound below the state directory; `shifted`: whether its owners

@@ -52,8 +52,12 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._socket = stream.get_extra_info("socket")
         self._exec: Interruption | None = None
+        self._answered = False
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self._answered:
+            self._answered = False
+            self._reuse()
         # A request begins: the connection is this exec's, or no exec's.
         self._exec = sending.get()
         if self._exec:
@@ -61,7 +65,22 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         await self._stream.write(buffer, _limited(self._exec, timeout, httpcore.WriteTimeout))
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, _limited(self._exec, timeout, httpcore.ReadTimeout))
+        data = await self._stream.read(max_bytes, _limited(self._exec, timeout, httpcore.ReadTimeout))
+        # Not a word of a proxy's own protocol: another attempt would end like this one.
+        self._answered = self._answered or data.startswith(b"HTTP/")
+        return data
+
+    def _reuse(self) -> None:
+        """Before a request over a connection that has carried one: makes the pool take another if it is broken.
+
+        The pool has looked, but the end of an exec's answer gives it a connection at any moment: one that was broken
+        to stop that exec, when its end had arrived already, or that is broken now. Or the server closes it now.
+        Nothing has been sent yet, so that nothing is done twice.
+        """
+        if self._exec:
+            self._exec.let_go(self._socket)
+        if self._socket is not None and is_readable(self._socket):
+            raise httpcore.ConnectionNotAvailable
 
     async def aclose(self) -> None:
         await self._stream.aclose()
