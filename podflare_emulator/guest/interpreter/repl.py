@@ -91,7 +91,7 @@ class Repl:
                 raise KeyboardInterrupt
             self._interrupts.between += 1
 
-        signal.default_int_handler = Handler(arrived)
+        signal.default_int_handler = Handler(arrived)  # type: ignore[assignment] # Python's never returns
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _leave(self, code: object) -> int:
