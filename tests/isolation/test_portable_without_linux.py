@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -64,7 +63,7 @@ def _dressed_up(python: Python, place: Path) -> Python:
     }
     wrapper.write_text(_WRAPPER.format_map({name: shlex.quote(str(word)) for name, word in words.items()}))
     wrapper.chmod(0o755)
-    return replace(python, executable=str(wrapper), prefix=str(place), path=(*python.path, python.prefix))
+    return python._replace(executable=str(wrapper), prefix=str(place), path=(*python.path, python.prefix))
 
 
 @pytest.fixture

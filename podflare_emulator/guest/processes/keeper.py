@@ -6,12 +6,15 @@ import contextlib
 import os
 import resource
 import socket
+from typing import TYPE_CHECKING
 
 from ..files import removal, tree
-from ..jail import plain
 from ..jail.namespace.keep import Keep
 from ..protocol import Connection, Message
 from .reaper import Reaper
+
+if TYPE_CHECKING:
+    from ..jail import plain
 
 
 class Keeper:

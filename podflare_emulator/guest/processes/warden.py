@@ -13,23 +13,25 @@ import os
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from ..jail import plain, preload
 from ..jail.namespace import start
-from ..jail.namespace.keep import Keep
-from ..jail.portable import inside as portable
 from ..order import Order
 from ..protocol import Connection
 from ..system import inheritance, kernel
-from ..system.process_table import parent_of, processes
+from ..system.process_table import children
 from . import router
 from .keeper import Keeper
 
+if TYPE_CHECKING:
+    from ..jail import plain
+    from ..jail.namespace.keep import Keep
+
 _MAKING = 60  # seconds: far more than an emulator needs to make its directory and lock it
-_BACKENDS = {"namespace": start, "preload": preload, "portable": portable}
+_BACKENDS = {"namespace": "namespace.start", "preload": "preload", "portable": "portable.inside"}
 
 
 def main(descriptor: int) -> None:
@@ -40,7 +42,7 @@ def main(descriptor: int) -> None:
         return
     message, (router_end,) = arrived
     order = Order.from_message(message)
-    backend = _BACKENDS[order.isolation]
+    backend = _backend(order.isolation)
     kernel.adopt_orphans()
     keeper = 0
     try:
@@ -64,11 +66,16 @@ def main(descriptor: int) -> None:
     temporary, name = os.path.split(order.state)
     place = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     _sweep(place, name)
-    if backend is portable:
+    if order.isolation == "portable":
         with contextlib.suppress(OSError):
-            portable.settle(order)
+            backend.settle(order)
     _outlive(keeper)
     start.remove(place, name)
+
+
+def _backend(isolation: str) -> ModuleType:
+    """Loads only the one that is used: the others' modules would take longer to load than a sandbox to start."""
+    return import_module(f"..jail.{_BACKENDS[isolation]}", __package__)
 
 
 def _sweep(place: int, mine: str) -> None:
@@ -102,6 +109,8 @@ def _keep(connection: Connection, build: Callable[[], Keep | plain.Keep]) -> Non
     try:
         keeper.serve()
     except BaseException:
+        import traceback  # late, as most keepers end without
+
         traceback.print_exc()
     finally:
         os._exit(0)
@@ -114,7 +123,7 @@ def _settle_network(order: Order) -> Order:
     refusal = router.trial()
     if refusal and order.network == "private":
         raise OSError(f"this machine cannot give sandboxes a private network with a way out: {refusal}")
-    return replace(order, network="host" if refusal else "private")
+    return order._replace(network="host" if refusal else "private")
 
 
 def _outlive(keeper: int) -> None:
@@ -123,10 +132,9 @@ def _outlive(keeper: int) -> None:
         os.waitpid(keeper, 0)
     with contextlib.suppress(ChildProcessError):
         while True:
+            for pid in children():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)  # one that ends has left its children to this process by then
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-            for pid in processes():
-                if parent_of(pid) == os.getpid():
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, signal.SIGKILL)
-            time.sleep(0.001)

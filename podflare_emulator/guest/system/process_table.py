@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 
+_CHILDREN = "/proc/thread-self/children"
+
 
 def processes() -> list[int]:
     """The processes that /proc shows; none if there is no /proc."""
@@ -13,6 +15,15 @@ def processes() -> list[int]:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except FileNotFoundError:
         return []
+
+
+def children() -> list[int]:
+    """The children of this process, whose only thread this is. One may be missing while another one ends."""
+    try:
+        with io.FileIO(_CHILDREN) as file:
+            return [int(word) for word in file.readall().split()]
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN, or no /proc
+        return [pid for pid in processes() if parent_of(pid) == os.getpid()]
 
 
 def session(leader: int) -> list[int]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from ...system import kernel
 
@@ -19,7 +16,6 @@ _NOBODY = 65534
 _PATH = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
-@dataclass(frozen=True)
 class Ids:
     """The host's ids that the ids inside map to: `count` users from `user` on, and as many groups from `group` on.
 
@@ -27,10 +23,11 @@ class Ids:
     follow the user's one id.
     """
 
-    user: int
-    group: int
-    count: int = 1
-    lent: tuple[int, int] | None = None
+    def __init__(self, user: int, group: int, count: int = 1, lent: tuple[int, int] | None = None) -> None:
+        self.user = user
+        self.group = group
+        self.count = count
+        self.lent = lent
 
     def map(self, pid: int) -> None:
         """Writes the id maps of a process's user namespace. Takes the right to do so, which anybody has for one id."""
@@ -44,6 +41,8 @@ class Ids:
     def _map_lent(self, pid: int, program: str, kind: int) -> bool:
         if self.lent is None:
             return False
+        import subprocess  # not at the top: it takes a warden that lends no ids 1 ms
+
         numbers = (pid, 0, (self.user, self.group)[kind], 1, 1, self.lent[kind], COUNT - 1)
         done = subprocess.run([program, *map(str, numbers)], check=False, capture_output=True, env=_PATH)
         return done.returncode == 0
@@ -67,6 +66,8 @@ def choose(*, lent: bool = False) -> Ids:
 
 
 def _lent(user: int) -> tuple[int, int] | None:
+    import shutil  # as in `_map_lent`
+
     if not all(shutil.which(program, path=_PATH["PATH"]) for program in ("newuidmap", "newgidmap")):
         return None
     names = {str(user)}
