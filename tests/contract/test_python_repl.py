@@ -29,6 +29,10 @@ def test_the_code_is_the_main_module(sandbox: Sandbox) -> None:
     assert printed(sandbox, "import __main__; here = 1; print(__name__, __main__.here)") == "__main__ 1"
 
 
+def test_its_builtins_are_a_module(sandbox: Sandbox) -> None:
+    assert printed(sandbox, "import builtins; print(__builtins__ is builtins)") == "True"
+
+
 def test_a_class_of_the_code_can_be_pickled(sandbox: Sandbox) -> None:
     printed(sandbox, "class Point:\n    x = 1\nimport pickle")
     assert printed(sandbox, "print(type(pickle.loads(pickle.dumps(Point()))) is Point)") == "True"
@@ -280,11 +284,15 @@ def test_an_import_finder_of_the_user_s_is_told_too(sandbox: Sandbox) -> None:
 def test_the_handler_of_interrupts_is_pythons_own_for_whoever_looks(sandbox: Sandbox) -> None:
     code = """
         import signal
-        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.default_int_handler.__name__)
+        import copy, pickle
+        handler = signal.getsignal(signal.SIGINT)
+        print(handler is signal.default_int_handler, handler, handler.__module__, handler.__qualname__)
+        print(pickle.loads(pickle.dumps(handler)) is handler, copy.deepcopy([handler]) == [handler])
         try: signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt: print("stopped")
         """
-    assert sandbox.run_code(code).stdout == "True default_int_handler\nstopped"
+    shown = "<built-in function default_int_handler> signal default_int_handler"
+    assert sandbox.run_code(code).stdout == f"True {shown}\nTrue True\nstopped"
 
 
 def test_the_handler_of_interrupts_is_no_method_of_a_class_that_has_it(sandbox: Sandbox) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import pytest
 from podflare_emulator import Emulator
 
 from ..matrix import SLOW
+from ..other_users import ROOTLESS, entered, imports, prepared, python_for
 
 # What every place must give: files, forks that take them along, a root that is the sandbox's own, and its limits.
 PROGRAM = """
@@ -58,7 +58,6 @@ EXPECTED = [
     "400",
 ]
 USER = 54321  # nobody's
-_ROOTLESS = ("--user", "--map-root-user")
 
 
 @pytest.fixture
@@ -75,10 +74,10 @@ def run(namespace_emulator: Emulator) -> Callable[..., bool]:
         user: int | None = None,
         files: str = "memory",
     ) -> bool:
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_imports())}
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(imports())}
         if temporary is not None:
             environment["TMPDIR"] = str(temporary)
-        python = sys.executable if user is None else _python_for(user, environment)
+        python = sys.executable if user is None else python_for(user, environment)
         done = subprocess.run(
             [*words_before, python, "-c", PROGRAM, files],
             env=environment,
@@ -122,7 +121,7 @@ def test_as_an_ordinary_user(run: Callable[..., bool], directory: Path, files: s
 @SLOW
 def test_as_root_of_a_user_namespace(run: Callable[..., bool]) -> None:
     """As in a container without privileges: there is one user, and it is called root."""
-    run(_entered(*_ROOTLESS))
+    run(entered(*ROOTLESS))
 
 
 @SLOW
@@ -144,7 +143,7 @@ def test_with_the_temp_directory_on_an_overlay(run: Callable[..., bool], directo
 @SLOW
 def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:
     """No resolver, no certificates, no users: a minimal container's."""
-    run(_prepared("mount -t tmpfs none /etc"))
+    run(prepared("mount -t tmpfs none /etc"))
 
 
 @SLOW
@@ -152,8 +151,8 @@ def test_on_a_machine_whose_etc_is_bare(run: Callable[..., bool]) -> None:
     ("namespaces", "preparation", "reason"),
     [
         ((), "mount -t tmpfs none /proc/fs", "mount proc on /proc: Operation not permitted"),
-        (_ROOTLESS, "echo 0 > /proc/sys/user/max_user_namespaces", "unshare: No space left on device"),
-        (_ROOTLESS, "echo 0 > /proc/sys/user/max_mnt_namespaces", "unshare: No space left on device"),
+        (ROOTLESS, "echo 0 > /proc/sys/user/max_user_namespaces", "unshare: No space left on device"),
+        (ROOTLESS, "echo 0 > /proc/sys/user/max_mnt_namespaces", "unshare: No space left on device"),
     ],
     ids=["proc is masked, as by Docker", "no user namespaces", "user namespaces without mounts"],
 )
@@ -168,8 +167,8 @@ with Emulator(pool_size=0) as emulator:
     print(emulator.refusals[0])
 """
     done = subprocess.run(
-        [*_prepared(preparation, *namespaces), sys.executable, "-c", program],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(_imports())},
+        [*prepared(preparation, *namespaces), sys.executable, "-c", program],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(imports())},
         capture_output=True,
         text=True,
         timeout=120,
@@ -181,47 +180,6 @@ with Emulator(pool_size=0) as emulator:
     assert reason in refusal
 
 
-def _entered(*options: str) -> list[str]:
-    """`unshare` with a mount namespace of its own; for an ordinary user that takes a user namespace too."""
-    if not options and os.getuid() != 0:
-        options = _ROOTLESS
-    words = ["unshare", "--mount", *options]
-    if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True).returncode:
-        pytest.skip("mounts cannot be had here")
-    return words
-
-
-def _prepared(preparation: str, *options: str) -> list[str]:
-    """Words that run a command after a line of shell whose effect nobody else sees."""
-    words = [*_entered(*options), "sh", "-c", f'{preparation} && exec "$@"', "sh"]
-    if subprocess.run([*words, "true"], capture_output=True).returncode:
-        pytest.skip(f"{preparation}: refused here")
-    return words
-
-
 def _mounted(what: str, place: Path) -> list[str]:
     """Words that run a command where something is mounted at `place`, for it alone."""
-    return _prepared(f"mount {what} {place} && chmod 1777 {place}")
-
-
-def _imports() -> list[str]:
-    """Where this process's packages come from, without its standard library."""
-    return [path for path in sys.path if path.endswith("-packages") or not path.startswith(sys.base_prefix)]
-
-
-def _python_for(user: int, environment: dict[str, str]) -> str:
-    """An interpreter that the user may run, with all that the program imports."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        try:
-            subprocess.run(
-                [python, "-c", "import podflare, podflare_emulator.api.app, uvicorn"],
-                env=environment,
-                cwd="/",
-                user=user,
-                capture_output=True,
-                check=True,
-            )
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return python
-    pytest.skip("an ordinary user cannot run a Python with the packages of this one")
+    return prepared(f"mount {what} {place} && chmod 1777 {place}")

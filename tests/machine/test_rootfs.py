@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from podflare_emulator.settings import SettingsError
 
 from ..matrix import SLOW
 from ..serving import serving
-from . import small_tree
+from . import debian_package, small_tree
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +112,38 @@ def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
         Emulator(rootfs=tmp_path, isolation="portable")
     with pytest.raises(SettingsError, match="is the host's own system"):
         Emulator(rootfs="/")
+
+
+@SLOW
+def test_a_whole_system_behaves_as_a_machine() -> None:
+    """For a system of another release or distribution, which cannot be had offline: PODFLARE_ROOTFS names it."""
+    if not (rootfs := os.environ.get("PODFLARE_ROOTFS")):
+        pytest.skip("PODFLARE_ROOTFS names no system, neither a directory nor a tar file")
+    with serving("namespace", rootfs=rootfs) as emulator, Sandbox(host=emulator.url) as sandbox:
+        result = sandbox.run_code("import ssl, sqlite3; x = [1]; print(__builtins__.__name__)")
+        assert (result.stdout, result.stderr) == ("builtins", "")
+        assert bash(sandbox, "python3 -c 'print(6 * 7)'; pwd; id -un") == "42\n/root\nroot"
+        bash(
+            sandbox,
+            "echo text > /root/file; echo '#!/bin/sh' > /usr/local/bin/new; chmod +x /usr/local/bin/new",
+        )
+        (child,) = sandbox.fork(1)
+        with child:
+            assert child.run_code("x.append(2); print(x)").stdout == "[1, 2]"
+            assert bash(child, "cat /root/file; new; rm /usr/local/bin/new; echo >> /etc/passwd") == "text"
+            paths = ["/root", "/usr/local", "/etc"]
+            assert sandbox.diff(child, paths=paths) == {
+                "added": [],
+                "removed": ["/usr/local/bin/new"],
+                "modified": ["/etc/passwd"],
+            }
+        assert sandbox.download("/root/file") == b"text\n"
+        if not sandbox.run_code("command -v useradd", language="bash").exit_code:
+            assert bash(sandbox, "useradd -m dev && su - dev -c pwd") == "/home/dev"
+        if not sandbox.run_code("import pip").exit_code:
+            assert bash(sandbox, "pip --version").startswith("pip ")
+        if not sandbox.run_code("command -v apt-get", language="bash").exit_code:
+            bash(sandbox, debian_package.BUILD + "apt-get install --yes ./greeting.deb > /dev/null 2>&1")
+            assert (
+                bash(sandbox, "greeting; apt list --installed 2> /dev/null | grep -c greeting") == "hello\n1"
+            )

@@ -19,6 +19,7 @@ from podflare_emulator.guest.system import landlock
 from ..isolation import wheel
 from ..matrix import SLOW
 from ..serving import serving
+from . import debian_package
 
 READ_ONLY = "the system is the host's, which only Landlock keeps from being written"
 
@@ -31,16 +32,6 @@ class Program(NamedTuple):
     portable: str = ""
 
 
-PACKAGE = r"""
-mkdir -p /root/package/DEBIAN /root/package/usr/bin /root/package/usr/share/doc/greeting
-printf 'Package: greeting\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n' \
-    > /root/package/DEBIAN/control
-printf '#!/bin/sh\necho hello\n' > /root/package/usr/bin/greeting
-chmod 755 /root/package/usr/bin/greeting
-echo text > /root/package/usr/share/doc/greeting/README
-chown -R 0:0 /root/package
-cd /root && dpkg-deb --build package greeting.deb > /dev/null
-"""
 PROGRAMS = {
     "a tool": Program(
         "printf '#!/bin/sh\necho works\n' > /usr/local/bin/podflare-test && chmod +x /usr/local/bin/podflare-test\n"
@@ -90,7 +81,7 @@ npm pack --silent > /dev/null && npm install --global --offline --silent ./podfl
         portable=READ_ONLY,
     ),
     "dpkg --install": Program(
-        PACKAGE
+        debian_package.BUILD
         + "dpkg --install greeting.deb > /dev/null && greeting && dpkg --status greeting | grep Status",
         "hello\nStatus: install ok installed",
         ("dpkg", "dpkg-deb"),
@@ -98,7 +89,7 @@ npm pack --silent > /dev/null && npm install --global --offline --silent ./podfl
         portable=READ_ONLY,
     ),
     "apt-get install of a file": Program(
-        PACKAGE + "apt-get install --quiet=2 --yes ./greeting.deb > /dev/null 2>&1 && greeting\n"
+        debian_package.BUILD + "apt-get install --quiet=2 --yes ./greeting.deb > /dev/null 2>&1 && greeting\n"
         "dpkg --remove greeting > /dev/null && ls /usr/bin/greeting 2> /dev/null | wc -l",
         "hello\n0",
         ("apt-get", "dpkg-deb"),

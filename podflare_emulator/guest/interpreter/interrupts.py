@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Interrupts:
     """Compares the number of interrupts that have arrived with the number that the host has sent.
@@ -27,3 +29,25 @@ class Interrupts:
     def pending(self) -> bool:
         """Whether an interrupt was meant for this exec, whose code has not started."""
         return self._early + self.between > 0
+
+
+class Handler:
+    """Takes the place of `signal.default_int_handler`, whose name it has: pdb, asyncio and others look for that.
+
+    Like that builtin function it does not become a method as an attribute of a class.
+    """
+
+    def __init__(self, arrived: Callable[[], None]) -> None:
+        self._arrived = arrived
+        self.__module__ = "signal"
+        self.__name__ = self.__qualname__ = "default_int_handler"
+        self.__doc__ = "The default handler for SIGINT installed by Python: it raises KeyboardInterrupt."
+
+    def __call__(self, signalnum: object, frame: object, /) -> None:
+        self._arrived()
+
+    def __repr__(self) -> str:
+        return f"<built-in function {self.__name__}>"
+
+    def __reduce__(self) -> str:
+        return self.__name__

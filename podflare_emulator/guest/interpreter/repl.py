@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import linecache
 import os
@@ -14,7 +15,7 @@ from importlib import invalidate_caches
 from importlib.machinery import PathFinder
 
 from ..system import imports
-from .interrupts import Interrupts
+from .interrupts import Handler, Interrupts
 
 _SOURCES_KEPT = 1000  # how many execs' source lines tracebacks can show
 
@@ -26,7 +27,7 @@ class Repl:
 
     def __init__(self) -> None:
         main = types.ModuleType("__main__")
-        main.__dict__["__builtins__"] = __builtins__
+        main.__dict__["__builtins__"] = builtins
         sys.modules["__main__"] = main
         self.globals = main.__dict__
         self._runs = 0
@@ -82,23 +83,15 @@ class Repl:
         return self._interrupts.pending
 
     def _handle_interrupts(self) -> None:
-        """SIGINT stops the running code. Between two execs it is late for the last one, or early for the next.
+        """SIGINT stops the running code. Between two execs it is late for the last one, or early for the next."""
 
-        The handler replaces Python's, under the same name: pdb, asyncio and others check for that. Like Python's it is
-        bound to its module, so that it does not become a method as an attribute of a class.
-        """
-
-        def default_int_handler(
-            module: types.ModuleType, number: int, frame: types.FrameType | None, /
-        ) -> None:
-            """The default handler for SIGINT installed by Python: it raises KeyboardInterrupt."""
+        def arrived() -> None:
             if self._running:
                 self._interrupts.hits += 1
                 raise KeyboardInterrupt
             self._interrupts.between += 1
 
-        default_int_handler.__module__, default_int_handler.__qualname__ = "signal", "default_int_handler"
-        signal.default_int_handler = types.MethodType(default_int_handler, signal)
+        signal.default_int_handler = Handler(arrived)  # type: ignore[assignment] # Python's never returns
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _leave(self, code: object) -> int:

@@ -35,9 +35,13 @@ _OWN_ETC = (
     "services",
     "ssl",
 )
-_DEPTH = 2  # levels of directories in between
+# How many slashes the path of a directory in between has at most.
+_DEPTH, _DEPTH_ELSEWHERE = 2, 4
+_PROGRAMS = (*SYSTEM, "opt")  # _DEPTH is for directories below these
 _DEEPER = ("usr/local/", "usr/lib/", "usr/share/man/")  # one more level here
-_CHANGED_IN_PLACE = ("var/lib/dpkg", "var/lib/dpkg/triggers")  # files here are copied; some of them are locks
+# Files here are copied, and so are locks in /var.
+_CHANGED_IN_PLACE = ("etc", "var/lib/dpkg", "var/lib/dpkg/triggers", "var/log", "var/cache/debconf")
+_HIDES_WHAT_IS_BELOW = "user.overlay.opaque"
 
 
 class Part(NamedTuple):
@@ -182,26 +186,47 @@ def _stack(lower: str, directory: str, place: str) -> None:
 
 
 def lay_between(place: str, lower: str, own: str) -> None:
-    """Makes the directories that the host has there, and copies of the files that are changed in place."""
+    """Makes the directories that the host has there, and copies of the files that are changed in place.
+
+    A directory that may not be listed is empty in the sandbox.
+    """
     levels = [(place, lower, own)]
     for level, source, target in levels:  # the list grows meanwhile
-        with contextlib.suppress(PermissionError), os.scandir(source) as listing:
-            for entry in listing:
-                path, copy = f"{level}/{entry.name}", f"{target}/{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    depth = path.count("/") - place.count("/")
-                    if depth <= _DEPTH + path.startswith(_DEEPER):
-                        os.mkdir(copy)
-                        os.chmod(copy, stat.S_IMODE(entry.stat().st_mode) | 0o700)
-                        levels.append((path, entry.path, copy))
-                elif level in _CHANGED_IN_PLACE and entry.is_file(follow_symlinks=False):
-                    _copy(entry.path, copy)
+        try:
+            with os.scandir(source) as listing:
+                entries = [*listing]
+        except PermissionError:
+            with contextlib.suppress(OSError):  # a file system without attributes; it has no overlays either
+                os.setxattr(target, _HIDES_WHAT_IS_BELOW, b"y")
+            continue
+        for entry in entries:
+            path, copy = f"{level}/{entry.name}".lstrip("/"), f"{target}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if _is_laid(path):
+                    os.mkdir(copy)
+                    os.chmod(copy, stat.S_IMODE(entry.stat().st_mode) | 0o700)
+                    levels.append((path, entry.path, copy))
+            elif _is_changed_in_place(level, entry.name) and entry.is_file(follow_symlinks=False):
+                _copy(entry, copy)
 
 
-def _copy(source: str, target: str) -> None:
+def _is_laid(path: str) -> bool:
+    """Whether this directory of the host's gets one in between."""
+    if path.partition("/")[0] in _PROGRAMS:
+        return path.count("/") <= _DEPTH + path.startswith(_DEEPER)
+    return path.count("/") <= _DEPTH_ELSEWHERE
+
+
+def _is_changed_in_place(directory: str, name: str) -> bool:
+    if directory in _CHANGED_IN_PLACE or directory.startswith("etc/"):
+        return True
+    return directory.startswith("var/") and name.startswith("lock")
+
+
+def _copy(file: os.DirEntry[str], target: str) -> None:
     """Copies a file; makes an empty one if it may not be read."""
     try:
-        shutil.copyfile(source, target)
+        shutil.copy2(file.path, target)
     except PermissionError:
         with open(target, "wb"):
-            pass
+            os.chmod(target, stat.S_IMODE(file.stat().st_mode))
