@@ -226,7 +226,7 @@ class SandboxRegistry:
 
     async def _end(self, sandbox: Sandbox, reason: str) -> None:
         self._withdraw(sandbox)
-        machine, sandbox.machine = sandbox.machine, None
+        machine = sandbox.leave()
         self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=reason)
         if machine:
             await machine.guest.end()
@@ -343,7 +343,7 @@ class SandboxRegistry:
                 raise SandboxNotFound
             if winner.machine.guest.ended:
                 raise GuestFailed(f"the winner's interpreter {winner.machine.guest.ended}")
-            replaced, parent.machine, winner.machine = parent.machine, winner.machine, None
+            replaced, parent.machine = parent.machine, winner.leave()
             self._withdraw(winner)
             self.ledger.merge(parent_id, winner_id)
             self.webhooks.tell("sandbox.merged", sandbox_id=parent_id, winner_id=winner_id)
