@@ -13,7 +13,7 @@ from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.isolation import launch
 from podflare_emulator.hosting.machine.interpreter import find
-from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, SandboxNotFound
 
 from ..matrix import SLOW
 
@@ -94,3 +94,18 @@ def test_a_merge_ends_the_wait_of_an_exec_in_the_winner_and_not_of_one_in_the_pa
             return answer
 
     assert asyncio.run(merge_meanwhile()) == ["answered", 0]
+
+
+@SLOW
+def test_a_create_that_a_reset_overtakes_leaves_no_sandbox() -> None:
+    async def reset_meanwhile() -> list[str]:
+        async with serving() as registry:
+            await registry.create(SandboxOrder())  # takes the ready guest
+            creating = asyncio.ensure_future(registry.create(SandboxOrder()))
+            await asyncio.sleep(0)
+            await registry.destroy_all()
+            with pytest.raises(GuestFailed, match="the emulator was reset"):
+                await creating
+            return await registry.destroy_all()
+
+    assert asyncio.run(reset_meanwhile()) == []
