@@ -289,13 +289,17 @@ class SandboxRegistry:
             )
         span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
         sandbox = self._adopt(machine, span)
+        self.ledger.create(sandbox.id, machine.order.template, space_id)
         try:
             await sandbox.go_on(space.frozen)
         except HostingError as error:
-            await self._end(sandbox, "died")
+            if sandbox.machine:
+                self.ledger.end(sandbox.id, died=str(machine.guest.ended))
+                await self._end(sandbox, "died")
             raise GuestFailed(f"the Space cannot be resumed: {error}") from error
+        if sandbox.machine is None:
+            raise GuestFailed(f"the Space cannot be resumed: {_RESET}")
         self._spaces.forget(space_id)
-        self.ledger.create(sandbox.id, machine.order.template, space_id)
         self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
         return sandbox
 
