@@ -7,9 +7,11 @@ import logging
 import os
 import weakref
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from podflare_emulator.domain.ahead.children import ForkAhead
 from podflare_emulator.domain.ahead.stock import Stock
@@ -41,8 +43,7 @@ from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 _log = logging.getLogger("podflare_emulator")
 
 
-@dataclass(frozen=True)
-class ResumeOrder:
+class ResumeOrder(Struct, frozen=True):
     """The request of a resume, with the fields of a SandboxOrder; `egress` None: as before."""
 
     timeout_seconds: int | None = None
