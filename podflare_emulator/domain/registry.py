@@ -7,9 +7,11 @@ import logging
 import os
 import weakref
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from podflare_emulator.domain.ahead.children import ForkAhead
 from podflare_emulator.domain.ahead.stock import Stock
@@ -43,8 +45,7 @@ _log = logging.getLogger("podflare_emulator")
 _RESET = "the emulator was reset"
 
 
-@dataclass(frozen=True)
-class ResumeOrder:
+class ResumeOrder(Struct, frozen=True):
     """The request of a resume, with the fields of a SandboxOrder; `egress` None: as before."""
 
     timeout_seconds: int | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from podflare_emulator.domain.events import Event
 from podflare_emulator.domain.execution import Execution, Language
@@ -28,8 +29,7 @@ _Result = TypeVar("_Result")
 MOST_CHILDREN = 32  # contract: in one fork
 
 
-@dataclass(frozen=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """The children, and how they differ from the parent; see `Copies`."""
 
     children: list[Sandbox]
@@ -38,8 +38,7 @@ class Forked:
     replay_differences: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Frozen:
+class Frozen(Struct, frozen=True):
     """A stopped machine. `running`: the exec that continues when the machine does."""
 
     machine: Machine

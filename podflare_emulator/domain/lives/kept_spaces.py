@@ -8,9 +8,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict
 
 from podflare_emulator.domain.machine import Machine, SandboxOrder
 from podflare_emulator.vocabulary.sandbox_errors import SpaceNotFound
