@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from podflare_emulator.domain.events import Event
 from podflare_emulator.domain.execution import Execution, Language
@@ -28,8 +29,7 @@ _Result = TypeVar("_Result")
 MOST_CHILDREN = 32  # contract: in one fork
 
 
-@dataclass(frozen=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """The children, and how they differ from the parent; see `Copies`."""
 
     children: list[Sandbox]
@@ -38,8 +38,7 @@ class Forked:
     replay_differences: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Frozen:
+class Frozen(Struct, frozen=True):
     """A stopped machine. `running`: the exec that continues when the machine does."""
 
     machine: Machine
@@ -144,17 +143,19 @@ class Sandbox:
 
     async def _while_it_lives(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Waits for `work`; raises SandboxNotFound or GuestFailed as soon as the sandbox has ended."""
-        waited_for: list[asyncio.Future[Any]] = [asyncio.ensure_future(work)]
-        working: asyncio.Future[_Result] = waited_for[0]
+        working, left = asyncio.ensure_future(work), asyncio.ensure_future(self._left.wait())
         try:
             while not working.done():  # a loop, since a merge gives the sandbox another machine
-                ends = (self.working_machine().guest.gone, self._left)
-                waited_for[1:] = [asyncio.ensure_future(end.wait()) for end in ends]
-                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                gone = asyncio.ensure_future(self.working_machine().guest.gone.wait())
+                waited_for: tuple[asyncio.Future[Any], ...] = (working, left, gone)
+                try:
+                    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    gone.cancel()
             return working.result()
         finally:
-            for one in waited_for:
-                one.cancel()
+            working.cancel()
+            left.cancel()
 
     async def fork(self, n: int) -> Forked:
         """Makes `n` children, or none and raises InvalidRequest, SandboxNotFound or GuestFailed."""
@@ -198,8 +199,7 @@ class Sandbox:
         """
         machine = self.working_machine()
         running = self._running
-        self.machine = None
-        self._left.set()
+        self.leave()
         machine.terminals.sever()
         if running:
             running.sever()
@@ -210,6 +210,12 @@ class Sandbox:
                 raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
             await machine.guest.stop()
         return Frozen(machine, running if running and not running.finished else None)
+
+    def leave(self) -> Machine | None:
+        """Gives up its machine, and its id with it: calls that wait for something get SandboxNotFound."""
+        machine, self.machine = self.machine, None
+        self._left.set()
+        return machine
 
     async def go_on(self, frozen: Frozen) -> None:
         """Resumes its frozen machine; the next exec waits for the one that continues. Raises HostingError."""
