@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from types import TracebackType
@@ -43,6 +44,8 @@ class Client:
     The methods other than `close` are the calls of the API as they are; `Sandbox` is made of them. They raise
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
     `ClientClosedError` after `close`.
+
+    A forked process has connections of its own: those of its parent are not shared.
     """
 
     def __init__(
@@ -64,15 +67,24 @@ class Client:
             **settings.http_settings(self.host, keep_alive),
         }
         self._http = self._connections()
+        self._process = os.getpid()
 
     def _connections(self) -> httpx.Client:
         http = httpx.Client(**self._http_settings)
         watch_connections(http)
         return http
 
+    def _connected(self) -> httpx.Client:
+        """The connections of this process: two that write to one would mix up their requests, and the answers."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            if not self._http.is_closed:
+                self._http = self._connections()
+        return self._http
+
     def close(self) -> None:
         """Close the connections. The sandboxes live on."""
-        self._http.close()
+        self._connected().close()
 
     def __enter__(self) -> Client:
         return self
@@ -295,10 +307,12 @@ class Client:
         timeout = timeout or self._timeout
         # Not httpx's json=: it writes UTF-8, which lone surrogates (file names that are no UTF-8) cannot be.
         if body is None:
-            return self._http.build_request(method, path, timeout=timeout)
+            return self._connected().build_request(method, path, timeout=timeout)
         headers = {"Content-Type": "application/json"}
         content = json.dumps(body).encode()
-        return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
+        return self._connected().build_request(
+            method, path, content=content, headers=headers, timeout=timeout
+        )
 
     def _call(
         self,
@@ -316,7 +330,7 @@ class Client:
         if self._http.is_closed:
             raise ClientClosedError(f"the client of {self.host} is closed")
         try:
-            return self._http.send(request, stream=stream)
+            return self._connected().send(request, stream=stream)
         except NestedCall:
             return self._send_beside(request, stream=stream)
         except RuntimeError as error:

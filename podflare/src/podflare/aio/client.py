@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
@@ -43,6 +44,8 @@ class AsyncClient:
     The methods other than `close` are the calls of the API as they are; `AsyncSandbox` is made of them. They raise
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
     `ClientClosedError` after `close`.
+
+    A forked process has connections of its own: those of its parent are not shared.
     """
 
     def __init__(
@@ -64,15 +67,24 @@ class AsyncClient:
             **settings.http_settings(self.host, keep_alive),
         }
         self._http = self._connections()
+        self._process = os.getpid()
 
     def _connections(self) -> httpx.AsyncClient:
         http = httpx.AsyncClient(**self._http_settings)
         watch_connections(http)
         return http
 
+    def _connected(self) -> httpx.AsyncClient:
+        """The connections of this process: two that write to one would mix up their requests, and the answers."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            if not self._http.is_closed:
+                self._http = self._connections()
+        return self._http
+
     async def close(self) -> None:
         """Close the connections. The sandboxes live on."""
-        await self._http.aclose()
+        await self._connected().aclose()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -297,10 +309,12 @@ class AsyncClient:
         timeout = timeout or self._timeout
         # Not httpx's json=: it writes UTF-8, which lone surrogates (file names that are no UTF-8) cannot be.
         if body is None:
-            return self._http.build_request(method, path, timeout=timeout)
+            return self._connected().build_request(method, path, timeout=timeout)
         headers = {"Content-Type": "application/json"}
         content = json.dumps(body).encode()
-        return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
+        return self._connected().build_request(
+            method, path, content=content, headers=headers, timeout=timeout
+        )
 
     async def _call(
         self,
@@ -318,7 +332,7 @@ class AsyncClient:
         if self._http.is_closed:
             raise ClientClosedError(f"the client of {self.host} is closed")
         try:
-            return await self._http.send(request, stream=stream)
+            return await self._connected().send(request, stream=stream)
         # sync only: except NestedCall:
         # sync only:     return self._send_beside(request, stream=stream)
         except RuntimeError as error:
