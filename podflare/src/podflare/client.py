@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -16,6 +15,7 @@ import httpx
 from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
 from podflare.core.nested import NestedCall, send_beside
+from podflare.core.seconds import limit
 from podflare.errors import ClientClosedError, connection_error, status_error
 from podflare.transport.events import EventStream
 from podflare.transport.network import watch_connections
@@ -39,7 +39,8 @@ class Client:
             one after the other, needs that.
 
     Raises:
-        InvalidArgumentError: If the host is not an http or https URL. It is a `ValueError`.
+        InvalidArgumentError: If the host is not an http or https URL, or another argument is not what it says here. It
+            is a `ValueError`.
 
     The methods other than `close` are the calls of the API as they are; `Sandbox` is made of them. They raise
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
@@ -60,8 +61,9 @@ class Client:
         self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
-        self._timeout = httpx.Timeout(timeout, pool=None)
-        self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
+        seconds = limit("timeout", timeout)
+        self._timeout = httpx.Timeout(seconds, pool=None)
+        self._exec_timeout = httpx.Timeout(seconds, pool=None, read=None)
         self._http_settings = {
             "headers": settings.headers(api_key, traceparent),
             **settings.http_settings(self.host, keep_alive),
@@ -309,7 +311,7 @@ class Client:
         if body is None:
             return self._connected().build_request(method, path, timeout=timeout)
         headers = {"Content-Type": "application/json"}
-        content = json.dumps(body).encode()
+        content = wire.written(body)
         return self._connected().build_request(
             method, path, content=content, headers=headers, timeout=timeout
         )

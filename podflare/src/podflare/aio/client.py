@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -16,6 +15,7 @@ from podflare.aio.transport.events import AsyncEventStream
 from podflare.aio.transport.network import watch_connections
 from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
+from podflare.core.seconds import limit
 
 # sync only: from podflare.core.nested import NestedCall, send_beside
 from podflare.errors import ClientClosedError, connection_error, status_error
@@ -39,7 +39,8 @@ class AsyncClient:
             one after the other, needs that.
 
     Raises:
-        InvalidArgumentError: If the host is not an http or https URL. It is a `ValueError`.
+        InvalidArgumentError: If the host is not an http or https URL, or another argument is not what it says here. It
+            is a `ValueError`.
 
     The methods other than `close` are the calls of the API as they are; `AsyncSandbox` is made of them. They raise
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
@@ -60,8 +61,9 @@ class AsyncClient:
         self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
-        self._timeout = httpx.Timeout(timeout, pool=None)
-        self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
+        seconds = limit("timeout", timeout)
+        self._timeout = httpx.Timeout(seconds, pool=None)
+        self._exec_timeout = httpx.Timeout(seconds, pool=None, read=None)
         self._http_settings = {
             "headers": settings.headers(api_key, traceparent),
             **settings.http_settings(self.host, keep_alive),
@@ -311,7 +313,7 @@ class AsyncClient:
         if body is None:
             return self._connected().build_request(method, path, timeout=timeout)
         headers = {"Content-Type": "application/json"}
-        content = json.dumps(body).encode()
+        content = wire.written(body)
         return self._connected().build_request(
             method, path, content=content, headers=headers, timeout=timeout
         )
