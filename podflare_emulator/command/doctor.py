@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import podflare_emulator.guest
+from podflare_emulator.command.printing import say
 from podflare_emulator.command.remedies import Surroundings, cost, remedy
 from podflare_emulator.guest.jail.environment import SYSTEM_PATH
 from podflare_emulator.guest.order import Python
@@ -80,7 +81,7 @@ def run(settings: Settings) -> int:
     nothing = (
         f"nothing unasked; say --isolation {named}" if named else "nothing: the emulator cannot run here"
     )
-    _say(f"\n--isolation auto takes: {chosen or nothing}")
+    say(f"\n--isolation auto takes: {chosen or nothing}")
     return 0 if named else 1
 
 
@@ -202,11 +203,7 @@ async def _try(backend: str, python: Python) -> str | None:
 
 
 def _row(ability: str, there: str, words: str, price: str = "", how: str = "") -> None:
-    _say(f"{ability:22}{there:5}{' '.join(words.split())}".rstrip())
+    say(f"{ability:22}{there:5}{' '.join(words.split())}".rstrip())
     for title, text in (("costs you", price), ("to get it", how)):
         if text:
-            _say(f"{'':27}{title}: {text}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+            say(f"{'':27}{title}: {text}")

@@ -10,7 +10,7 @@ from podflare_emulator.vocabulary.settings import Settings
 
 
 def run(settings: Settings) -> int:
-    """Serve until standard input ends. Returns 0, or 2 if it cannot start."""
+    """Serve until standard input ends, or nobody reads the output. Returns 0, or 2 if it cannot start."""
     log_to_stderr(settings.log_format, "WARNING")
     server = ServerThread(settings)
     try:

@@ -6,11 +6,14 @@ import argparse
 import difflib
 import os
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from podflare_emulator.command.printing import PROGRAM, one_line
+from podflare_emulator.command.printing import PROGRAM, complain, say
 from podflare_emulator.vocabulary.settings import Mount, Settings, SettingsError
 from podflare_emulator.vocabulary.templates import read_file
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _ENVIRONMENT = (
     "environment: PODFLARE_API_KEYS (comma-separated), PODFLARE_AUTH_DISABLED=1, PODFLARE_HOSTD_ADDR=host:port, "
@@ -78,7 +81,14 @@ def _variable(text: str) -> tuple[str, str]:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse in one line, without argparse's dump of the usage."""
-        self.exit(2, f"{PROGRAM}: {one_line(message)} (see {PROGRAM} --help)\n")
+        complain(f"{message} (see {PROGRAM} --help)")
+        self.exit(2)
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        if file is None:
+            say(self.format_help().rstrip("\n"))
+        else:
+            super().print_help(file)
 
     def refuse_unknown(self, words: Sequence[str]) -> None:
         """Refuse an unknown option, before argparse takes its value for a subcommand."""

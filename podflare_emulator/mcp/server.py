@@ -61,9 +61,19 @@ async def answered(tools: Tools, name: str, arguments: dict[str, Any], session: 
 
 
 async def serve_stdio(tools: Tools) -> None:
-    """Serves until standard input ends. One process is one session."""
+    """Serves until standard input ends, or until nobody reads the output. One process is one session."""
     server = build(tools, lambda context: "stdio")
     from mcp.server.stdio import stdio_server
 
-    async with stdio_server() as (received, sent):
-        await server.run(received, sent, server.create_initialization_options())
+    try:
+        async with stdio_server() as (received, sent):
+            await server.run(received, sent, server.create_initialization_options())
+    except Exception as error:
+        if not _is_broken_pipe(error):
+            raise
+
+
+def _is_broken_pipe(error: BaseException) -> bool:
+    """Also as a group of several, as a task group raises it."""
+    errors = getattr(error, "exceptions", ())
+    return isinstance(error, BrokenPipeError) or (bool(errors) and all(map(_is_broken_pipe, errors)))

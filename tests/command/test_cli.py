@@ -119,14 +119,38 @@ def test_version_is_the_distributions() -> None:
     assert done.stdout.startswith("podflare-emulator ")
 
 
-def test_a_reader_that_has_gone_away_does_not_hurt() -> None:
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """The end of a pipe that nobody reads."""
     read_end, write_end = os.pipe()
     os.close(read_end)
-    with os.fdopen(write_end, "w") as nobody:
-        done = subprocess.run(
-            [*COMMAND, "--version"], stdout=nobody, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-        )
+    yield write_end
+    os.close(write_end)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--version", "--help", "exec --help", pytest.param("doctor", marks=SLOW)]
+)
+def test_a_reader_that_has_gone_away_does_not_hurt(nobody: int, arguments: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, *arguments.split()], stdout=nobody, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_refusal_that_nobody_reads_is_one_all_the_same(nobody: int) -> None:
+    for arguments in (["--port", "x"], ["--mount", "x"]):
+        done = subprocess.run([*COMMAND, *arguments], stdout=nobody, stderr=nobody, env=ENVIRONMENT)
+        assert done.returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full disk to write to")
+def test_output_that_cannot_be_written_is_one_line_on_stderr() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+    assert done.stderr == "podflare-emulator: cannot write the output: No space left on device\n"
 
 
 class Served:

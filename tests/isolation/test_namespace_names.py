@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from podflare_emulator.guest.processes.way_out import PROGRAMS
+from podflare_emulator.guest.order import PROGRAMS
 
 from ..matrix import SLOW
 from ..other_users import ROOTLESS, imports, prepared

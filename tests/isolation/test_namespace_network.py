@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from podflare import Sandbox
+from podflare import Client, Sandbox
 from podflare_emulator import Emulator, EmulatorError
-from podflare_emulator.guest.processes import way_out
+from podflare_emulator.guest.order import PROGRAMS
 from podflare_emulator.hosting import network as hosts_network
 
 from ..matrix import SLOW
@@ -50,7 +50,7 @@ def talk(address, patience=60):
 
 @pytest.fixture(
     scope="module",
-    params=[way_out.PROGRAMS[0], *(pytest.param(name, marks=SLOW) for name in way_out.PROGRAMS[1:])],
+    params=[PROGRAMS[0], *(pytest.param(name, marks=SLOW) for name in PROGRAMS[1:])],
 )
 def private(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """With one helper after the other."""
@@ -119,7 +119,7 @@ def outside() -> str:
 
 
 def is_helper(process: psutil.Process) -> bool:
-    return any(os.path.basename(word) in way_out.PROGRAMS for word in process.cmdline()[:1])
+    return any(os.path.basename(word) in PROGRAMS for word in process.cmdline()[:1])
 
 
 def helpers() -> list[psutil.Process]:
@@ -225,6 +225,29 @@ def test_a_helper_that_was_killed_is_started_again_when_it_is_needed(
     assert "Error" in sandbox.run_code(lost).stderr
     sandbox.close()
     until(lambda: not helpers())
+
+
+@SLOW
+def test_a_helper_that_cannot_be_started_is_tried_again_and_nothing_else_suffers(
+    outside: str, echo: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (installed := hosts_network.helper()):
+        pytest.skip("no helper is installed")
+    program = tmp_path / Path(installed).name
+    shutil.copy(installed, program)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with (
+        serving("namespace", network="private", pool_size=0) as emulator,
+        Client(host=emulator.url) as client,
+    ):
+        sandbox = Sandbox(client=client)
+        sandbox.run_code(TALK)
+        program.rename(tmp_path / "away")
+        asks = f"socket.create_connection(({outside!r}, {echo(outside)}), timeout=0.1)"
+        assert "timed out" in sandbox.run_code(asks).stderr
+        Sandbox(client=client, egress=False)  # whose network is made now
+        (tmp_path / "away").rename(program)
+        assert sandbox.run_code(f"print(talk(({outside!r}, {echo(outside)})))").stdout == "120000"
 
 
 def test_without_egress_there_is_none(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -186,3 +187,19 @@ def test_where_the_sdk_is_missing_it_says_what_to_install() -> None:
     )
     assert (run.returncode, run.stdout) == (2, "")
     assert "pip install 'podflare-emulator[mcp]'" in run.stderr
+
+
+@SLOW
+def test_a_client_that_has_gone_is_the_end() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "podflare_emulator", "mcp", "--isolation", "portable"]
+    with os.fdopen(write_end, "w") as nobody:
+        run = subprocess.run(
+            command,
+            input=json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}) + "\n",
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (run.returncode, run.stderr) == (0, "")
