@@ -14,7 +14,7 @@ class Seeds:
 
     @property
     def files(self) -> Files | None:
-        """None if there are none. Whoever has this can use it, whatever happens to the seeds."""
+        """None if there are none. The result stays usable after `clear`."""
         return Files([*self._entries.values()], self._contents) if self._contents else None
 
     def add(self, path: str, mode: int, data: bytes) -> None:
