@@ -143,17 +143,19 @@ class Sandbox:
 
     async def _while_it_lives(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Waits for `work`; raises SandboxNotFound or GuestFailed as soon as the sandbox has ended."""
-        waited_for: list[asyncio.Future[Any]] = [asyncio.ensure_future(work)]
-        working: asyncio.Future[_Result] = waited_for[0]
+        working, left = asyncio.ensure_future(work), asyncio.ensure_future(self._left.wait())
         try:
             while not working.done():  # a loop, since a merge gives the sandbox another machine
-                ends = (self.working_machine().guest.gone, self._left)
-                waited_for[1:] = [asyncio.ensure_future(end.wait()) for end in ends]
-                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                gone = asyncio.ensure_future(self.working_machine().guest.gone.wait())
+                waited_for: tuple[asyncio.Future[Any], ...] = (working, left, gone)
+                try:
+                    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    gone.cancel()
             return working.result()
         finally:
-            for one in waited_for:
-                one.cancel()
+            working.cancel()
+            left.cancel()
 
     async def fork(self, n: int) -> Forked:
         """Makes `n` children, or none and raises InvalidRequest, SandboxNotFound or GuestFailed."""
@@ -197,8 +199,7 @@ class Sandbox:
         """
         machine = self.working_machine()
         running = self._running
-        self.machine = None
-        self._left.set()
+        self.leave()
         machine.terminals.sever()
         if running:
             running.sever()
@@ -209,6 +210,12 @@ class Sandbox:
                 raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
             await machine.guest.stop()
         return Frozen(machine, running if running and not running.finished else None)
+
+    def leave(self) -> Machine | None:
+        """Gives up its machine, and its id with it: calls that wait for something get SandboxNotFound."""
+        machine, self.machine = self.machine, None
+        self._left.set()
+        return machine
 
     async def go_on(self, frozen: Frozen) -> None:
         """Resumes its frozen machine; the next exec waits for the one that continues. Raises HostingError."""

@@ -37,7 +37,7 @@ class Spaces:
         self._kept = kept
 
     def __contains__(self, space_id: object) -> bool:
-        return space_id in self._spaces
+        return space_id in self._spaces or (self._kept is not None and space_id in self._kept)
 
     def add(self, space: Space) -> None:
         self._spaces[space.id] = space
