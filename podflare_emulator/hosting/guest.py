@@ -17,13 +17,13 @@ from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.files import Files
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Branch, Jail
 from podflare_emulator.hosting.output import Output, Sink
 from podflare_emulator.hosting.terminal import Terminal
 
 _CHANGES_NOTHING = ("fork", "branch", "show")
-_FILES_A_MESSAGE = 200  # each takes a descriptor, and the kernel limits how many one message carries
 
 _Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
 
@@ -50,14 +50,6 @@ class Ended(Struct, frozen=True):
         except ValueError:
             name = ""
         return f"was killed by signal {-self.code}{name}"
-
-
-class File(Struct, frozen=True):
-    """A file to write: absolute path in the sandbox, permission bits, and a descriptor of its content."""
-
-    path: str
-    mode: int
-    content: int
 
 
 class Forked(Struct, frozen=True):
@@ -292,18 +284,9 @@ class Guest:
         self._answers.append(arriving)
         return arriving
 
-    async def write(self, files: Sequence[File]) -> None:
+    async def write(self, files: Files) -> None:
         """Writes files in the sandbox; raises HostingError if one cannot be written. Not while code runs."""
-        held = [os.dup(file.content) for file in files]  # the owner may close its descriptors meanwhile
-        for start in range(0, len(files), _FILES_A_MESSAGE):
-            batch = slice(start, start + _FILES_A_MESSAGE)
-            described = [{"path": file.path, "mode": file.mode} for file in files[batch]]
-            try:
-                await self._ask({"op": "write", "files": described}, held[batch])
-            except BaseException:
-                for number in held[start + _FILES_A_MESSAGE :]:
-                    os.close(number)
-                raise
+        await self._ask({"op": "write", "files": files.entries}, [os.dup(files.contents.descriptor)])
 
     async def start_terminal(
         self, order: Message, sink: Callable[[bytes], None], on_exit: Callable[[int | None], None]
