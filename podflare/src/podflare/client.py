@@ -46,7 +46,7 @@ class Client:
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
     `ClientClosedError` after `close`.
 
-    A forked process has connections of its own: those of its parent are not shared.
+    A forked process has its own connections: it does not use those of its parent.
     """
 
     def __init__(
