@@ -6,15 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from ..matrix import SLOW, servers
+from ..matrix import SLOW
 
 RunPytest = Callable[..., pytest.RunResult]
 
 
 @SLOW
-@pytest.mark.parametrize("server", servers())
 def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
-    pytester: pytest.Pytester, run_pytest: RunPytest, server: str
+    pytester: pytest.Pytester, run_pytest: RunPytest
 ) -> None:
     pytester.makepyfile(
         test_a="""
@@ -44,7 +43,7 @@ def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
             assert podflare_emulator.reset() == []
         """,
     )
-    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error", f"--podflare-server={server}")
+    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error")
     result.assert_outcomes(passed=4)
 
 

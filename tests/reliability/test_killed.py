@@ -42,7 +42,7 @@ def archive(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill(command: Command) -> Client:
     """Sandboxes with forks, daemons, files and an exec that still runs; the client keeps that connection."""
     client = Client(host=command.url)
-    for _ in range(3):
+    for _ in range(2):
         sandbox = Sandbox(client=client)
         for each in (sandbox, *sandbox.fork(2)):
             each.run_code("import subprocess; child = subprocess.Popen(['sleep', '1000'])")

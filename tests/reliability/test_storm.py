@@ -21,7 +21,7 @@ from .conftest import Start
 pytestmark = LONG
 
 
-CLIENTS = 50
+CLIENTS = 30
 FEW = 10  # what fills the stocks as well
 
 
