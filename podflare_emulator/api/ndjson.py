@@ -12,7 +12,8 @@ from podflare_emulator.vocabulary.logs import logger
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.events import Event
-    from podflare_emulator.domain.sandbox import Execution, Sandbox
+    from podflare_emulator.domain.execution import Execution
+    from podflare_emulator.domain.sandbox import Sandbox
     from podflare_emulator.domain.testing.death import LastWords
 
 MEDIA_TYPE = "application/x-ndjson"

@@ -2,18 +2,20 @@
 
 import asyncio
 
-import uvicorn
+# Not from the package: it has them from its command line, which a server's own process does not load.
+from uvicorn import server
+from uvicorn.config import Config
 
 _TICK = 1  # seconds between updates of the `Date` header
 
 
-class Server(uvicorn.Server):
+class Server(server.Server):
     """uvicorn checks only ten times a second whether it should end, which adds up over many test runs.
 
     It also sleeps by `asyncio.sleep`, which a test may have replaced by a function that returns at once.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._told = asyncio.Event()
 

@@ -7,8 +7,9 @@ import functools
 import itertools
 import re
 from collections import deque
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 EventType = Literal["stdout", "stderr", "exit"]
 REPLAYED = 1000  # contract: the recent events of a sandbox, up to this many
@@ -16,8 +17,7 @@ _REPLAYED_CHARACTERS = 16 << 20  # in all: events are kept as long as the sandbo
 LONGEST_LINE = 16 << 20  # bytes; endless output without a newline must not fill the host's memory
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """`data`: a line without its newline, or the exit code. `seq`: from 0, per exec. `ts`: ms since the epoch."""
 
     type: EventType

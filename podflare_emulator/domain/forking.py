@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.hosting.errors import HostingError
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from podflare_emulator.domain.machine import Machine
 
 
-@dataclass(frozen=True)
-class Copies:
+class Copies(Struct, frozen=True):
     """Guests that continue from another's state, and how they differ from it.
 
     `threads` and `processes`: how many only the original has. `differences`: the numbers, from 1, of the Python execs
@@ -85,8 +85,7 @@ class ReplayFork:
             raise
 
 
-@dataclass(frozen=True)
-class _Copy:
+class _Copy(Struct, frozen=True):
     guest: Guest
     processes: int
     differences: list[int]

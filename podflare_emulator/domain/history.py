@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
 from podflare_emulator.hosting.output import Stream
@@ -24,8 +25,7 @@ class Digest:
         return b"".join(stream.digest() for stream in self._streams.values())
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """One Python exec and how it ended.
 
     `commands`: those that stubs answered. `interrupted`: its client went away, so it is unknown how far it got.

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from podflare_emulator.domain.events import Event, next_number, weight
 from podflare_emulator.vocabulary.clock import machine_now
@@ -18,8 +20,7 @@ _ENTRIES = 2_000
 _CHARACTERS = 1 << 16  # of the code and of the output of one exec
 
 
-@dataclass
-class Exec:
+class Exec(Struct):
     """One exec, finished or running. Times in ms since the epoch. `truncated`: code or output was too long.
 
     `stub`: the name of the stub that answered it. `commands`: those that stubs answered, with their arguments.
@@ -84,8 +85,7 @@ def _beginning(events: list[Event], characters: int) -> list[Event]:
     return kept
 
 
-@dataclass
-class Life:
+class Life(Struct):
     """One sandbox, from its creation. `reason`: how its interpreter died, or why its time was over.
 
     `into`: the id that its machine has now. `space`: the Space that it was frozen into. `resumed`: the Space that it

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from podflare_emulator.domain.events import Journal, Lines
 from podflare_emulator.domain.history import History
@@ -15,8 +16,7 @@ from podflare_emulator.hosting.output import Stream
 _log = logging.getLogger("podflare_emulator")
 
 
-@dataclass(frozen=True)
-class SandboxOrder:
+class SandboxOrder(Struct, frozen=True):
     """The request of a create. Times in seconds, `ram_mib` in MiB, `rootfs_gb` in GiB; None: the service's default."""
 
     template: str = "default"

@@ -7,9 +7,11 @@ import logging
 import os
 import weakref
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from podflare_emulator.domain.ahead.children import ForkAhead
 from podflare_emulator.domain.ahead.stock import Stock
@@ -40,9 +42,10 @@ from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 
 _log = logging.getLogger("podflare_emulator")
 
+_RESET = "the emulator was reset"
 
-@dataclass(frozen=True)
-class ResumeOrder:
+
+class ResumeOrder(Struct, frozen=True):
     """The request of a resume, with the fields of a SandboxOrder; `egress` None: as before."""
 
     timeout_seconds: int | None = None
@@ -100,6 +103,7 @@ class SandboxRegistry:
         self._lifetimes = Lifetimes(self.clock, self._expire)
         self._spaces = Spaces(KeptSpaces(state_dir) if state_dir else None)
         self._freezing = set[Machine]()
+        self._resets = 0  # so far: what is being made when one comes belongs to a test that is over
         self.webhooks = Webhooks(self.clock, self.ids, webhook_url)
 
     def warm(self, guest: Guest) -> None:
@@ -124,6 +128,7 @@ class SandboxRegistry:
         return sandbox
 
     async def _make(self, order: SandboxOrder) -> Machine:
+        resets = self._resets
         known = self._stock.templates
         if order.template not in known:
             raise InvalidRequest(f"template: {order.template!r} is unknown; there are {', '.join(known)}")
@@ -141,6 +146,9 @@ class SandboxRegistry:
         reachable = self._reachable | self._arranged_reachable
         echo = self._echo if self._arranged_echo is None else self._arranged_echo
         await self._furnish(guest, env, files, reachable, echo)
+        if self._resets != resets:
+            await guest.end()
+            raise GuestFailed(_RESET)
         history = History() if self._records else None
         if self._repeats:
             # Replayed code must find the files that it found before, even if the test has since replaced them.
@@ -226,7 +234,7 @@ class SandboxRegistry:
 
     async def _end(self, sandbox: Sandbox, reason: str) -> None:
         self._withdraw(sandbox)
-        machine, sandbox.machine = sandbox.machine, None
+        machine = sandbox.leave()
         self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=reason)
         if machine:
             await machine.guest.end()
@@ -254,7 +262,7 @@ class SandboxRegistry:
         try:
             frozen = await sandbox.freeze(partial(self._spaces.keep, space_id, sandbox.id))
             if machine not in self._freezing:
-                raise HostingError("the emulator was reset")
+                raise HostingError(_RESET)
         except HostingError:  # it has ended meanwhile
             self._spaces.forget(space_id)
             await machine.guest.end()
@@ -282,18 +290,23 @@ class SandboxRegistry:
             )
         span = self._tier.lifespan(order.timeout_seconds, order.idle_timeout_seconds, order.persistent)
         sandbox = self._adopt(machine, span)
+        self.ledger.create(sandbox.id, machine.order.template, space_id)
         try:
             await sandbox.go_on(space.frozen)
         except HostingError as error:
-            await self._end(sandbox, "died")
+            if sandbox.machine:
+                self.ledger.end(sandbox.id, died=str(machine.guest.ended))
+                await self._end(sandbox, "died")
             raise GuestFailed(f"the Space cannot be resumed: {error}") from error
+        if sandbox.machine is None:
+            raise GuestFailed(f"the Space cannot be resumed: {_RESET}")
         self._spaces.forget(space_id)
-        self.ledger.create(sandbox.id, machine.order.template, space_id)
         self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
         return sandbox
 
     async def _bring_back(self, kept: Kept) -> Space:
         """Runs its history again in a new machine, and restores its files. Raises GuestFailed, and keeps it then."""
+        resets = self._resets
         try:
             machine = await self._make(kept.order)
             try:
@@ -301,6 +314,8 @@ class SandboxRegistry:
                 differences = await repeat(machine.guest, machine.history)
                 with kept.archive() as archive:
                     await machine.guest.unpack(kept.packed, archive)
+                if self._resets != resets:
+                    raise HostingError(_RESET)
             except BaseException:
                 await machine.guest.end()
                 raise
@@ -343,7 +358,7 @@ class SandboxRegistry:
                 raise SandboxNotFound
             if winner.machine.guest.ended:
                 raise GuestFailed(f"the winner's interpreter {winner.machine.guest.ended}")
-            replaced, parent.machine, winner.machine = parent.machine, winner.machine, None
+            replaced, parent.machine = parent.machine, winner.leave()
             self._withdraw(winner)
             self.ledger.merge(parent_id, winner_id)
             self.webhooks.tell("sandbox.merged", sandbox_id=parent_id, winner_id=winner_id)
@@ -351,7 +366,11 @@ class SandboxRegistry:
         await self._engine.settle()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
-        """Every sandbox but those to `keep`, and every Space; returns the ids of the destroyed, oldest first."""
+        """For a reset: every sandbox but those to `keep`, every Space, and those that are being made.
+
+        Returns the ids of the destroyed sandboxes, oldest first.
+        """
+        self._resets += 1
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
         await self._end_spaces()

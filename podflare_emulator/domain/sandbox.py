@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
-from podflare_emulator.domain.events import Event, EventType, Lines, weight
+from msgspec import Struct
+
+from podflare_emulator.domain.events import Event
+from podflare_emulator.domain.execution import Execution, Language
 from podflare_emulator.domain.forking import ForkEngine
-from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.terminals import Session, TerminalOrder, Terminals
@@ -18,28 +19,17 @@ from podflare_emulator.domain.testing.death import LastWords
 from podflare_emulator.domain.testing.questions import AskedExec
 from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ended
-from podflare_emulator.hosting.output import Stream
-from podflare_emulator.vocabulary.answers import Answer, Step
+from podflare_emulator.vocabulary.answers import Answer
 from podflare_emulator.vocabulary.clock import Clock
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest, SandboxNotFound
 from podflare_emulator.vocabulary.tiers import Lifespan
 
-Language = Literal["python", "bash"]
 _Result = TypeVar("_Result")
 
 MOST_CHILDREN = 32  # contract: in one fork
-# Output buffered for a slow reader; beyond that the sandbox blocks, as on a full pipe.
-_UNREAD_EVENTS = 20_000
-_UNREAD_CHARACTERS = 32 << 20
-_INTERRUPTED = 130  # as a shell reports it
-SEVERED = (
-    137  # the exit code that clients of code or a terminal see when the sandbox is frozen: as on a delete
-)
 
 
-@dataclass(frozen=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """The children, and how they differ from the parent; see `Copies`."""
 
     children: list[Sandbox]
@@ -48,202 +38,7 @@ class Forked:
     replay_differences: tuple[int, ...] = ()
 
 
-class Execution:
-    """One running exec. The code runs whether or not anybody reads the events.
-
-    `entry`: its record in the ledger; None for code that is run to find the answer of another exec.
-    """
-
-    def __init__(self, machine: Machine, clock: Clock, done: Callable[[], None], entry: Exec | None) -> None:
-        self._machine = machine
-        self._clock = clock
-        self._entry = entry
-        self._done = done
-        hidden = machine.guest.jail.hidden
-        self._lines: dict[Stream, Lines] = {"stdout": Lines(hidden), "stderr": Lines(hidden)}
-        self._digest = Digest()
-        self._interrupted = False
-        self._unread: list[Event] = []
-        self._unread_characters = 0
-        self._paused = False
-        self._seq = 0
-        self._arrived: asyncio.Future[None] | None = None
-        self._abandoned = False
-        self._interrupting: asyncio.Task[None] | None = None
-        self._saying: asyncio.Task[None] | None = None
-        self._severed = False
-        self.finished = False
-
-    def start(self, code: str, language: Language, commands: Commands) -> None:
-        self._code = code if language == "python" else None
-        self._commands, self._table = commands, commands.table
-        self._machine.guest.sink = self._feed
-        self._machine.guest.called = self._called
-        self._machine.guest.execute(code, language, self._finish, self._table)
-
-    def answer(self, steps: list[Step], exit_code: int) -> None:
-        """Instead of `start`: answers as a stub says. Nothing reaches the guest or the history of a replay."""
-        self._code = None
-        if any(step.pause for step in steps):
-            self._saying = asyncio.create_task(self._say(steps, exit_code))
-            return
-        for step in steps:
-            self._tell(step.stream, step.lines)
-        self._finish(exit_code)
-
-    async def _say(self, steps: list[Step], exit_code: int) -> None:
-        gone = asyncio.ensure_future(self._machine.guest.gone.wait())
-        until = self._clock.time()
-        try:
-            for step in steps:
-                if step.pause:
-                    until += step.pause
-                    await self._clock.wait([gone], until)
-                if self._machine.guest.ended:
-                    self._finish(self._machine.guest.ended)
-                    return
-                self._tell(step.stream, step.lines)
-            self._finish(exit_code)
-        finally:
-            gone.cancel()
-
-    def sever(self) -> None:
-        """The sandbox is frozen: the client sees what it would see on a delete. The code stays with the machine."""
-        self._severed = True
-        self._resume()
-        self._machine.rest()
-        if self._saying:
-            self._saying.cancel()
-            self.finished = True
-        self._tell_end(SEVERED)
-        self.hand_over(lambda: None)
-
-    def hand_over(self, done: Callable[[], None]) -> None:
-        """Frees the turn that it holds, and holds another until it has finished, when `done` frees that."""
-        held, self._done = self._done, done
-        held()
-
-    async def next_events(self) -> list[Event]:
-        """Waits for at least one event; the batch with the exit event is the last."""
-        if not self._unread:
-            self._arrived = asyncio.get_running_loop().create_future()
-            await self._arrived
-        events = self._unread
-        self._forget_unread()
-        return events
-
-    async def outcome(self) -> Answer:
-        """Waits for its end, and collects its output. Cancelling the wait interrupts the code."""
-        said: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        try:
-            while True:
-                for event in await self.next_events():
-                    if isinstance(event.data, int):
-                        stdout, stderr = map("\n".join, said.values())
-                        return Answer(stdout, stderr, event.data)
-                    said[event.type].append(event.data)
-        finally:
-            await self.abandon()
-
-    async def abandon(self) -> None:
-        """The client has gone away: interrupts the code. Code that does not stop is left running, as in a VM."""
-        self._abandoned = True
-        self._forget_unread()
-        if self._saying:
-            self._saying.cancel()
-            if not self.finished:
-                self._finish(_INTERRUPTED)
-        if not self.finished and self._interrupting is None:
-            self._interrupted = True
-            self._interrupting = asyncio.create_task(self._interrupt())
-            await asyncio.shield(self._interrupting)
-
-    def _forget_unread(self) -> None:
-        self._unread = []
-        self._unread_characters = 0
-        self._resume()
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._machine.guest.output.resume()
-
-    async def _interrupt(self) -> None:
-        try:
-            await self._machine.guest.interrupt()
-        except HostingError:
-            pass  # its init is gone, and the interpreter with it
-        finally:
-            self._interrupting = None
-            if self.finished:
-                self._done()
-
-    def _feed(self, stream: Stream, data: bytes) -> None:
-        if self._machine.history:
-            self._digest.feed(stream, data)
-        self._tell(stream, self._lines[stream].feed(data))
-
-    def _called(self, calls: list[tuple[int, list[str]]]) -> None:
-        answered = self._commands.called(calls)
-        if self._entry:
-            self._entry.commands += answered
-
-    def _tell(self, kind: EventType, items: Sequence[str | int]) -> None:
-        if not items:
-            return
-        ts = self._clock.now()
-        events = [Event(kind, item, seq, ts) for seq, item in enumerate(items, self._seq)]
-        self._seq += len(events)
-        if self._entry:
-            self._machine.journal.add(events)
-            self._entry.add(events)
-        if self._abandoned:
-            return
-        self._unread += events
-        self._unread_characters += weight(events)
-        full = len(self._unread) >= _UNREAD_EVENTS or self._unread_characters >= _UNREAD_CHARACTERS
-        if full and not self._paused and not self.finished:
-            self._paused = True
-            self._machine.guest.output.pause()
-        if self._arrived and not self._arrived.done():
-            self._arrived.set_result(None)
-
-    def _finish(self, result: int | Ended) -> None:
-        self.finished = True
-        if self._severed:
-            self._remember(result)
-            self.hand_over(lambda: None)  # an interrupt that is still on its way must not free it again
-            return
-        self._resume()  # the next exec must not find it paused
-        self._machine.rest()
-        if isinstance(result, Ended):
-            for stream, lines in self._lines.items():
-                self._tell(stream, lines.rest())
-            self._tell(
-                "stderr",
-                [f"podflare: the sandbox's interpreter {result}; the sandbox can no longer run code"],
-            )
-            result = result.exit_code
-        else:
-            self._remember(result)
-        self._tell_end(result)
-        if not self._interrupting:  # else keep the turn: an interrupt on its way must not hit the next exec
-            self._done()
-
-    def _tell_end(self, code: int) -> None:
-        for stream, lines in self._lines.items():
-            self._tell(stream, lines.rest())
-        self._tell("exit", [code])
-
-    def _remember(self, result: int | Ended) -> None:
-        if self._machine.history and self._code is not None and not isinstance(result, Ended):
-            interrupted = self._interrupted or self._severed
-            call = Call(self._code, self._table, result, self._digest.value(), interrupted)
-            self._machine.history.add(call)
-
-
-@dataclass(frozen=True)
-class Frozen:
+class Frozen(Struct, frozen=True):
     """A stopped machine. `running`: the exec that continues when the machine does."""
 
     machine: Machine
@@ -348,17 +143,19 @@ class Sandbox:
 
     async def _while_it_lives(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Waits for `work`; raises SandboxNotFound or GuestFailed as soon as the sandbox has ended."""
-        waited_for: list[asyncio.Future[Any]] = [asyncio.ensure_future(work)]
-        working: asyncio.Future[_Result] = waited_for[0]
+        working, left = asyncio.ensure_future(work), asyncio.ensure_future(self._left.wait())
         try:
             while not working.done():  # a loop, since a merge gives the sandbox another machine
-                ends = (self.working_machine().guest.gone, self._left)
-                waited_for[1:] = [asyncio.ensure_future(end.wait()) for end in ends]
-                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                gone = asyncio.ensure_future(self.working_machine().guest.gone.wait())
+                waited_for: tuple[asyncio.Future[Any], ...] = (working, left, gone)
+                try:
+                    await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    gone.cancel()
             return working.result()
         finally:
-            for one in waited_for:
-                one.cancel()
+            working.cancel()
+            left.cancel()
 
     async def fork(self, n: int) -> Forked:
         """Makes `n` children, or none and raises InvalidRequest, SandboxNotFound or GuestFailed."""
@@ -402,8 +199,7 @@ class Sandbox:
         """
         machine = self.working_machine()
         running = self._running
-        self.machine = None
-        self._left.set()
+        self.leave()
         machine.terminals.sever()
         if running:
             running.sever()
@@ -414,6 +210,12 @@ class Sandbox:
                 raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
             await machine.guest.stop()
         return Frozen(machine, running if running and not running.finished else None)
+
+    def leave(self) -> Machine | None:
+        """Gives up its machine, and its id with it: calls that wait for something get SandboxNotFound."""
+        machine, self.machine = self.machine, None
+        self._left.set()
+        return machine
 
     async def go_on(self, frozen: Frozen) -> None:
         """Resumes its frozen machine; the next exec waits for the one that continues. Raises HostingError."""

@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.terminal import Terminal
@@ -19,8 +20,7 @@ KEPT = 1 << 20
 """Bytes of output that are replayed to a client that attaches (contract)."""
 
 
-@dataclass(frozen=True)
-class TerminalOrder:
+class TerminalOrder(Struct, frozen=True):
     """`shell`: a command for `bash -lc`; or `argv`, executed directly. `cwd` None: /root."""
 
     shell: str | None

@@ -3,6 +3,8 @@
 The directory may be bound anywhere, so it is made a package by hand, under a name that user code does not look for.
 """
 
+import gc
+import os
 import sys
 import types
 from importlib import import_module
@@ -17,4 +19,8 @@ if __name__ == "__main__":
     if sys.path and sys.path[0] == package.__path__[0]:
         del sys.path[0]
     role, descriptor = sys.argv[1:3]  # the rest only shows in `ps` whose process this is
-    import_module(f"{package.__name__}.processes.{role}").main(int(descriptor))
+    gc.disable()  # there is no garbage yet
+    module = import_module(f"{package.__name__}.processes.{role}")
+    gc.enable()
+    module.main(int(descriptor))
+    os._exit(0)  # without taking the interpreter apart: the emulator's end waits for this

@@ -9,6 +9,10 @@ from .protocol import Message
 # Named tuples rather than dataclasses: importing those would take the warden 5 of its 25 ms.
 
 
+# The programs that can serve the other end of a network's way out, the better one first.
+PROGRAMS = ("slirp4netns", "pasta")
+
+
 class Python(NamedTuple):
     """The interpreter that guests run: a base installation, and the directories its packages come from."""
 

@@ -9,8 +9,9 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
@@ -27,8 +28,7 @@ _FILES_A_MESSAGE = 200  # each takes a descriptor, and the kernel limits how man
 _Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A guest has ended by itself. `code`: its exit code, or minus the signal; None if it is unknown."""
 
     code: int | None
@@ -52,8 +52,7 @@ class Ended:
         return f"was killed by signal {-self.code}{name}"
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """A file to write: absolute path in the sandbox, permission bits, and a descriptor of its content."""
 
     path: str
@@ -61,8 +60,7 @@ class File:
     content: int
 
 
-@dataclass(frozen=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """The children of a live fork, and how many threads and processes only the parent has.
 
     `at_rest`: nothing happens in the parent or the children until they get a message.
@@ -74,8 +72,7 @@ class Forked:
     at_rest: bool
 
 
-@dataclass(frozen=True)
-class CommandTable:
+class CommandTable(Struct, frozen=True):
     """The stubbed commands of a sandbox and their answers; see guest/interpreter/commands.py.
 
     `version` distinguishes one table from another.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
-from podflare_emulator.guest.jail import preload
+from msgspec import Struct
+
 from podflare_emulator.guest.order import Python, Seed
-from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
@@ -19,8 +18,7 @@ from podflare_emulator.hosting.refusal import Refusal
 BACKENDS = ("namespace", "preload", "portable")  # best first
 
 
-@dataclass(frozen=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """A running launcher, the guest that proved that it works, and the backends refused before it."""
 
     backend: str
@@ -77,7 +75,11 @@ def decline(backend: str) -> Refusal | None:
     Without namespaces, code can escape the mapping of paths, as with `D=root; rm -rf /$D/x` in bash. Landlock is the
     safety net: without it, that would delete the developer's own files while the test passes.
     """
-    if backend == "namespace" or landlock.abi() or disposable():
+    if backend == "namespace":
+        return None
+    from podflare_emulator.guest.system import landlock  # late, as most machines have the backend above
+
+    if landlock.abi() or disposable():
         return None
     return Refusal(
         backend,
@@ -106,6 +108,8 @@ async def attempt(
     if backend in ("namespace", "preload") and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
     if backend == "preload":
+        from podflare_emulator.guest.jail import preload  # late, as in `decline`
+
         try:
             preload.library()  # the warden would fail on it too, but starting one takes longer
         except OSError as error:

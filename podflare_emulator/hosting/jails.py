@@ -8,12 +8,14 @@ import contextvars
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.network import Network
+from podflare_emulator.hosting.pause import Pause
 
 _AFTER = 0.020  # seconds: lets the caller that took jails continue before the next ones are made
 
@@ -30,8 +32,7 @@ class Keeper(Protocol):
     def remove(self, name: str, left: bool) -> None: ...
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """New trees for a fork; see guest/jail/namespace/layers.py.
 
     `depth`: how many layers they share. `descriptors`: two for each jail that has a new one, the parent first.
@@ -111,6 +112,7 @@ class Jails:
         self._stock: deque[Jail] = deque()
         self._awaited: list[Jail] = []
         self._refill: asyncio.Task[None] | None = None
+        self._pause = Pause()
 
     async def take(self, count: int) -> list[Jail]:
         """Takes `count` jails at once; if one cannot be made, takes none and raises HostingError."""
@@ -133,6 +135,8 @@ class Jails:
         return jails
 
     def refill(self) -> None:
+        if len(self._stock) < Pause.FEW:
+            self._pause.end()
         if self._refill is None or self._refill.done():
             loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
             self._refill = contextvars.Context().run(loop.create_task, self._fill())
@@ -152,6 +156,8 @@ class Jails:
                 if self._is_awaited():  # leave the processor to the guests that are starting
                     await asyncio.sleep(_AFTER)
                 else:
+                    if len(self._stock) >= Pause.FEW:
+                        await self._pause.wait()
                     self._stock.append(await self._make())
 
     def _is_awaited(self) -> bool:

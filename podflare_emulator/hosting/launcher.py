@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import podflare_emulator.guest
-from podflare_emulator.guest.order import Order, Python, Seed
-from podflare_emulator.guest.processes.way_out import PROGRAMS
+from podflare_emulator.guest.order import PROGRAMS, Order, Python, Seed
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address, comes_from
 from podflare_emulator.hosting.channel import Channel

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """`egress`: whether it reaches the network; `ram_mib` in MiB and `rootfs_gb` in GiB, None for no limit."""
 
     egress: bool = True

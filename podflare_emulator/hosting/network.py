@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Iterable
 
-from podflare_emulator.guest.processes.way_out import PROGRAMS
+from podflare_emulator.guest.order import PROGRAMS
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from podflare_emulator.vocabulary.settings import TierName
 
 
-@dataclass(frozen=True)
-class Lifespan:
+class Lifespan(NamedTuple):
     """How long a sandbox lives: `timeout` seconds in all, `idle` seconds without an exec. A `persistent` one is then
     frozen into a Space instead of being destroyed."""
 
@@ -17,8 +16,7 @@ class Lifespan:
     persistent: bool
 
 
-@dataclass(frozen=True)
-class Tier:
+class Tier(NamedTuple):
     """The maxima in seconds, MiB and GiB. A time that is not asked for is the maximum."""
 
     timeout: int

@@ -178,7 +178,7 @@ def mistake(mark: pytest.Mark) -> str | None:
         ("compare", _COMPARE),
     ):
         value = mark.kwargs.get(name)
-        if not (value is None or value in choices):
+        if not (value is None or (value in choices and isinstance(value, type(choices[0])))):  # 1 == True
             return f"{name}: expected {', '.join(map(str, choices))}, got {value!r}"
     reachable = mark.kwargs.get("reachable")
     if not (reachable is None or isinstance(reachable, (list, tuple))):

@@ -80,7 +80,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if config.option.collectonly:
         return
     if any(_TARGETS_FIXTURE in getattr(item, "fixturenames", ()) for item in session.items):
-        with suppress(Exception, pytest.fail.Exception):
+        from pytest_podflare.targets.garbage import no_garbage
+
+        with suppress(Exception, pytest.fail.Exception), no_garbage():
             targets = _targets(session)
             targets.launch()
             if config.stash[_OPTIONS].server == "thread":  # patches of tests would affect its start

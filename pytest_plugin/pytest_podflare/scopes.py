@@ -36,7 +36,7 @@ class Setups:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, None, None]:
         name, scope = fixturedef.argname, fixturedef.scope
-        if scope == "function" or "podflare_" in name:  # ours make no sandboxes, or keep track of them
+        if scope == "function":
             yield
             return
         before = len(self.made())

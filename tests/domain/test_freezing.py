@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from podflare_emulator.domain.registry import ResumeOrder, SandboxOrder, SandboxRegistry
+from podflare_emulator.domain.sandbox import Frozen, Sandbox
 from podflare_emulator.domain.testing.death import LastWords
-from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound, SpaceNotFound
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, SandboxNotFound, SpaceNotFound
 
 from ..matrix import SLOW
 from .test_order_of_arrival import said, serving
@@ -105,3 +106,26 @@ def test_a_space_is_another_machines_only_once_at_a_time() -> None:
             return sorted(isinstance(result, SpaceNotFound) for result in results)
 
     assert asyncio.run(resume_twice()) == [False, True]
+
+
+@SLOW
+def test_a_reset_in_the_middle_of_a_resume_leaves_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reset_meanwhile() -> list[str]:
+        async with serving() as registry:
+            await registry.create(_ORDER)
+            await registry.clock.advance(60)
+            go_on, destroyed = Sandbox.go_on, []
+
+            async def going_on(sandbox: Sandbox, frozen: Frozen) -> None:
+                await go_on(sandbox, frozen)
+                destroyed.extend(await registry.destroy_all())
+                registry.ledger.clear()
+                registry.webhooks.clear()
+
+            monkeypatch.setattr(Sandbox, "go_on", going_on)
+            with pytest.raises(GuestFailed, match="the Space cannot be resumed: the emulator was reset"):
+                await registry.resume(_space(registry), ResumeOrder())
+            assert registry.lives() == registry.webhooks.described() == []
+            return destroyed
+
+    assert len(asyncio.run(reset_meanwhile())) == 1

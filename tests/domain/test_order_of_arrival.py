@@ -13,7 +13,7 @@ from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.isolation import launch
 from podflare_emulator.hosting.machine.interpreter import find
-from podflare_emulator.vocabulary.sandbox_errors import SandboxNotFound
+from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, SandboxNotFound
 
 from ..matrix import SLOW
 
@@ -67,3 +67,45 @@ def test_a_stub_is_not_used_up_by_an_exec_in_a_sandbox_that_is_gone() -> None:
             return await stubs.stubs_used()
 
     assert asyncio.run(exec_after_the_end()) == [(0, 0)]
+
+
+@SLOW
+def test_a_merge_ends_the_wait_of_an_exec_in_the_winner_and_not_of_one_in_the_parent() -> None:
+    async def merge_meanwhile() -> list[str | int]:
+        async with serving() as registry:
+            stubs = StubControl(registry.stubs, registry.commands)
+            asked = await stubs.add_stub("model", asks=True)
+            parent = await registry.create(SandboxOrder())
+            (winner,) = (await parent.fork(1)).children
+            tasks = asyncio.all_tasks()
+            waiting = [asyncio.ensure_future(said(one, "model()")) for one in (parent, winner)]
+            questions = {}
+            for _ in waiting:
+                question = await stubs.next_question(asked)
+                assert question
+                questions[question["sandbox"]] = question["question"]
+            await registry.merge(parent.id, winner.id)
+            with pytest.raises(SandboxNotFound):
+                await asyncio.wait_for(waiting[1], 30)
+            await stubs.reply(questions[parent.id], {"stdout": "answered"})
+            answer = await waiting[0]
+            await asyncio.sleep(0)
+            assert {one for one in asyncio.all_tasks() - tasks if "Event.wait" in repr(one)} == set()
+            return answer
+
+    assert asyncio.run(merge_meanwhile()) == ["answered", 0]
+
+
+@SLOW
+def test_a_create_that_a_reset_overtakes_leaves_no_sandbox() -> None:
+    async def reset_meanwhile() -> list[str]:
+        async with serving() as registry:
+            await registry.create(SandboxOrder())  # takes the ready guest
+            creating = asyncio.ensure_future(registry.create(SandboxOrder()))
+            await asyncio.sleep(0)
+            await registry.destroy_all()
+            with pytest.raises(GuestFailed, match="the emulator was reset"):
+                await creating
+            return await registry.destroy_all()
+
+    assert asyncio.run(reset_meanwhile()) == []

@@ -76,6 +76,18 @@ def test_it_goes_on_in_another_emulator(tmp_path: Path, isolation: str, fork: An
 
 
 @matrix.SLOW
+def test_a_seed_gives_no_second_space_the_id_of_a_kept_one(tmp_path: Path) -> None:
+    spaces = []
+    for number in range(2):
+        with emulating(tmp_path, seed=7) as (emulator, client):
+            spaces.append(freeze(emulator, client, f"number = {number}"))
+    with emulating(tmp_path, seed=7) as (_, client):
+        for number, space in enumerate(spaces):
+            with Sandbox.resume(space, client=client) as sandbox:
+                assert sandbox.run_code("print(number)").stdout == str(number)
+
+
+@matrix.SLOW
 def test_one_that_is_resumed_deleted_or_reset_is_kept_no_longer(tmp_path: Path) -> None:
     with emulating(tmp_path) as (emulator, client):
         for end in ("resume", "delete", "reset"):

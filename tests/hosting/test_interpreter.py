@@ -171,6 +171,27 @@ def test_one_that_only_root_may_read_is_refused_with_the_reason(place: Callable[
         Emulator(isolation="namespace", python=str(python)).start()
 
 
+_FIND_HERE = """
+import sys
+own = [entry for entry in sys.path if entry]
+from podflare_emulator.hosting.machine import interpreter
+sys.path[:0] = ["/tmp", "/of/a/test"]
+asked = interpreter.find(None)
+started = []
+interpreter._ask = lambda program, ask=interpreter._ask: started.append(program) or ask(program)
+assert interpreter.find(None, entries=own) == asked
+print(len(started))
+"""
+
+
+@pytest.mark.parametrize(("bent", "started"), [({}, 0), ({"PYTHONPATH": "/usr/share"}, 1)])
+def test_a_server_knows_its_own_python_without_starting_another(bent: dict[str, str], started: int) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [sys.executable, "-c", _FIND_HERE]
+    done = subprocess.run(command, env={**plain, **bent}, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == started
+
+
 def test_what_is_no_python_is_refused(tmp_path: Path) -> None:
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho not a Python >&2; exit 3\n")

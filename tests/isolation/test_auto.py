@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from podflare_emulator import Emulator, EmulatorError
+from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting import isolation
 from podflare_emulator.hosting.machine.disposable import disposable
 
@@ -25,7 +26,7 @@ _LANDLOCK = "landlock_create_ruleset"
 def test_it_leaves_out_what_nothing_keeps_from_your_files(
     monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    monkeypatch.setattr(isolation.landlock, "abi", lambda: 0)
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
     monkeypatch.setattr(isolation, "disposable", lambda: False)
     refusal = isolation.decline(backend)
     assert refusal is not None
@@ -42,7 +43,7 @@ def test_it_leaves_out_what_nothing_keeps_from_your_files(
 def test_it_takes_them_with_landlock_or_where_nobody_minds(
     monkeypatch: pytest.MonkeyPatch, backend: str, abi: int, thrown_away: bool
 ) -> None:
-    monkeypatch.setattr(isolation.landlock, "abi", lambda: abi)
+    monkeypatch.setattr(landlock, "abi", lambda: abi)
     monkeypatch.setattr(isolation, "disposable", lambda: thrown_away)
     assert isolation.decline(backend) is None
 
@@ -50,7 +51,7 @@ def test_it_takes_them_with_landlock_or_where_nobody_minds(
 @SLOW
 def test_where_nothing_is_left_it_refuses_and_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "BACKENDS", ("portable",))
-    monkeypatch.setattr(isolation.landlock, "abi", lambda: 0)
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
     monkeypatch.setattr(isolation, "disposable", lambda: False)
     with pytest.raises(
         EmulatorError, match=r"portable isolation is not chosen automatically: .*--isolation portable"

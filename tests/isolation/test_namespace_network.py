@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from podflare import Sandbox
+from podflare import Client, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.hosting import network as hosts_network
 
@@ -192,6 +193,29 @@ def test_a_helper_that_was_killed_is_started_again_when_it_is_needed(
     assert "Error" in sandbox.run_code("kept.sendall(b'lost'); kept.recv(1)").stderr
     sandbox.close()
     until(lambda: not helpers())
+
+
+@SLOW
+def test_a_helper_that_cannot_be_started_is_tried_again_and_nothing_else_suffers(
+    outside: str, echo: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (installed := hosts_network.helper()):
+        pytest.skip("no helper is installed")
+    program = tmp_path / Path(installed).name
+    shutil.copy(installed, program)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with (
+        serving("namespace", network="private", pool_size=0) as emulator,
+        Client(host=emulator.url) as client,
+    ):
+        sandbox = Sandbox(client=client)
+        sandbox.run_code(TALK)
+        program.rename(tmp_path / "away")
+        asks = f"socket.create_connection(({outside!r}, {echo(outside)}), timeout=0.1)"
+        assert "timed out" in sandbox.run_code(asks).stderr
+        Sandbox(client=client, egress=False)  # whose network is made now
+        (tmp_path / "away").rename(program)
+        assert sandbox.run_code(f"print(talk(({outside!r}, {echo(outside)})))").stdout == "120000"
 
 
 def test_without_egress_there_is_none(

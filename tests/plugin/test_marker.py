@@ -250,7 +250,7 @@ _MISTAKES = [
     ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
     ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
     ("egress='no'", "egress: expected True, False, got 'no'"),
-    ("echo_last_expression=2", "echo_last_expression: expected True, False, got 2"),
+    ("echo_last_expression=1", "echo_last_expression: expected True, False, got 1"),
     ("egrss=False", "unknown name 'egrss'; did you mean egress?"),
     ("target='all'", "target: expected emulator, real, both, got 'all'"),
     ("target='both', compare='stdout'", "compare: expected results, outcome, got 'stdout'"),

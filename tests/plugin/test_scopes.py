@@ -86,6 +86,28 @@ def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scop
 
 
 @SLOW
+def test_a_fixture_may_have_a_name_like_ours(pytester: pytest.Pytester, run_pytest: RunPytest) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="module")
+        def my_podflare_box(podflare_emulator_module):
+            with Sandbox() as box:
+                yield box
+
+        def test_one(my_podflare_box, podflare_emulator):
+            assert my_podflare_box.run_code("print(1)").stdout == "1"
+
+        def test_two(my_podflare_box):
+            assert my_podflare_box.run_code("print(1)").stdout == "1"
+        """
+    )
+    run_pytest("--podflare-leaks=error").assert_outcomes(passed=2)
+
+
+@SLOW
 def test_each_scope_keeps_its_own(pytester: pytest.Pytester, run_pytest: RunPytest) -> None:
     pytester.makeconftest(
         """

@@ -229,15 +229,7 @@ class Sandbox:
         Raises:
             ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
         """
-        printed = wire.Printed()
-        with self.run_code_stream(code, language, timeout=timeout) as events:
-            try:
-                for event in events:
-                    printed.add(event)
-            except ExecTimeoutError as error:
-                so_far = printed.result()
-                raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
-        return printed.result()
+        return _result_of(self.run_code_stream(code, language, timeout=timeout))
 
     def run_code_stream(
         self, code: str, language: Language = "python", *, timeout: float | None = None
@@ -267,6 +259,10 @@ class Sandbox:
                         yield event
             finally:
                 self._running.discard(interruption)
+
+    def _run_until(self, interruption: Interruption, code: str) -> ExecResult:
+        """As `run_code`, until somebody stops it."""
+        return _result_of(EventStream(self._events(code, "python", interruption), interruption))
 
     def interrupt(self) -> None:
         """Interrupt the code of this object's calls, running or waiting; each call raises `ExecTimeoutError`.
@@ -335,8 +331,8 @@ class Sandbox:
         """
         compared = ["/root", "/tmp"] if paths is None else paths
         mine, theirs = together(
-            partial(transfer.content_hashes, self.run_code, compared),
-            partial(transfer.content_hashes, other.run_code, compared),
+            lambda stop: transfer.content_hashes(partial(self._run_until, stop), compared),
+            lambda stop: transfer.content_hashes(partial(other._run_until, stop), compared),
         )
         return {
             "added": sorted(theirs.keys() - mine.keys()),
@@ -384,7 +380,8 @@ class Sandbox:
         given = data if local_path is None else local_path
         if given is None or remote_path is None or (data is not None and local_path is not None):
             raise InvalidArgumentError("upload takes data (or local_path, its other name) and remote_path")
-        transfer.upload(self.run_code, given, os.fspath(remote_path))
+        in_time = partial(self.run_code, timeout=transfer.CLEANING)
+        transfer.upload(self.run_code, in_time, given, os.fspath(remote_path))
 
     def download(self, remote_path: str | os.PathLike[str]) -> bytes:
         """Return the content of a file in the sandbox. Meant for files of a few MB.
@@ -479,6 +476,18 @@ class Sandbox:
             yield self._shared_client.client
         finally:
             self._shared_client.let_go()
+
+
+def _result_of(stream: EventStream) -> ExecResult:
+    printed = wire.Printed()
+    with stream as events:
+        try:
+            for event in events:
+                printed.add(event)
+        except ExecTimeoutError as error:
+            so_far = printed.result()
+            raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
+    return printed.result()
 
 
 def _shared(

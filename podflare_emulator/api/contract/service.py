@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from podflare_emulator.api import bodies, ndjson
 from podflare_emulator.api.contract import answers
@@ -14,8 +14,7 @@ from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 _TEXT, _JSON = "text/plain", "application/json"
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """`body`: a shape in bodies.py; optional if all its fields are. `answer`: None for no body.
 
     `refusals`: in addition to those that every call has.

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import InputBody, ReadBody, SizeBody, TerminalBody, read
 from podflare_emulator.api.routes.endpoint import Calls
-from podflare_emulator.domain.sandbox import SEVERED
+from podflare_emulator.domain.execution import SEVERED
 from podflare_emulator.domain.terminals import Session, TerminalOrder
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.pause import Pause
 
 _AFTER = 0.003  # seconds: lets a create be answered before the next guest is made
 
@@ -22,6 +23,7 @@ class Pool:
         self._size = size
         self._ready: deque[Guest] = deque()
         self._refill: asyncio.Task[None] | None = None
+        self._pause = Pause()
 
     def add(self, guest: Guest) -> None:
         self._ready.append(guest)
@@ -39,6 +41,8 @@ class Pool:
         return guest or await self._make()
 
     def refill(self) -> None:
+        if len(self._ready) < Pause.FEW:
+            self._pause.end()
         if self._refill is None or self._refill.done():
             loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
             self._refill = contextvars.Context().run(loop.create_task, self._fill())
@@ -56,4 +60,6 @@ class Pool:
         # On failure, the next `take` tries again, and reports why.
         with contextlib.suppress(HostingError, OSError):
             while len(self._ready) < self._size:
+                if len(self._ready) >= Pause.FEW:
+                    await self._pause.wait()
                 self._ready.append(await self._make())

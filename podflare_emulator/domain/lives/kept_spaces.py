@@ -8,9 +8,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict
 
 from podflare_emulator.domain.machine import Machine, SandboxOrder
 from podflare_emulator.vocabulary.sandbox_errors import SpaceNotFound
@@ -58,8 +59,8 @@ class KeptSpaces:
     async def keep(self, space_id: str, sandbox_id: str, machine: Machine) -> None:
         """Writes a copy of the machine. Raises HostingError, OSError."""
         archive = self._directory / f"{space_id}.tar"
+        descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # or it is another's
         try:
-            descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 packed = await machine.guest.pack(descriptor)
             finally:
@@ -79,6 +80,9 @@ class KeptSpaces:
             self.remove(space_id)
             raise
         self._ours.add(space_id)
+
+    def __contains__(self, space_id: object) -> bool:
+        return (self._directory / f"{space_id}.tar").exists()
 
     def find(self, space_id: str) -> Kept | None:
         if not _ID.fullmatch(space_id):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from podflare_emulator.domain.lives.kept_spaces import Kept, KeptSpaces
 from podflare_emulator.domain.machine import Machine
@@ -15,8 +16,7 @@ from podflare_emulator.vocabulary.sandbox_errors import SpaceNotFound
 _log = logging.getLogger("podflare_emulator")
 
 
-@dataclass(frozen=True)
-class Space:
+class Space(Struct, frozen=True):
     id: str
     frozen: Frozen
 
@@ -37,7 +37,7 @@ class Spaces:
         self._kept = kept
 
     def __contains__(self, space_id: object) -> bool:
-        return space_id in self._spaces
+        return space_id in self._spaces or (self._kept is not None and space_id in self._kept)
 
     def add(self, space: Space) -> None:
         self._spaces[space.id] = space

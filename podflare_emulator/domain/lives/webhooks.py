@@ -6,10 +6,11 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from podflare_emulator.domain.ids import Ids
 from podflare_emulator.vocabulary.clock import Clock
@@ -20,8 +21,7 @@ _PATIENCE = 10  # seconds for one attempt, by the machine's clock
 _KEPT = 2_000
 
 
-@dataclass
-class Webhook:
+class Webhook(Struct):
     """One event. Each of `attempts` has `at` in ms since the epoch, and the `status` or the `error`."""
 
     body: dict[str, Any]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
@@ -17,8 +18,7 @@ ANY = "any"
 _WITHOUT_SANDBOX = ("create", *_SPACES, "healthz")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One call. `sandbox`: the id in its path; of a merge, the parent's.
 
     `code`, `language`: of an exec. `n`: of a fork. `custom`: of a create, with RAM or disk that no guest of the pool
@@ -33,8 +33,7 @@ class Asked:
     custom: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """Selects calls. None matches anything."""
 
     call: str

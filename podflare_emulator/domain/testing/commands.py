@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from podflare_emulator.domain.testing.stubs import newest_first
 from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
@@ -21,8 +22,7 @@ _WORDS = """
 BUILTINS = frozenset(_WORDS.split())
 
 
-@dataclass
-class CommandStub:
+class CommandStub(Struct):
     """Answers calls of `command` whose arguments, joined by spaces, contain `match`.
 
     `delay`, `left` and `default`: as in a Stub. `calls`: the arguments of each call that it has answered.

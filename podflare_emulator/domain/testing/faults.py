@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from podflare_emulator.domain.testing.calls import Asked, Match, check_name, read_match
 from podflare_emulator.domain.testing.timings import published
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The call is not made; this is its answer. `error` None: the service's message for that status."""
 
     status: int
@@ -22,30 +22,26 @@ class Refusal:
     headers: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """The connection is reset without an answer. `done`: only once the call was made; else it is not made."""
 
     done: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """An exec's stream breaks off after that many events, if it has more; or it `ends`, as if these were all."""
 
     after: int
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(Struct, frozen=True):
     """The interpreter is killed after that many lines of output, if the exec has them; 0: before its code runs."""
 
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(Struct, frozen=True):
     """The answer is delayed by a random number of seconds from `low` to `high`."""
 
     low: float
@@ -55,8 +51,7 @@ class Delay:
 Effect = Refusal | Reset | Cut | Death | Delay
 
 
-@dataclass
-class Fault:
+class Fault(Struct):
     """`left`: how many more times it may happen, None for any number. `used`: how often it has happened."""
 
     match: Match

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from podflare_emulator.vocabulary.answers import Answer
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, InvalidRequest
@@ -19,8 +20,7 @@ Asks = Literal["match", "answer"]
 _GONE = "the stub that should answer is gone: the emulator was reset"
 
 
-@dataclass(frozen=True)
-class AskedExec:
+class AskedExec(Struct, frozen=True):
     """An exec that a function is asked about. `run_real` runs code in its sandbox, and is cancelled with the exec."""
 
     code: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from podflare_emulator.domain.testing.questions import AskedExec, Questions
 from podflare_emulator.vocabulary.answers import Answer
@@ -24,8 +25,7 @@ def newest_first(stubs: dict[int, _Either]) -> list[tuple[int, _Either]]:
     return sorted(stubs.items(), key=lambda one: (one[1].default, -one[0]))
 
 
-@dataclass
-class Stub:
+class Stub(Struct):
     """Answers execs in `language` (None: either) whose code matches `pattern`.
 
     Without a pattern, or without an answer, a function of the test is asked. `name`: the test's name for it. `error`:
@@ -48,8 +48,7 @@ class Stub:
         return self.pattern is None or (self.answer is None and self.error is None)
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The stub that answers an exec, and its answer, or the error to fail with."""
 
     stub: Stub

@@ -15,9 +15,11 @@ import stat
 import time
 from collections.abc import Callable, Collection
 
-from .contents import attempt_chown, copy_contents, copy_metadata, printable
+from .contents import copy_contents, copy_metadata, printable
 from .cursor import VANISHED, Cursor
+from .links import Links
 from .removal import remove
+from .special import copy_fifo, copy_symlink
 
 # How far (ns) the clock of file systems' time stamps may lag behind, and a little more.
 SETTLING = 11_000_000
@@ -136,8 +138,7 @@ class _Synchronization:
             self._source.close()
             raise
         self._since = -1 if untouched_since is None else untouched_since
-        # For inodes with several names: the path of the first one in the target.
-        self._links: dict[tuple[int, int], str] = {}
+        self._links = Links(self._target)
         self._skipped: dict[str, set[str]] = {}
         self._leads_to_skipped: dict[str, set[str]] = {}
         self._skip_depth = 0
@@ -260,9 +261,8 @@ class _Synchronization:
                 if in_place and untouched:
                     if status.st_nlink == 1:
                         continue
-                    identity = (status.st_dev, status.st_ino)
-                    if identity not in self._links:
-                        self._links[identity] = self._target.path(name)
+                    if not self._links.has(status):
+                        self._links.add(status, name)
                         continue
             directory.changed = True
             try:
@@ -297,18 +297,18 @@ class _Synchronization:
         copied: posix.stat_result | None
         if status is None:
             copied = self._copy_file(directory, name, here, there)
-        elif self._is_linked(status, name, there):
+        elif self._links.make(status, name):
             return
         elif kind == stat.S_IFREG:
             copied = self._copy_file(directory, name, here, there)
         else:
             self._count()
             if kind == stat.S_IFLNK:
-                copied = _copy_symlink(name, status, here, there, self._resolve)
+                copied = copy_symlink(name, status, here, there, self._resolve)
             else:
-                copied = _copy_fifo(name, status, there)
+                copied = copy_fifo(name, status, there)
         if copied is not None and copied.st_nlink > 1:
-            self._links[copied.st_dev, copied.st_ino] = self._target.path(name)
+            self._links.add(copied, name)
 
     def _copy_file(self, directory: _Directory, name: str, here: int, there: int) -> posix.stat_result | None:
         """Copy a regular file; returns the status of what was copied, None if there was nothing to copy."""
@@ -325,7 +325,7 @@ class _Synchronization:
             # Not the status from the listing: a background process may have renamed another file into place, and
             # that must be copied completely.
             status = posix.fstat(reader)
-            if not stat.S_ISREG(status.st_mode) or self._is_linked(status, name, there):
+            if not stat.S_ISREG(status.st_mode) or self._links.make(status, name):
                 return None
             self._count()
             mode = status.st_mode & 0o777 | 0o600
@@ -347,33 +347,6 @@ class _Synchronization:
             if not self._left:
                 raise TooMuch
             self._left -= 1
-
-    def _is_linked(self, status: posix.stat_result, name: str, there: int) -> bool:
-        """Make `name` another link to the same file in the target, if that has it already; returns whether it did."""
-        if status.st_nlink == 1:
-            return False
-        first = self._links.get((status.st_dev, status.st_ino))
-        return first is not None and self._link(first, name, there)
-
-    def _link(self, path: str, name: str, there: int) -> bool:
-        """Make `name` another link to what the target has at `path`; False if that is not possible."""
-        try:
-            if len(path) < 1000:  # of at most 4 bytes each: within PATH_MAX
-                posix.link(path, name, src_dir_fd=self._target.root, dst_dir_fd=there, follow_symlinks=False)
-                return True
-            walk = Cursor(self._target.root)
-            try:
-                *parents, first = path.split("/")
-                for parent in parents:
-                    walk.down(parent)
-                posix.link(first, name, src_dir_fd=walk.fd, dst_dir_fd=there, follow_symlinks=False)
-            finally:
-                walk.close()
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                raise
-            return False  # too many links, or the two names are on different mounts
-        return True
 
     def _finish(self, directory: _Directory) -> None:
         """Set the directory's metadata: creating entries changes it, the times above all."""
@@ -414,30 +387,6 @@ def _is_empty(directory: int) -> bool:
 def _rights(directory: int) -> tuple[int, int, int]:
     status = posix.fstat(directory)
     return status.st_mode, status.st_uid, status.st_gid
-
-
-def _copy_symlink(
-    name: str, status: posix.stat_result, here: int, there: int, resolve: Callable[[str], str]
-) -> posix.stat_result | None:
-    try:
-        destination = posix.readlink(name, dir_fd=here)
-    except OSError as error:
-        if error.errno in VANISHED or error.errno == errno.EINVAL:  # no longer a symlink
-            return None
-        raise
-    posix.symlink(resolve(destination), name, dir_fd=there)
-    if (status.st_uid, status.st_gid) != (posix.geteuid(), posix.getegid()):
-        attempt_chown(name, (status.st_uid, status.st_gid), there)
-    posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)
-    return status
-
-
-def _copy_fifo(name: str, status: posix.stat_result, there: int) -> posix.stat_result:
-    posix.mkfifo(name, 0o600, dir_fd=there)
-    attempt_chown(name, (status.st_uid, status.st_gid), there)
-    posix.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=there)
-    posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there)
-    return status
 
 
 def _kind(name: str, parent: int) -> int:

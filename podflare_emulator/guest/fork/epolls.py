@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-import platform
 import posix
 import struct
 
 _EPOLL_CLOEXEC = 0o2000000
 _EPOLL_CTL_ADD = 1
-_EVENT = "=IQ" if platform.machine() == "x86_64" else "=IxxxxQ"  # the struct is packed only on x86-64
+_EVENT = "=IQ" if posix.uname().machine == "x86_64" else "=IxxxxQ"  # the struct is packed only on x86-64
 
 
 def split(number: int) -> None:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from ..files import seeding
-from ..fork import fork
+from ..fork import following, fork
 from ..jail.interface import Jail
 from ..protocol import Connection, Message
 from ..system import imports, kernel
@@ -98,13 +98,13 @@ class Guest:
                 case "fork":
                     fork.fork(self, message["children"], descriptors, message["files"])
                 case "show":
-                    fork.show(self)
+                    following.show(self)
                 case "follow":
-                    self.connection.send(fork.follow(self, message, descriptors))
+                    self.connection.send(following.follow(self, message, descriptors))
                 case "pack":
-                    self.connection.send(fork.pack(self, descriptors[0]))
+                    self.connection.send(following.pack(self, descriptors[0]))
                 case "unpack":
-                    self.connection.send(fork.unpack(self, message["packed"], descriptors[0]))
+                    self.connection.send(following.unpack(self, message["packed"], descriptors[0]))
                 case "inspect":
                     self.connection.send(inspection.answer(self.jail, self.repl.globals, self.flush, message))
                 case "terminal":

@@ -40,14 +40,21 @@ class Keeper:
         reaper.serve(self._answer)
 
     def _answer(self, message: Message, descriptors: list[int]) -> None:
+        """Something that fails (no process can be forked, say) must not end the keeper, and every sandbox with it."""
+        try:
+            self._do(message, descriptors)
+        except OSError as error:
+            if descriptors:  # a socket that is waited on for the answer
+                Connection(socket.socket(fileno=descriptors[0])).send({"failed": str(error)})
+            elif "id" in message:
+                self._connection.send({"id": message["id"], "error": str(error)})
+
+    def _do(self, message: Message, descriptors: list[int]) -> None:
         match message["op"]:
             case "zygote":
                 self._start_zygote(descriptors[0])
             case "jail":
-                try:
-                    self._make_jail(message["id"], message["disk_gb"])
-                except OSError as error:
-                    self._connection.send({"id": message["id"], "error": str(error)})
+                self._make_jail(message["id"], message["disk_gb"])
             case "branch":
                 self._branch(message)
             case "stay" if isinstance(self._keep, Keep):
@@ -93,13 +100,9 @@ class Keeper:
 
     def _branch(self, message: Message) -> None:
         """For a fork: makes trees that share their parent's layers."""
-        try:
-            if not isinstance(self._keep, Keep):
-                raise OSError("this backend has no layers")
-            opened, depth = self._keep.branch(message["jail"], message["children"], freeze=message["freeze"])
-        except OSError as error:
-            self._connection.send({"id": message["id"], "error": str(error)})
-            return
+        if not isinstance(self._keep, Keep):
+            raise OSError("this backend has no layers")
+        opened, depth = self._keep.branch(message["jail"], message["children"], freeze=message["freeze"])
         self._connection.send({"id": message["id"], "depth": depth}, opened)
         for number in opened:
             os.close(number)
@@ -109,16 +112,17 @@ class Keeper:
         if os.fork():
             os.close(answers)
             return
-        answer: Message = {"failed": "the process that copies files has ended"}
         try:
             assert not isinstance(self._keep, Keep)
             source, target = message["source"], message["jail"]
-            problems = self._keep.copy(source, target, skip=message["skip"], since=message["since"])
-            answer = {"problems": problems}
-        except OSError as error:
-            answer = {"failed": str(error)}
-        finally:
+            try:
+                answer: Message = {
+                    "problems": self._keep.copy(source, target, skip=message["skip"], since=message["since"])
+                }
+            except OSError as error:
+                answer = {"failed": str(error)}
             Connection(socket.socket(fileno=answers)).send(answer)
+        finally:
             os._exit(0)
 
     def _remove(self, name: str, *, left: bool) -> None:
@@ -129,12 +133,22 @@ class Keeper:
         names = [name]
         with contextlib.suppress(OSError):  # the rest will be removed with the state directory
             names = self._keep.take_back(name, left=left)
-        if not names or os.fork():
+        if not names:
             return
-        for number in self._keep.held.values():
-            os.close(number)
         try:
-            for name in names:
-                removal.remove(self._keep.jails, name)
+            child = os.fork()
+        except OSError:  # there are too many processes: the next jail has to wait
+            self._remove_trees(names)
+            return
+        if child:
+            return
+        try:
+            for number in self._keep.held.values():
+                os.close(number)
+            self._remove_trees(names)
         finally:
             os._exit(0)
+
+    def _remove_trees(self, names: list[str]) -> None:
+        for name in names:
+            removal.remove(self._keep.jails, name)

@@ -19,6 +19,7 @@ from functools import partial
 from ..files import removal
 from ..jail import preload
 from ..jail.namespace import ids
+from ..order import PROGRAMS
 from ..protocol import Connection
 from ..system import kernel, landlock, network, root_emulation
 from . import router, way_out
@@ -118,9 +119,9 @@ def _network() -> None:
 
 def _way_out() -> None:
     """Does what the router does, with a program on the PATH."""
-    programs = [found for name in way_out.PROGRAMS if (found := shutil.which(name))]
+    programs = [found for name in PROGRAMS if (found := shutil.which(name))]
     if not programs:
-        raise OSError(f"neither {' nor '.join(way_out.PROGRAMS)} is installed")
+        raise OSError(f"neither {' nor '.join(PROGRAMS)} is installed")
     words = router.trial()
     if words:
         raise OSError(words)

@@ -212,7 +212,15 @@ class Router:
         sender.held = network.hand_over(sender.tap)
         sender.tap = -1
         sender.is_used = True
-        sender.helper = way_out.Helper(self._helper, sender.namespace, self._user_namespace)
+        try:
+            sender.helper = way_out.Helper(self._helper, sender.namespace, self._user_namespace)
+        except OSError as error:
+            sender.held.clear()
+            if self._attach_again(sender):
+                sys.stderr.write(
+                    f"a sandbox's first packets are lost: {self._helper} cannot be started: {error}\n"
+                )
+            return
         self._starting[sender.helper.ready] = sender
         self._poll.register(sender.helper.ready, select.POLLIN)
 
@@ -241,15 +249,20 @@ class Router:
         if not sender.helper.has_ended():
             return
         self._end_helper(sender)
+        if self._attach_again(sender):
+            sys.stderr.write(
+                f"{self._helper} has ended: a sandbox has lost its open connections, but can make new ones\n"
+            )
+
+    def _attach_again(self, sender: _Network) -> bool:
+        """After its helper: the next frame starts another. False, and a line on stderr, if that is impossible."""
         try:
             _, (tap,) = self._ask("attach", networks=[sender.namespace])
         except OSError as error:
-            sys.stderr.write(f"a sandbox no longer has a way out: {self._helper} has ended, and {error}\n")
-            return
+            sys.stderr.write(f"a sandbox no longer has a way out: {self._helper} does not run, and {error}\n")
+            return False
         self._watch_tap(sender, tap)
-        sys.stderr.write(
-            f"{self._helper} has ended: a sandbox has lost its open connections, but can make new ones\n"
-        )
+        return True
 
     def _end_helper(self, sender: _Network) -> None:
         assert sender.helper

@@ -9,8 +9,6 @@ import signal
 
 from ..system import network
 
-PROGRAMS = ("slirp4netns", "pasta")  # the better one first
-
 # The program's descriptors.
 _NAMESPACE, _USER_NAMESPACE, _READY, _ALIVE = 3, 4, 5, 6
 _BEYOND = 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from podflare_emulator.guest.order import Python
 from podflare_emulator.hosting.refusal import Refusal
@@ -15,8 +15,7 @@ STOP = 30
 UNBOUNDED = frozenset({"next_question", "run_real", "advance_clock"})  # calls without a time limit
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(NamedTuple):
     """What a server has found out when it serves."""
 
     port: int

@@ -17,6 +17,7 @@ from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from podflare_emulator.guest.order import Seed
+from podflare_emulator.handle.server.loading import import_server
 from podflare_emulator.handle.server.started import CALL, START, STOP, UNBOUNDED, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
 from podflare_emulator.vocabulary.settings import Settings, reachable_host
@@ -32,11 +33,16 @@ _GRACE = 1  # seconds for open streams at shutdown; their sandboxes are gone by 
 class ServerThread:
     """With a `side_door`, the server also listens on a separate port for its starter's control calls.
 
+    `entries`: as in `find`, if this process is the server's own.
+
     Whatever a test does to its process affects this server; see `process` for one that is separate.
     """
 
-    def __init__(self, settings: Settings, *, side_door: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, side_door: bool = False, entries: list[str] | None = None
+    ) -> None:
         self._settings = settings
+        self._entries = entries
         self._side_door = side_door
         self._taking_calls = threading.Lock()
         self._takes_calls = True
@@ -162,10 +168,10 @@ class ServerThread:
 
         seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(
-            None, _import_server
+            None, partial(import_server, alone=self._entries is not None)
         )  # in parallel with the start of the processes inside
         try:
-            python = find(self._settings.python, root)
+            python = find(self._settings.python, root, self._entries)
             launched = await launch(
                 self._settings.isolation,
                 python,
@@ -180,7 +186,7 @@ class ServerThread:
         finally:
             await importing
 
-        import uvicorn
+        from uvicorn.config import Config
 
         from podflare_emulator.api.app import build_app
         from podflare_emulator.api.connections import Connections
@@ -216,7 +222,7 @@ class ServerThread:
         connections = Connections(listener, clock)
         self._control: Control = Control(registry, record, faults, connections, self._settings)
         disturb = partial(Disturbed, faults, connections, clock)
-        config = uvicorn.Config(
+        config = Config(
             build_app(registry, self._settings, self._control, record, disturb),
             log_config=None,
             access_log=False,
@@ -255,15 +261,6 @@ async def _break_off() -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-
-
-def _import_server() -> None:
-    import uvicorn
-    import uvicorn.loops.auto
-    import uvicorn.protocols.http.auto  # noqa: F401
-
-    import podflare_emulator.api.app
-    import podflare_emulator.api.server  # noqa: F401
 
 
 def _listen(host: str, port: int) -> socket.socket:

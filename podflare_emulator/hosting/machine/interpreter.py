@@ -7,7 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import podflare_emulator.guest
 from podflare_emulator.guest.order import Python
@@ -17,19 +19,29 @@ from podflare_emulator.hosting.errors import HostingError
 _OLDEST = (3, 10)
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
-# Runs in the interpreter in question, which need not be this one.
+# Variables that change what an interpreter finds. A separate process ignores them (`-E`).
+_BENDING = (
+    "PYTHONEXECUTABLE",
+    "PYTHONHOME",
+    "PYTHONNOUSERSITE",
+    "PYTHONPATH",
+    "PYTHONPLATLIBDIR",
+    "PYTHONUSERBASE",
+)
+
+# Runs in the interpreter in question, which need not be this one. `entries`: its sys.path.
 _PROBE = """
-import glob, importlib.util, json, os, sys, sysconfig
+import glob, importlib.util, os, sys, sysconfig
 standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 standard |= {os.path.join(path, "lib-dynload") for path in standard}
 # Setuptools' editable installs add no directory to the path, but a finder that knows where each package lies.
 editable = [
     os.path.dirname(place)
-    for name, module in sys.modules.items() if name.startswith("__editable__")
+    for name, module in list(sys.modules.items()) if name.startswith("__editable__")
     for place in getattr(module, "MAPPING", {}).values()
 ]
 path = []
-for entry in map(os.path.realpath, filter(None, [*sys.path, *editable])):
+for entry in map(os.path.realpath, filter(None, [*entries, *editable])):
     if os.path.isdir(entry) and entry not in standard and entry not in path:
         path.append(entry)
 name = "python%d.%d" % sys.version_info[:2]
@@ -48,21 +60,27 @@ if not importlib.util.find_spec("pip"):  # uv makes environments without it
     places = (os.path.join(sysconfig.get_path("stdlib"), "ensurepip", "_bundled"), "/usr/share/python-wheels")
     wheels = [wheel for place in places for wheel in glob.glob(os.path.join(os.path.realpath(place), "pip-*.whl"))]
     pip = next((wheel[len(prefix) + 1:] for wheel in wheels if wheel.startswith(prefix + os.sep)), "")
-print(json.dumps([base, prefix, library, sys.version_info[:3], path, pip]))
+found = [base, prefix, library, sys.version_info[:3], path, pip]
 """
+_PROGRAM = f"import json, sys; entries = sys.path\n{_PROBE}\nprint(json.dumps(found))"
 
 
-def find(executable: str | None, root: str = "") -> Python:
+def find(executable: str | None, root: str = "", entries: Sequence[str] | None = None) -> Python:
     """Asks the interpreter at `executable` (a virtual environment's is fine; None: the running one) about itself.
 
     With `root`, asks one in the tree there: `executable` is a path in that tree, or None for its python3.
+    `entries`: the running one's sys.path, as it was when it started; saves starting another to ask it.
 
     Raises HostingError if it is missing, does not start, or is too old.
     """
     program = executable or ("python3" if root else sys.executable)
     try:
-        answer = _ask_within(root, program) if root else _ask(program)
-        base, prefix, library, version, path, pip = json.loads(answer.stdout)
+        if entries is None or executable or root or any(name in os.environ for name in _BENDING):
+            answer = _ask_within(root, program) if root else _ask(program)
+            found = json.loads(answer.stdout)
+        else:
+            found = _look_here(entries)
+        base, prefix, library, version, path, pip = found
     except subprocess.CalledProcessError as error:
         raise HostingError(
             f"{program} does not run as a Python interpreter: {error.stderr.strip()[-300:]}"
@@ -76,9 +94,16 @@ def find(executable: str | None, root: str = "") -> Python:
     return Python(base, prefix, library, ".".join(map(str, version[:2])), tuple(inside), pip, root)
 
 
+def _look_here(entries: Sequence[str]) -> list[Any]:
+    names: dict[str, Any] = {"entries": entries}
+    exec(_PROBE, names)
+    found: list[Any] = names["found"]
+    return found
+
+
 def _ask(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [program, "-E", "-B", "-c", _PROBE],
+        [program, "-E", "-B", "-c", _PROGRAM],
         capture_output=True,
         text=True,
         check=True,
@@ -92,7 +117,7 @@ def _ask_within(root: str, program: str) -> subprocess.CompletedProcess[str]:
     ours, theirs = socket.socketpair()
     with ours:
         connection = Connection(ours)
-        connection.send({"root": root, "command": [program, "-E", "-B", "-c", _PROBE]})
+        connection.send({"root": root, "command": [program, "-E", "-B", "-c", _PROGRAM]})
         with theirs:
             answer = subprocess.run(
                 [sys.executable, "-I", "-S", "-B", _GUEST_CODE, "within", str(theirs.fileno())],

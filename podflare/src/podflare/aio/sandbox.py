@@ -235,15 +235,7 @@ class AsyncSandbox:
         Raises:
             ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
         """
-        printed = wire.Printed()
-        async with self.run_code_stream(code, language, timeout=timeout) as events:
-            try:
-                async for event in events:
-                    printed.add(event)
-            except ExecTimeoutError as error:
-                so_far = printed.result()
-                raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
-        return printed.result()
+        return await _result_of(self.run_code_stream(code, language, timeout=timeout))
 
     def run_code_stream(
         self, code: str, language: Language = "python", *, timeout: float | None = None
@@ -273,6 +265,10 @@ class AsyncSandbox:
                         yield event
             finally:
                 self._running.discard(interruption)
+
+    async def _run_until(self, interruption: Interruption, code: str) -> ExecResult:
+        """As `run_code`, until somebody stops it."""
+        return await _result_of(AsyncEventStream(self._events(code, "python", interruption), interruption))
 
     def interrupt(self) -> None:
         """Interrupt the code of this object's calls, running or waiting; each call raises `ExecTimeoutError`.
@@ -341,8 +337,8 @@ class AsyncSandbox:
         """
         compared = ["/root", "/tmp"] if paths is None else paths
         mine, theirs = await async_together(
-            partial(transfer.content_hashes, self.run_code, compared),
-            partial(transfer.content_hashes, other.run_code, compared),
+            lambda stop: transfer.content_hashes(partial(self._run_until, stop), compared),
+            lambda stop: transfer.content_hashes(partial(other._run_until, stop), compared),
         )
         return {
             "added": sorted(theirs.keys() - mine.keys()),
@@ -390,7 +386,8 @@ class AsyncSandbox:
         given = data if local_path is None else local_path
         if given is None or remote_path is None or (data is not None and local_path is not None):
             raise InvalidArgumentError("upload takes data (or local_path, its other name) and remote_path")
-        await transfer.upload(self.run_code, given, os.fspath(remote_path))
+        in_time = partial(self.run_code, timeout=transfer.CLEANING)
+        await transfer.upload(self.run_code, in_time, given, os.fspath(remote_path))
 
     async def download(self, remote_path: str | os.PathLike[str]) -> bytes:
         """Return the content of a file in the sandbox. Meant for files of a few MB.
@@ -485,6 +482,18 @@ class AsyncSandbox:
             yield self._shared_client.client
         finally:
             await self._shared_client.let_go()
+
+
+async def _result_of(stream: AsyncEventStream) -> ExecResult:
+    printed = wire.Printed()
+    async with stream as events:
+        try:
+            async for event in events:
+                printed.add(event)
+        except ExecTimeoutError as error:
+            so_far = printed.result()
+            raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
+    return printed.result()
 
 
 def _shared(

@@ -1,0 +1,28 @@
+"""Pauses in work that is ahead of demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+_LATER = 0.1  # seconds
+
+
+class Pause:
+    """Between the first few things made ahead and the next: a run that needs only one must not pay for all.
+
+    It ends early when one of the first few is taken.
+    """
+
+    FEW = 2
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+
+    def end(self) -> None:
+        self._over.set()
+
+    async def wait(self) -> None:
+        self._over.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._over.wait(), _LATER)

@@ -1,0 +1,25 @@
+"""Python's garbage collector is as it was once the plugin has imported."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_podflare.targets.garbage import no_garbage
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    enabled = gc.isenabled()
+    yield
+    (gc.enable if enabled else gc.disable)()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_it_is_off_inside_and_as_before_after(enabled: bool) -> None:
+    (gc.enable if enabled else gc.disable)()
+    with no_garbage():
+        assert not gc.isenabled()
+    assert gc.isenabled() is enabled
