@@ -31,7 +31,8 @@ def test_no_thread_outlives_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     class Late(threading.Thread):
         def run(self) -> None:
             super().run()
-            threading.Event().wait(0.2)  # its work is done, and it has not ended yet
+            if self.name == "podflare-emulator-end":
+                threading.Event().wait(0.5)  # its work is done, and it has not ended yet
 
     before = set(threading.enumerate())
     with Emulator(isolation="portable", server="thread"):
