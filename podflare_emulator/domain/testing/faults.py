@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from podflare_emulator.domain.testing.calls import Asked, Match, check_name, read_match
 from podflare_emulator.domain.testing.timings import published
+from podflare_emulator.vocabulary.arguments import is_seconds
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 
@@ -224,8 +225,7 @@ def read_latency(
 ) -> Fault:
     """Reads a delay from JSON values. `low`, `high`: seconds. Raises InvalidRequest."""
     match = read_match(call, sandbox, pattern, flags, language)
-    numbers = [type(number) in (int, float) for number in (low, high)]
-    if not all(numbers) or not 0 <= low <= high < float("inf"):
+    if not (is_seconds(low) and is_seconds(high) and low <= high):
         given = low if low is high else (low, high)
         raise InvalidRequest(f"seconds: expected a number such as 0.5, or (low, high), got {given!r}")
     return Fault(match, Delay(low, high), _read_times(times), None)
