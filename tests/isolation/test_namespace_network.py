@@ -228,8 +228,9 @@ def test_a_helper_that_was_killed_is_started_again_when_it_is_needed(
 
 
 @SLOW
+@pytest.mark.parametrize("instead", ["", "#!/bin/sh\nexit 1\n"], ids=["gone", "ends at once"])
 def test_a_helper_that_cannot_be_started_is_tried_again_and_nothing_else_suffers(
-    outside: str, echo: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outside: str, echo: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: str
 ) -> None:
     if not (installed := hosts_network.helper()):
         pytest.skip("no helper is installed")
@@ -243,8 +244,10 @@ def test_a_helper_that_cannot_be_started_is_tried_again_and_nothing_else_suffers
         sandbox = Sandbox(client=client)
         sandbox.run_code(TALK)
         program.rename(tmp_path / "away")
-        asks = f"socket.create_connection(({outside!r}, {echo(outside)}), timeout=0.1)"
-        assert "timed out" in sandbox.run_code(asks).stderr
+        if instead:
+            program.write_text(instead)
+            program.chmod(0o755)
+        assert sandbox.run_code(f"print(talk(({outside!r}, {echo(outside)})))").stdout == "No route to host"
         Sandbox(client=client, egress=False)  # whose network is made now
         (tmp_path / "away").rename(program)
         assert sandbox.run_code(f"print(talk(({outside!r}, {echo(outside)})))").stdout == "120000"
