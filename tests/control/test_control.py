@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -11,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from podflare import NotFoundError, Sandbox, ServerError
+from podflare import Client, NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.domain.ahead import stock
 from podflare_emulator.vocabulary.settings import SettingsError
 from podflare_emulator.vocabulary.templates import Template
 
 from ..matrix import SLOW, servers
+from ..serving import serving
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -198,6 +200,19 @@ def test_five_hundred_files_and_a_large_one(emulator: Emulator) -> None:
             str(sum(len(str(number)) for number in range(500))),
             str(len(large)),
         ]
+
+
+@SLOW
+def test_more_files_than_the_server_may_have_open() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, limits[1]))
+    try:
+        with serving(server="process", pool_size=0) as emulator, Client(host=emulator.url) as client:
+            emulator.files.update({f"/data/{number}": str(number) for number in range(200)})
+            with Sandbox(client=client) as sandbox:
+                assert sandbox.run_code("cat /data/199; ls /data | wc -l", "bash").stdout == "199200"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_second_file_of_the_same_path_replaces_the_first_and_a_reset_forgets_both(

@@ -1,6 +1,7 @@
 """Stopping needs nothing of the server: also of one that has not answered yet, or never will."""
 
 import asyncio
+import math
 import pickle
 import socket
 import threading
@@ -10,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from podflare import AsyncSandbox, Client, ExecTimeoutError, InvalidArgumentError, Sandbox
+from podflare import (
+    AsyncSandbox,
+    Client,
+    ExecTimeoutError,
+    InvalidArgumentError,
+    NotFoundError,
+    Sandbox,
+    SandboxClosedError,
+)
+from podflare.transport import transfer
 
 
 @pytest.fixture
@@ -106,6 +116,77 @@ def test_a_time_limit_is_a_positive_number(sandbox: Sandbox, timeout: Any) -> No
         sandbox.run_code("", timeout=timeout)
 
 
+@pytest.mark.parametrize("timeout", [math.inf, 1e20, 10**7])
+def test_a_time_limit_longer_than_a_socket_can_wait_is_none(sandbox: Sandbox, timeout: float) -> None:
+    assert sandbox.run_code("print(1)", timeout=timeout).stdout == "1"
+
+
 def test_the_error_survives_a_pickle() -> None:
     error = pickle.loads(pickle.dumps(ExecTimeoutError("why", "out", "err")))
     assert (str(error), error.stdout, error.stderr) == ("why", "out", "err")
+
+
+def _error_of(call: Callable[[], object]) -> BaseException | None:
+    """What it raises, within a minute: in a thread, so that a call that waits for ever fails the test."""
+    errors: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+        else:
+            errors.append(None)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert errors, "the call goes on"
+    return errors[0]
+
+
+def test_an_upload_that_is_stopped_does_not_wait_for_a_busy_sandbox(
+    silent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, asked, broken = silent
+    monkeypatch.setattr(transfer, "CLEANING", 0.1)
+    with Sandbox.connect("sbx_0", host=url) as sandbox:
+
+        def stop() -> None:
+            assert asked.wait(60)
+            sandbox.interrupt()
+
+        threading.Thread(target=stop, daemon=True).start()
+        assert isinstance(_error_of(lambda: sandbox.upload(bytes(3 << 20), "/f")), ExecTimeoutError)
+    assert broken.wait(60)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, NotFoundError])
+def test_a_diff_that_ends_on_one_side_stops_the_other(
+    silent: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, instead: dict[str, Any], error: Any
+) -> None:
+    url, asked, broken = silent
+
+    def interrupted(*_: object) -> None:
+        assert asked.wait(60)
+        raise KeyboardInterrupt
+
+    if error is KeyboardInterrupt:
+        monkeypatch.setattr(sandbox, "_run_until", interrupted)
+    else:
+        instead["exec"] = (404, {}, [b'{"error": "sandbox not found"}'])
+    with Sandbox.connect("sbx_0", host=url) as other:
+        assert isinstance(_error_of(lambda: sandbox.diff(other)), error)
+        if error is NotFoundError:
+            assert isinstance(_error_of(lambda: other.diff(sandbox)), error)
+    assert broken.wait(60)
+
+
+def test_a_handler_of_a_signal_may_close_what_is_being_closed(host: str) -> None:
+    sandbox = Sandbox(host=host)
+    with sandbox._lock:  # as in the middle of a call of this thread
+        assert sandbox._lock.acquire(blocking=False)
+        sandbox._lock.release()
+        sandbox.close()
+    with pytest.raises(SandboxClosedError):
+        sandbox.run_code("")

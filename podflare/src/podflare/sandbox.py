@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
@@ -229,15 +229,7 @@ class Sandbox:
         Raises:
             ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
         """
-        printed = wire.Printed()
-        with self.run_code_stream(code, language, timeout=timeout) as events:
-            try:
-                for event in events:
-                    printed.add(event)
-            except ExecTimeoutError as error:
-                so_far = printed.result()
-                raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
-        return printed.result()
+        return _result_of(self.run_code_stream(code, language, timeout=timeout))
 
     def run_code_stream(
         self, code: str, language: Language = "python", *, timeout: float | None = None
@@ -267,6 +259,10 @@ class Sandbox:
                         yield event
             finally:
                 self._running.discard(interruption)
+
+    def _run_until(self, interruption: Interruption, code: str) -> ExecResult:
+        """As `run_code`, until somebody stops it."""
+        return _result_of(EventStream(self._events(code, "python", interruption), interruption))
 
     def interrupt(self) -> None:
         """Interrupt the code of this object's calls, running or waiting; each call raises `ExecTimeoutError`.
@@ -311,6 +307,7 @@ class Sandbox:
 
         This sandbox keeps its id. The winner's id no longer exists; its `close` does nothing from now on.
         """
+        _check_kind("winner", winner)
         with self._in_use() as client, winner._lock:
             winner._check_open()
             client.merge_into(self.id, winner.id)
@@ -333,10 +330,11 @@ class Sandbox:
         Raises:
             TransferError: If a sandbox cannot list its files. It is an `OSError`.
         """
-        compared = ["/root", "/tmp"] if paths is None else paths
+        _check_kind("other", other)
+        compared = ["/root", "/tmp"] if paths is None else _listed(paths)
         mine, theirs = together(
-            partial(transfer.content_hashes, self.run_code, compared),
-            partial(transfer.content_hashes, other.run_code, compared),
+            lambda stop: transfer.content_hashes(partial(self._run_until, stop), compared),
+            lambda stop: transfer.content_hashes(partial(other._run_until, stop), compared),
         )
         return {
             "added": sorted(theirs.keys() - mine.keys()),
@@ -384,7 +382,8 @@ class Sandbox:
         given = data if local_path is None else local_path
         if given is None or remote_path is None or (data is not None and local_path is not None):
             raise InvalidArgumentError("upload takes data (or local_path, its other name) and remote_path")
-        transfer.upload(self.run_code, given, os.fspath(remote_path))
+        in_time = partial(self.run_code, timeout=transfer.CLEANING)
+        transfer.upload(self.run_code, in_time, given, os.fspath(remote_path))
 
     def download(self, remote_path: str | os.PathLike[str]) -> bytes:
         """Return the content of a file in the sandbox. Meant for files of a few MB.
@@ -481,6 +480,18 @@ class Sandbox:
             self._shared_client.let_go()
 
 
+def _result_of(stream: EventStream) -> ExecResult:
+    printed = wire.Printed()
+    with stream as events:
+        try:
+            for event in events:
+                printed.add(event)
+        except ExecTimeoutError as error:
+            so_far = printed.result()
+            raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
+    return printed.result()
+
+
 def _shared(
     client: Client | None,
     host: str | None,
@@ -491,11 +502,26 @@ def _shared(
     if client is None:
         made = Client(region_host(region, host), api_key=api_key, traceparent=traceparent)
         return SharedClient(made, owned=True)
+    if not isinstance(client, Client):
+        raise InvalidArgumentError(f"client must be of type Client, not {client!r}")
     if (host, api_key, traceparent, region) != (None, None, None, None):
         raise InvalidArgumentError(
             "give either a client, or host, api_key, traceparent and region: a client has its own"
         )
     return SharedClient(client, owned=False)
+
+
+def _check_kind(name: str, given: object) -> None:
+    if isinstance(given, str):
+        raise InvalidArgumentError(f"{name} must be of type Sandbox: write Sandbox.connect({given!r})")
+    if not isinstance(given, Sandbox):
+        raise InvalidArgumentError(f"{name} must be of type Sandbox, not {given!r}")
+
+
+def _listed(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise InvalidArgumentError(f"paths must be a list: write [{paths!r}]")
+    return [os.fsdecode(path) for path in paths]
 
 
 def _checked(name: str, given: str) -> str:

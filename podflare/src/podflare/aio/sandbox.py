@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
@@ -235,15 +235,7 @@ class AsyncSandbox:
         Raises:
             ExecTimeoutError: If the code was interrupted, with what it had printed. It is a `TimeoutError`.
         """
-        printed = wire.Printed()
-        async with self.run_code_stream(code, language, timeout=timeout) as events:
-            try:
-                async for event in events:
-                    printed.add(event)
-            except ExecTimeoutError as error:
-                so_far = printed.result()
-                raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
-        return printed.result()
+        return await _result_of(self.run_code_stream(code, language, timeout=timeout))
 
     def run_code_stream(
         self, code: str, language: Language = "python", *, timeout: float | None = None
@@ -273,6 +265,10 @@ class AsyncSandbox:
                         yield event
             finally:
                 self._running.discard(interruption)
+
+    async def _run_until(self, interruption: Interruption, code: str) -> ExecResult:
+        """As `run_code`, until somebody stops it."""
+        return await _result_of(AsyncEventStream(self._events(code, "python", interruption), interruption))
 
     def interrupt(self) -> None:
         """Interrupt the code of this object's calls, running or waiting; each call raises `ExecTimeoutError`.
@@ -317,6 +313,7 @@ class AsyncSandbox:
 
         This sandbox keeps its id. The winner's id no longer exists; its `close` does nothing from now on.
         """
+        _check_kind("winner", winner)
         async with self._in_use() as client, winner._lock:
             winner._check_open()
             await client.merge_into(self.id, winner.id)
@@ -339,10 +336,11 @@ class AsyncSandbox:
         Raises:
             TransferError: If a sandbox cannot list its files. It is an `OSError`.
         """
-        compared = ["/root", "/tmp"] if paths is None else paths
+        _check_kind("other", other)
+        compared = ["/root", "/tmp"] if paths is None else _listed(paths)
         mine, theirs = await async_together(
-            partial(transfer.content_hashes, self.run_code, compared),
-            partial(transfer.content_hashes, other.run_code, compared),
+            lambda stop: transfer.content_hashes(partial(self._run_until, stop), compared),
+            lambda stop: transfer.content_hashes(partial(other._run_until, stop), compared),
         )
         return {
             "added": sorted(theirs.keys() - mine.keys()),
@@ -390,7 +388,8 @@ class AsyncSandbox:
         given = data if local_path is None else local_path
         if given is None or remote_path is None or (data is not None and local_path is not None):
             raise InvalidArgumentError("upload takes data (or local_path, its other name) and remote_path")
-        await transfer.upload(self.run_code, given, os.fspath(remote_path))
+        in_time = partial(self.run_code, timeout=transfer.CLEANING)
+        await transfer.upload(self.run_code, in_time, given, os.fspath(remote_path))
 
     async def download(self, remote_path: str | os.PathLike[str]) -> bytes:
         """Return the content of a file in the sandbox. Meant for files of a few MB.
@@ -487,6 +486,18 @@ class AsyncSandbox:
             await self._shared_client.let_go()
 
 
+async def _result_of(stream: AsyncEventStream) -> ExecResult:
+    printed = wire.Printed()
+    async with stream as events:
+        try:
+            async for event in events:
+                printed.add(event)
+        except ExecTimeoutError as error:
+            so_far = printed.result()
+            raise ExecTimeoutError(str(error), so_far.stdout, so_far.stderr) from None
+    return printed.result()
+
+
 def _shared(
     client: AsyncClient | None,
     host: str | None,
@@ -497,11 +508,28 @@ def _shared(
     if client is None:
         made = AsyncClient(region_host(region, host), api_key=api_key, traceparent=traceparent)
         return AsyncSharedClient(made, owned=True)
+    if not isinstance(client, AsyncClient):
+        raise InvalidArgumentError(f"client must be of type AsyncClient, not {client!r}")
     if (host, api_key, traceparent, region) != (None, None, None, None):
         raise InvalidArgumentError(
             "give either a client, or host, api_key, traceparent and region: a client has its own"
         )
     return AsyncSharedClient(client, owned=False)
+
+
+def _check_kind(name: str, given: object) -> None:
+    if isinstance(given, str):
+        raise InvalidArgumentError(
+            f"{name} must be of type AsyncSandbox: write AsyncSandbox.connect({given!r})"
+        )
+    if not isinstance(given, AsyncSandbox):
+        raise InvalidArgumentError(f"{name} must be of type AsyncSandbox, not {given!r}")
+
+
+def _listed(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise InvalidArgumentError(f"paths must be a list: write [{paths!r}]")
+    return [os.fsdecode(path) for path in paths]
 
 
 def _checked(name: str, given: str) -> str:

@@ -9,16 +9,18 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import anyio
 
+from podflare.core.interruption import Interruption
+from podflare.errors import ExecTimeoutError
+
 T = TypeVar("T")
 
 AsyncLock = anyio.Lock
-Lock = threading.Lock
+Lock = threading.RLock  # a handler of a signal may close what this thread is closing
 
 
 def async_shield() -> AbstractContextManager[object]:
@@ -32,15 +34,15 @@ def shield() -> AbstractContextManager[object]:
 
 
 async def async_together(
-    first: Callable[[], Awaitable[T]], second: Callable[[], Awaitable[T]]
+    first: Callable[[Interruption], Awaitable[T]], second: Callable[[Interruption], Awaitable[T]]
 ) -> tuple[T, T]:
-    """Both results, at the same time; the first error ends both."""
+    """Both results, at the same time; the first error ends both. Each is given what stops it."""
     results: dict[int, T] = {}
     errors: list[Exception] = []
 
-    async def run(number: int, call: Callable[[], Awaitable[T]]) -> None:
+    async def run(number: int, call: Callable[[Interruption], Awaitable[T]]) -> None:
         try:
-            results[number] = await call()
+            results[number] = await call(Interruption())
         except Exception as error:
             errors.append(error)
             tasks.cancel_scope.cancel()
@@ -53,11 +55,33 @@ async def async_together(
     return results[0], results[1]
 
 
-def together(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
-    """Both results, at the same time."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = pool.submit(second)
-        return first(), pending.result()
+def together(first: Callable[[Interruption], T], second: Callable[[Interruption], T]) -> tuple[T, T]:
+    """Both results, at the same time; the first error ends both. Each is given what stops it."""
+    stop_first, stop_second = Interruption(), Interruption()
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run_second() -> None:
+        try:
+            results.append(second(stop_second))
+        except BaseException as error:
+            errors.append(error)
+            stop_first.stop("the other call failed")
+
+    thread = threading.Thread(target=run_second, name="podflare-together", daemon=True)
+    thread.start()
+    try:
+        result = first(stop_first)
+        thread.join()
+    except BaseException as error:
+        earlier = errors[:]
+        stop_second.stop("the other call failed")
+        if earlier and isinstance(error, ExecTimeoutError):
+            raise earlier[0] from None
+        raise
+    if errors:
+        raise errors[0]
+    return result, results[0]
 
 
 async def async_called(callback: Callable[[T], object], value: T) -> None:

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from podflare.core.concurrency import async_shield
-from podflare.errors import transfer_error
+from podflare.errors import InvalidArgumentError, transfer_error
 from podflare.types import ExecResult
 
 RunPython: TypeAlias = Callable[[str], Awaitable[ExecResult]]
+
+CLEANING = 2.0
+"""Seconds for what an upload that has failed leaves: the sandbox may be busy for as long as it likes."""
 
 # Bytes of a file in one request; as base64 in JSON this stays under 3 MB.
 _PIECE = 2 * 1024 * 1024
@@ -132,9 +135,15 @@ def answer():
 
 
 async def upload(
-    run: RunPython, data: bytes | bytearray | memoryview | str | os.PathLike[str], remote_path: str
+    run: RunPython,
+    run_in_time: RunPython,
+    data: bytes | bytearray | memoryview | str | os.PathLike[str],
+    remote_path: str,
 ) -> None:
-    """Write bytes, or the content of a local file, to a file of the sandbox."""
+    """Write bytes, or the content of a local file, to a file of the sandbox.
+
+    What is left after a failure is removed by `run_in_time`, which must not take longer than `CLEANING`.
+    """
     content = _content(data)
     task = f"upload to {remote_path!r}"
     if len(content) <= _PIECE:
@@ -149,7 +158,7 @@ async def upload(
         await _answer(run, task, remote_path, _COMMIT, stage=stage, path=remote_path, sha256=sha256)
     except BaseException:
         with async_shield(), suppress(Exception):
-            await _answer(run, task, remote_path, _DISCARD, stage=stage)
+            await _answer(run_in_time, task, remote_path, _DISCARD, stage=stage)
         raise
 
 
@@ -185,7 +194,12 @@ def _content(data: bytes | bytearray | memoryview | str | os.PathLike[str]) -> b
             return Path(data).read_bytes()
         except OSError as error:
             raise transfer_error(str(error), cause=error) from error
-    return memoryview(data).tobytes()
+    try:
+        return memoryview(data).tobytes()
+    except TypeError:
+        raise InvalidArgumentError(
+            f"upload takes bytes, or the path of a local file, not {data!r:.100}; of an open file give file.read()"
+        ) from None
 
 
 def _encoded(content: bytes) -> str:
