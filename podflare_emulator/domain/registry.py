@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import weakref
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from podflare_emulator.domain.ahead.children import ForkAhead
 from podflare_emulator.domain.ahead.stock import Stock
@@ -31,7 +28,7 @@ from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import File, Guest
+from podflare_emulator.hosting.guest import Files, Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.vocabulary.clock import Clock
@@ -150,17 +147,14 @@ class SandboxRegistry:
             await guest.end()
             raise GuestFailed(_RESET)
         history = History() if self._records else None
-        if self._repeats:
-            # Replayed code must find the files that it found before, even if the test has since replaced them.
-            files = [replace(file, content=os.dup(file.content)) for file in files]
+        # Replayed code must find the files that it found before, even if the test has since replaced them.
+        kept = files if self._repeats else None
 
         async def another() -> Guest:
             guest = await self._stock.take(order.template, Limits(limits.egress))
-            await self._furnish(guest, env, files, reachable, echo)
+            await self._furnish(guest, env, kept, reachable, echo)
             return guest
 
-        if self._repeats:
-            weakref.finalize(another, _let_go, files)
         return Machine(
             guest, another, order, history=history, forkable=not limits.custom, egress=limits.egress
         )
@@ -169,7 +163,7 @@ class SandboxRegistry:
         self,
         guest: Guest,
         env: Mapping[str, str],
-        files: list[File],
+        files: Files | None,
         reachable: Collection[Address],
         echo: bool,
     ) -> None:
@@ -424,8 +418,3 @@ class SandboxRegistry:
         if not self.ids.lasting:
             self._lifetimes.begin(sandbox)
         return sandbox
-
-
-def _let_go(files: Iterable[File]) -> None:
-    for file in files:
-        os.close(file.content)

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -23,7 +23,6 @@ from podflare_emulator.hosting.output import Output, Sink
 from podflare_emulator.hosting.terminal import Terminal
 
 _CHANGES_NOTHING = ("fork", "branch", "show")
-_FILES_A_MESSAGE = 200  # each takes a descriptor, and the kernel limits how many one message carries
 
 _Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
 
@@ -52,12 +51,26 @@ class Ended(Struct, frozen=True):
         return f"was killed by signal {-self.code}{name}"
 
 
-class File(Struct, frozen=True):
-    """A file to write: absolute path in the sandbox, permission bits, and a descriptor of its content."""
+class File(NamedTuple):
+    """A file to write: absolute path in the sandbox, permission bits, and where its bytes are in the contents."""
 
     path: str
     mode: int
-    content: int
+    start: int
+    size: int
+
+
+class Contents(Protocol):
+    """The bytes of many files; its descriptor is open as long as somebody refers to it."""
+
+    def fileno(self) -> int: ...
+
+
+class Files(NamedTuple):
+    """Files to write, all with the same contents."""
+
+    entries: Sequence[File]
+    contents: Contents
 
 
 class Forked(Struct, frozen=True):
@@ -292,18 +305,9 @@ class Guest:
         self._answers.append(arriving)
         return arriving
 
-    async def write(self, files: Sequence[File]) -> None:
+    async def write(self, files: Files) -> None:
         """Writes files in the sandbox; raises HostingError if one cannot be written. Not while code runs."""
-        held = [os.dup(file.content) for file in files]  # the owner may close its descriptors meanwhile
-        for start in range(0, len(files), _FILES_A_MESSAGE):
-            batch = slice(start, start + _FILES_A_MESSAGE)
-            described = [{"path": file.path, "mode": file.mode} for file in files[batch]]
-            try:
-                await self._ask({"op": "write", "files": described}, held[batch])
-            except BaseException:
-                for number in held[start + _FILES_A_MESSAGE :]:
-                    os.close(number)
-                raise
+        await self._ask({"op": "write", "files": files.entries}, [os.dup(files.contents.fileno())])
 
     async def start_terminal(
         self, order: Message, sink: Callable[[bytes], None], on_exit: Callable[[int | None], None]

@@ -17,6 +17,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.network import Network
 from podflare_emulator.hosting.pause import Pause
 
+_FIRST = 2  # so many without a pause
 _AFTER = 0.020  # seconds: lets the caller that took jails continue before the next ones are made
 
 
@@ -135,7 +136,7 @@ class Jails:
         return jails
 
     def refill(self) -> None:
-        if len(self._stock) < Pause.FEW:
+        if len(self._stock) < _FIRST:
             self._pause.end()
         if self._refill is None or self._refill.done():
             loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
@@ -156,7 +157,7 @@ class Jails:
                 if self._is_awaited():  # leave the processor to the guests that are starting
                     await asyncio.sleep(_AFTER)
                 else:
-                    if len(self._stock) >= Pause.FEW:
+                    if len(self._stock) >= _FIRST:
                         await self._pause.wait()
                     self._stock.append(await self._make())
 

@@ -11,10 +11,8 @@ _LATER = 0.1  # seconds
 class Pause:
     """Between the first few things made ahead and the next: a run that needs only one must not pay for all.
 
-    It ends early when one of the first few is taken.
+    `end` it when one of the first few is taken.
     """
-
-    FEW = 2
 
     def __init__(self) -> None:
         self._over = asyncio.Event()

@@ -221,6 +221,22 @@ def test_the_sdk_warns_of_threads_that_stay_with_the_parent(sandbox: Sandbox, fo
     printed(sandbox, "stop.set()")
 
 
+@pytest.mark.usefixtures("ours")
+@pytest.mark.replay_differs("code that starts threads is run again: none is left behind")
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: os.waitpid(-1, os.WNOHANG)"])
+def test_a_parent_with_threads_may_leave_its_child_processes_to_the_kernel_or_to_a_handler(
+    wire: Wire, handler: str
+) -> None:
+    parent = wire.create()
+    wire.events(parent, f"import os, signal, threading; signal.signal(signal.SIGCHLD, {handler})")
+    wire.events(parent, "stop = threading.Event(); threading.Thread(target=stop.wait).start(); n = 7")
+    children = wire.post(f"/v1/sandboxes/{parent}/fork", {"n": 2}).json()["children"]
+    assert [texts(wire.events(child, "print(n)")) for child in children] == [["7"], ["7"]]
+    wire.events(parent, "stop.set()")
+    for child in children:
+        wire.delete(child)
+
+
 def test_a_fork_without_threads_warns_of_nothing(wire: Wire) -> None:
     parent = wire.create()
     answer = wire.post(f"/v1/sandboxes/{parent}/fork", {})

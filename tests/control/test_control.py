@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -11,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from podflare import NotFoundError, Sandbox, ServerError
+from podflare import Client, NotFoundError, Sandbox, ServerError
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.domain.ahead import stock
 from podflare_emulator.vocabulary.settings import SettingsError
 from podflare_emulator.vocabulary.templates import Template
 
 from ..matrix import SLOW, servers
+from ..serving import serving
 
 
 @pytest.fixture(scope="module", params=servers())
@@ -200,6 +202,19 @@ def test_five_hundred_files_and_a_large_one(emulator: Emulator) -> None:
         ]
 
 
+@SLOW
+def test_more_files_than_the_server_may_have_open() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, limits[1]))
+    try:
+        with serving(server="process", pool_size=0) as emulator, Client(host=emulator.url) as client:
+            emulator.files.update({f"/data/{number}": str(number) for number in range(200)})
+            with Sandbox(client=client) as sandbox:
+                assert sandbox.run_code("cat /data/199; ls /data | wc -l", "bash").stdout == "199200"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_a_second_file_of_the_same_path_replaces_the_first_and_a_reset_forgets_both(
     emulator: Emulator,
 ) -> None:
@@ -212,12 +227,30 @@ def test_a_second_file_of_the_same_path_replaces_the_first_and_a_reset_forgets_b
         sandbox.download("/data/x")
 
 
+@pytest.mark.parametrize("mode", ["999", "x", -1, 0o10000, 420.0, True, None])
+def test_a_mode_that_cannot_be_is_refused_at_once(emulator: Emulator, mode: Any) -> None:
+    refused = control(emulator, "add_files", files=[{"path": "/data/x", "base64": "", "mode": mode}])
+    assert refused.status_code == 400
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("import os; print(os.path.exists('/data/x'))").stdout == "False"
+
+
+@pytest.mark.parametrize("name", ["add_stub", "add_fault"])
+@pytest.mark.parametrize(("pattern", "flags"), [("(", 0), (5, 0), ("x", "i"), ("x", 10**30)])
+def test_a_pattern_that_cannot_be_is_refused(emulator: Emulator, name: str, pattern: Any, flags: Any) -> None:
+    failure = {} if name == "add_stub" else {"call": "exec", "status": 503}
+    refused = control(emulator, name, pattern=pattern, flags=flags, **failure)
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("pattern: " if name == "add_stub" else "code: ")
+
+
 @pytest.mark.parametrize(
     ("path", "source", "message"),
     [
         ("data/x", b"", "the sandbox path must be absolute"),
         ("/etc/passwd", b"", "/etc belongs to the system"),
         ("/data/../usr/x", b"", "/usr belongs to the system"),
+        ("/data/x\0", b"", "the sandbox path cannot hold a NUL character"),
         ("/data/x", Path("/no/such/file"), "/no/such/file: No such file or directory"),
         ("/data/x", __file__, "names a file here: write Path("),
         ("/data/x", 5, "expected bytes, str or Path, got int"),

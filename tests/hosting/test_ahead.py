@@ -27,7 +27,7 @@ class Maker:
             await asyncio.sleep(0.001)
 
 
-def _jails(maker: Maker) -> Callable[[], Any]:
+def _jails(maker: Maker) -> tuple[Callable[[], Any], int]:
     jails = Jails(maker.make, spare=8)
     jails.refill()
 
@@ -35,13 +35,13 @@ def _jails(maker: Maker) -> Callable[[], Any]:
         for jail in await jails.take(1):
             jail.is_awaited = False
 
-    return take
+    return take, 2
 
 
-def _guests(maker: Maker) -> Callable[[], Any]:
+def _guests(maker: Maker) -> tuple[Callable[[], Any], int]:
     pool = Pool(maker.make, size=4)
     pool.refill()
-    return pool.take
+    return pool.take, 1
 
 
 @pytest.mark.parametrize("start", [_jails, _guests])
@@ -50,11 +50,11 @@ def test_taking_one_ends_the_pause(monkeypatch: pytest.MonkeyPatch, start: Any) 
 
     async def check() -> None:
         maker = Maker()
-        take = start(maker)
+        take, first = start(maker)
         for taken in range(3):
-            await maker.has_made(taken + 2)
+            await maker.has_made(taken + first)
             await take()
-        await maker.has_made(5)
+        await maker.has_made(first + 3)
 
     asyncio.run(asyncio.wait_for(check(), 20))
 

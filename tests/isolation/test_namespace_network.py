@@ -18,6 +18,7 @@ import pytest
 
 from podflare import Client, Sandbox
 from podflare_emulator import Emulator, EmulatorError
+from podflare_emulator.guest.order import PROGRAMS
 from podflare_emulator.hosting import network as hosts_network
 
 from ..matrix import SLOW
@@ -37,21 +38,28 @@ def start(name):
 ASK = "exec 3<> /dev/tcp/127.0.0.1/8000; cat <&3"
 TALK = """
 import socket
-def talk(address):
+def talk(address, patience=60):
     try:
-        with socket.create_connection(address, timeout=60) as connection:
+        with socket.create_connection(address, timeout=patience) as connection:
             connection.sendall(b"hello " * 20_000)
-            connection.shutdown(socket.SHUT_WR)
-            return len(b"".join(iter(lambda: connection.recv(1 << 16), b"")))
+            return len(connection.makefile("rb").read(120_000))
     except OSError as error:
         return error.strerror or str(error)
 """
 
 
-@pytest.fixture(scope="module")
-def private() -> Iterator[Emulator]:
-    with serving("namespace", network="private") as emulator:
-        yield emulator
+@pytest.fixture(
+    scope="module",
+    params=[PROGRAMS[0], *(pytest.param(name, marks=SLOW) for name in PROGRAMS[1:])],
+)
+def private(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """With one helper after the other."""
+    if not shutil.which(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hosts_network, "PROGRAMS", (request.param,))
+        with serving("namespace", network="private", server="thread") as emulator:
+            yield emulator
 
 
 @pytest.fixture
@@ -73,18 +81,21 @@ def echo() -> Iterator[Callable[[str], int]]:
     """`echo(address)`: the port of a server there that sends back what it gets."""
     servers: list[socket.socket] = []
 
-    def answer(server: socket.socket) -> None:
+    def answer(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as sent:
+            connection.sendall(sent.read(120_000))
+
+    def serve(server: socket.socket) -> None:
         while True:
             try:
                 connection, _ = server.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rb") as sent:
-                connection.sendall(sent.read())
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
     def start(address: str) -> int:
         servers.append(socket.create_server((address, 0)))
-        threading.Thread(target=answer, args=(servers[-1],), daemon=True).start()
+        threading.Thread(target=serve, args=(servers[-1],), daemon=True).start()
         return int(servers[-1].getsockname()[1])
 
     yield start
@@ -107,12 +118,16 @@ def outside() -> str:
     return address
 
 
+def is_helper(process: psutil.Process) -> bool:
+    return any(os.path.basename(word) in PROGRAMS for word in process.cmdline()[:1])
+
+
 def helpers() -> list[psutil.Process]:
     """Of this test's emulators: those of whatever else runs here are none of them."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.name().startswith(hosts_network.PROGRAMS):
+            if is_helper(process):
                 found.append(process)
     return found
 
@@ -179,6 +194,22 @@ def test_there_is_a_way_out(make: Callable[..., Sandbox], outside: str, echo: Ca
     assert sandbox.run_code(f"print(talk(({outside!r}, {port})))").stdout == "120000"
 
 
+def test_an_answer_to_a_connection_that_is_half_closed(
+    make: Callable[..., Sandbox], outside: str, echo: Callable[[str], int]
+) -> None:
+    version = subprocess.run([hosts_network.PROGRAMS[0], "--version"], capture_output=True, text=True).stdout
+    if version.startswith("pasta unknown"):
+        pytest.skip("the pasta of Debian 12 loses it")
+    code = f"""
+import socket
+connection = socket.create_connection(({outside!r}, {echo(outside)}), timeout=60)
+connection.sendall(b"question")
+connection.shutdown(socket.SHUT_WR)
+print(connection.recv(100))
+"""
+    assert make().run_code(code).stdout == "b'question'"
+
+
 def test_a_helper_that_was_killed_is_started_again_when_it_is_needed(
     make: Callable[..., Sandbox], outside: str, echo: Callable[[str], int]
 ) -> None:
@@ -190,14 +221,16 @@ def test_a_helper_that_was_killed_is_started_again_when_it_is_needed(
         helper.kill()
         helper.wait(30)
         assert sandbox.run_code(f"print(talk(({outside!r}, {port})))").stdout == "120000"
-    assert "Error" in sandbox.run_code("kept.sendall(b'lost'); kept.recv(1)").stderr
+    lost = "kept.settimeout(5); kept.sendall(b'lost'); kept.recv(1)"  # pasta says nothing of what it does not know
+    assert "Error" in sandbox.run_code(lost).stderr
     sandbox.close()
     until(lambda: not helpers())
 
 
 @SLOW
+@pytest.mark.parametrize("instead", ["", "#!/bin/sh\nexit 1\n"], ids=["gone", "ends at once"])
 def test_a_helper_that_cannot_be_started_is_tried_again_and_nothing_else_suffers(
-    outside: str, echo: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outside: str, echo: Callable[[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: str
 ) -> None:
     if not (installed := hosts_network.helper()):
         pytest.skip("no helper is installed")
@@ -211,8 +244,10 @@ def test_a_helper_that_cannot_be_started_is_tried_again_and_nothing_else_suffers
         sandbox = Sandbox(client=client)
         sandbox.run_code(TALK)
         program.rename(tmp_path / "away")
-        asks = f"socket.create_connection(({outside!r}, {echo(outside)}), timeout=0.1)"
-        assert "timed out" in sandbox.run_code(asks).stderr
+        if instead:
+            program.write_text(instead)
+            program.chmod(0o755)
+        assert sandbox.run_code(f"print(talk(({outside!r}, {echo(outside)})))").stdout == "No route to host"
         Sandbox(client=client, egress=False)  # whose network is made now
         (tmp_path / "away").rename(program)
         assert sandbox.run_code(f"print(talk(({outside!r}, {echo(outside)})))").stdout == "120000"
@@ -230,7 +265,7 @@ def test_the_machines_loopback_is_not_there(make: Callable[..., Sandbox], echo: 
     sandbox, port = make(), echo("127.0.0.1")
     sandbox.run_code(TALK)
     assert sandbox.run_code(f"print(talk(('127.0.0.1', {port})))").stdout == "Connection refused"
-    assert sandbox.run_code(f"print(talk(('10.0.2.2', {port})))").stdout != "120000"
+    assert sandbox.run_code(f"print(talk(('10.0.2.2', {port}), 5))").stdout != "120000"
 
 
 @pytest.mark.parametrize("egress", [True, False])
@@ -328,7 +363,7 @@ input()
         assert process.stdout is not None
         assert process.stdout.readline() == "120000\n"
         descendants = psutil.Process(process.pid).children(recursive=True)
-        assert any(one.name().startswith(hosts_network.PROGRAMS) for one in descendants)
+        assert any(map(is_helper, descendants))
         process.kill()
         until(lambda: not any(one.is_running() for one in descendants))
 

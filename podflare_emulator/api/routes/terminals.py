@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import InputBody, ReadBody, SizeBody, TerminalBody, read
 from podflare_emulator.api.routes.endpoint import Calls
+from podflare_emulator.api.routing import Route
 from podflare_emulator.domain.execution import SEVERED
 from podflare_emulator.domain.terminals import Session, TerminalOrder
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
@@ -88,7 +88,7 @@ class TerminalRoutes:
         body = await read(request, _read_body)
         session = self._session(request)
         waiting = asyncio.ensure_future(session.wait(body.since_seq))
-        await asyncio.wait([waiting], timeout=min(body.timeout_ms / 1000, LONGEST_POLL))
+        await asyncio.wait([waiting], timeout=min(body.timeout_ms, LONGEST_POLL * 1000) / 1000)
         waiting.cancel()
         data, position = session.read(body.since_seq, body.max_bytes)
         answer = {"data_b64": _encoded(data), "next_seq": position, "exit_code": session.exit_code}

@@ -12,6 +12,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.pause import Pause
 
+_FIRST = 1  # so many without a pause
 _AFTER = 0.003  # seconds: lets a create be answered before the next guest is made
 
 
@@ -41,7 +42,7 @@ class Pool:
         return guest or await self._make()
 
     def refill(self) -> None:
-        if len(self._ready) < Pause.FEW:
+        if len(self._ready) < _FIRST:
             self._pause.end()
         if self._refill is None or self._refill.done():
             loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
@@ -60,6 +61,6 @@ class Pool:
         # On failure, the next `take` tries again, and reports why.
         with contextlib.suppress(HostingError, OSError):
             while len(self._ready) < self._size:
-                if len(self._ready) >= Pause.FEW:
+                if len(self._ready) >= _FIRST:
                     await self._pause.wait()
                 self._ready.append(await self._make())

@@ -96,8 +96,8 @@ class Stock:
         try:
             if template.env:
                 await guest.set_variables(template.env)
-            if template.files:
-                await guest.write(self._files_of(name).files)
+            if files := self._files_of(name).files:
+                await guest.write(files)
             if template.setup:
                 await _set_up(guest, name, template)
         except BaseException:

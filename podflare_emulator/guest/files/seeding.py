@@ -1,4 +1,4 @@
-"""Writes files that the author of a test puts into a sandbox: each has a path, a mode, and a descriptor to copy from.
+"""Writes files that the author of a test puts into a sandbox.
 
 The calls go to `posix`: a backend may have replaced functions of `os`.
 """
@@ -14,29 +14,30 @@ from ..protocol import Message
 _CHUNK = 1 << 20
 
 
-def write(root: str, files: Sequence[Message], descriptors: Sequence[int]) -> Message:
-    """Writes each file below `root` and makes its directories; the answer names the first that cannot be written."""
+def write(root: str, files: Sequence[tuple[str, int, int, int]], contents: int) -> Message:
+    """Writes files below `root` and makes their directories; the answer names the first that cannot be written.
+
+    Each has a path, a mode, and a start and a size: which bytes of the file `contents` it gets. That is closed.
+    """
     try:
-        for file, descriptor in zip(files, descriptors, strict=True):
-            _write(root.rstrip("/"), file["path"], file["mode"], descriptor)
+        for path, mode, start, size in files:
+            _write(root.rstrip("/"), path, mode, contents, range(start, start + size))
     except OSError as error:
-        return {"written": False, "failed": f"{file['path']}: {error.strerror}"}
+        return {"written": False, "failed": f"{path}: {error.strerror}"}
     finally:
-        for descriptor in descriptors:
-            posix.close(descriptor)
+        posix.close(contents)
     return {"written": True}
 
 
-def _write(root: str, path: str, mode: int, source: int) -> None:
+def _write(root: str, path: str, mode: int, source: int, place: range) -> None:
     make_directories(root, path)
     target = posix.open(root + path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, mode)
     try:
         posix.fchmod(target, mode)
-        offset = 0  # the source's file offset is shared with all its readers
-        while data := posix.pread(source, _CHUNK, offset):
-            offset += len(data)
-            while data:
-                data = data[posix.write(target, data) :]
+        while place:
+            # The source's file offset is shared with all its readers.
+            data = posix.pread(source, min(len(place), _CHUNK), place.start)
+            place = place[posix.write(target, data) :]
     finally:
         posix.close(target)
 

@@ -117,7 +117,7 @@ class Guest:
                     self.repl.echoes = True
                     self.connection.send({"echoes": True})
                 case "write":
-                    self.connection.send(seeding.write(self.jail.root, message["files"], descriptors))
+                    self.connection.send(seeding.write(self.jail.root, message["files"], descriptors[0]))
         os._exit(0)
 
     def _start_terminal(self, order: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -39,6 +40,8 @@ def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Messag
         os.close(writing)
         writing = -1
         pid = int(os.read(reading, 32) or b"0")
+        if not pid:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     except OSError as error:
         os.close(ours)
         return {"failed": f"no process can be started: {error.strerror}"}, []

@@ -70,6 +70,7 @@ class _Maker:
     def attach(self, answer: Message, namespace: int) -> list[int]:
         """Returns the way out of a network of `open`'s, after the program that was attached to it has ended."""
         with self._in(namespace):
+            network.forget_neighbours()
             return [network.attach()]
 
     def packets(self, answer: Message, namespace: int) -> list[int]:

@@ -229,7 +229,10 @@ class Router:
         del self._starting[sender.helper.ready]
         self._poll.unregister(sender.helper.ready)
         if not sender.helper.has_started():
-            sys.stderr.write(f"a sandbox has no way out of its network: {self._helper} has ended\n")
+            sender.held.clear()
+            self._end_helper(sender)
+            if self._attach_again(sender):
+                sys.stderr.write(f"a sandbox's first packets are lost: {self._helper} has ended at once\n")
             return
         try:
             _, (number,) = self._ask("packets", networks=[sender.namespace])

@@ -11,6 +11,11 @@ from ..system import network
 
 # The program's descriptors.
 _NAMESPACE, _USER_NAMESPACE, _READY, _ALIVE = 3, 4, 5, 6
+_KEPT_BY_PASTA = {
+    _NAMESPACE: 0,
+    _READY: 1,
+    _USER_NAMESPACE: 2,
+}  # it closes all others, and has no use for these
 _BEYOND = 10
 
 
@@ -30,11 +35,14 @@ class Helper:
             place: fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _BEYOND) for place, number in given.items()
         }
         try:
-            words = _pasta() if os.path.basename(program).startswith("pasta") else _slirp4netns()
+            if os.path.basename(program).startswith("pasta"):
+                words, places = _pasta(), _KEPT_BY_PASTA
+            else:
+                words, places = _slirp4netns(), {place: place for place in moved}
             files: list[tuple[object, ...]] = [
                 (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)
             ]
-            files += [(os.POSIX_SPAWN_DUP2, number, place) for place, number in moved.items()]
+            files += [(os.POSIX_SPAWN_DUP2, moved[name], place) for name, place in places.items()]
             self._pid = os.posix_spawn(
                 program, [program, *words], {}, file_actions=files, setsigdef=[signal.SIGPIPE]
             )
@@ -82,14 +90,14 @@ def _slirp4netns() -> list[str]:
 
 
 def _pasta() -> list[str]:
-    hardware = ":".join(f"{byte:02x}" for byte in network.hardware_address(network.GATEWAY))
     nothing = [word for kind in ("-t", "-u", "-T", "-U") for word in (kind, "none")]  # no ports are forwarded
     return [
         # Otherwise it becomes `nobody`, and then may not enter the namespaces.
         *(["--runas", "0"] if os.getuid() == 0 else []),
         *("--foreground", "--quiet", "--ipv4-only", "--no-dhcp", "--no-map-gw", *nothing),
         *("--address", network.ADDRESS, "--netmask", network.NETMASK, "--gateway", network.GATEWAY),
-        *("--mac-addr", hardware, "--dns-forward", network.NAMESERVER, "--mtu", str(network.MTU)),
-        *("--ns-ifname", network.INTERFACE, "--pid", f"/proc/self/fd/{_READY}"),
-        *("--userns", f"/proc/self/fd/{_USER_NAMESPACE}", "--netns", f"/proc/self/fd/{_NAMESPACE}"),
+        *("--dns-forward", network.NAMESERVER, "--mtu", str(network.MTU)),
+        *("--ns-ifname", network.INTERFACE, "--pid", f"/proc/self/fd/{_KEPT_BY_PASTA[_READY]}"),
+        *("--userns", f"/proc/self/fd/{_KEPT_BY_PASTA[_USER_NAMESPACE]}"),
+        *("--netns", f"/proc/self/fd/{_KEPT_BY_PASTA[_NAMESPACE]}"),
     ]

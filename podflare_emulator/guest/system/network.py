@@ -20,8 +20,8 @@ _SWALLOWED = "172.16.0.2"  # the address of a sandbox that only appears to have 
 _TUN = "/dev/net/tun"
 _TUNSETIFF, _TUNSETPERSIST, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x400454CB, 2, 0x1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
-_SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCSIFMTU, _SIOCADDRT, _SIOCSARP = 0x8916, 0x891C, 0x8922, 0x890B, 0x8955
-_RTF_UP, _RTF_GATEWAY, _ATF_COMPLETE, _ATF_PERMANENT, _ARPHRD_ETHER = 1, 2, 2, 4, 1
+_SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCSIFMTU, _SIOCADDRT, _SIOCDARP = 0x8916, 0x891C, 0x8922, 0x890B, 0x8953
+_RTF_UP, _RTF_GATEWAY = 1, 2
 _LARGEST_FRAME = 1 << 17
 
 
@@ -34,18 +34,17 @@ def raise_loopback() -> None:
 def make_way_out() -> int:
     """Makes an interface with an address and a default route. The descriptor yields the frames that leave by it.
 
-    The kernel sends nothing by itself (no IPv6, no ARP for the addresses at the other end). So the first frame that
-    arrives belongs to a connection.
+    The kernel sends nothing by itself (no IPv6). So the first frame that arrives is an ARP request for the first packet
+    of a connection. Until that is answered the kernel keeps this and further packets (some 200 KB, for 3 seconds): none
+    is lost while a program for the other end starts.
     """
     tap = attach()
     try:
         # Otherwise each close of a descriptor removes its interface, and waits 50 ms for that. The kernel removes those
         # that are left with their namespaces, all at once, and nobody waits.
         fcntl.ioctl(tap, _TUNSETPERSIST, 1)
-        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-            number = os.open(f"/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6", os.O_WRONLY)
-            os.write(number, b"1")
-            os.close(number)
+        _configure("ipv6", "disable_ipv6", b"1")
+        _configure("ipv4", "arp_evict_nocarrier", b"0")  # it keeps those packets while nobody is attached
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for request, address in ((_SIOCSIFADDR, ADDRESS), (_SIOCSIFNETMASK, NETMASK)):
                 fcntl.ioctl(
@@ -54,8 +53,6 @@ def make_way_out() -> int:
             fcntl.ioctl(sock, _SIOCSIFMTU, struct.pack("16si20x", INTERFACE.encode(), MTU))
             _raise(sock, INTERFACE)
             _route(sock, _RTF_UP | _RTF_GATEWAY, GATEWAY)
-            for address in (GATEWAY, NAMESERVER):
-                fcntl.ioctl(sock, _SIOCSARP, _neighbour(address))
     except OSError:
         os.close(tap)
         raise
@@ -85,6 +82,14 @@ def attach() -> int:
     return tap
 
 
+def forget_neighbours() -> None:
+    """Makes the kernel ask for the other end's hardware addresses again, before it sends anything."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for address in (GATEWAY, NAMESERVER):
+            with contextlib.suppress(OSError):  # it does not know it
+                fcntl.ioctl(sock, _SIOCDARP, _neighbour(address))
+
+
 def hand_over(tap: int) -> list[bytes]:
     """Detaches from the interface of `make_way_out`, so that another process can attach; returns the queued frames."""
     frames = []
@@ -109,9 +114,12 @@ def sockets() -> int:
     return sum(int(words[words.index(kind) + 1]) for kind in ("used", "tw"))
 
 
-def hardware_address(address: str) -> bytes:
-    """The MAC address that slirp has at this IP address."""
-    return b"\x52\x55" + socket.inet_aton(address)
+def _configure(family: str, name: str, value: bytes) -> None:
+    """Sets a variable of the interface's, if this kernel has it."""
+    with contextlib.suppress(FileNotFoundError):
+        number = os.open(f"/proc/sys/net/{family}/conf/{INTERFACE}/{name}", os.O_WRONLY)
+        os.write(number, value)
+        os.close(number)
 
 
 def _route(sock: socket.socket, flags: int, gateway: str, interface: bytes = b"") -> None:
@@ -138,6 +146,5 @@ def _socket_address(address: str) -> bytes:
 
 
 def _neighbour(address: str) -> bytes:
-    hardware = struct.pack("=H14s", _ARPHRD_ETHER, hardware_address(address))
-    flags = struct.pack("=i", _ATF_COMPLETE | _ATF_PERMANENT)
-    return _socket_address(address) + hardware + flags + bytes(16) + struct.pack("16s", INTERFACE.encode())
+    """A struct arpreq."""
+    return struct.pack("16s36x16s", _socket_address(address), INTERFACE.encode())

@@ -34,7 +34,7 @@ def fork_siblings(count: int, namespaces: int = 0) -> int | None:
     """Forks `count` siblings. Returns the child's number, from 0, in a child, and None in this process.
 
     Like `os.fork`, including its handlers. Each starts in new `namespaces` (CLONE_NEWPID and so on). Raises OSError if
-    one cannot be made; those made before it run.
+    one cannot be made; those made before it run. Beside other threads it cannot tell if user code ignores SIGCHLD.
     """
     where = _tid_address() if threads() == 1 else None
     if where is not None:
@@ -150,7 +150,12 @@ def _fork_twice(namespaces: int) -> bool:
             except OSError as error:
                 os._exit(error.errno or 1)
             os._exit(0)
-    _, status = os.waitpid(middle, 0)
+    try:
+        _, status = os.waitpid(middle, 0)
+    except (
+        ChildProcessError
+    ):  # user code ignores SIGCHLD, or its handler has waited: nobody knows how it ended
+        return False
     number = os.waitstatus_to_exitcode(status)
     if number:
         raise OSError(number, f"fork: {os.strerror(number)}")
