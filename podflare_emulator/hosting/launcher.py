@@ -222,7 +222,7 @@ class Launcher:
         waiting = threading.Thread(target=wait, name="podflare-emulator-end", daemon=True)
         waiting.start()
         await ended
-        waiting.join()  # whoever counts threads afterwards finds as many as before
+        waiting.join()  # who counts threads afterwards finds as many as before
 
     def _start_zygote(self, preload: dict[str, str]) -> Zygote:
         ours, theirs = socket.socketpair()
