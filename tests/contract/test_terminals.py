@@ -203,6 +203,12 @@ def test_a_read_waits_for_more_and_says_where_it_goes_on(wire: Wire, box: str) -
     assert terminal.call("read", since_seq=second["next_seq"]).json()["exit_code"] == 0
 
 
+def test_a_read_may_ask_to_wait_for_any_time(wire: Wire, box: str) -> None:
+    terminal = Terminal(wire, box, "true")
+    terminal.watching.exit_code()
+    assert terminal.call("read", timeout_ms=10**400).json()["exit_code"] == 0
+
+
 def test_bytes_arrive_as_they_are(wire: Wire, box: str) -> None:
     terminal = Terminal(wire, box, r"stty -opost; printf 'h\303\251\377\000\342\200\250end'")
     terminal.watching.exit_code()
