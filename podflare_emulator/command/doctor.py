@@ -24,8 +24,8 @@ from podflare_emulator.guest.system import landlock
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.isolation import BACKENDS, attempt, decline
 from podflare_emulator.hosting.machine.interpreter import find
+from podflare_emulator.hosting.machine.refusal import Refusal
 from podflare_emulator.hosting.network import helper
-from podflare_emulator.hosting.refusal import Refusal
 from podflare_emulator.vocabulary.settings import Settings
 
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from podflare_emulator.handle.server.thread import ServerThread
-    from podflare_emulator.hosting.refusal import Refusal
+    from podflare_emulator.hosting.machine.refusal import Refusal
 
 
 class Emulator(Faults, Stubs):

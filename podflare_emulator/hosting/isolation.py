@@ -13,7 +13,7 @@ from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.disposable import disposable
-from podflare_emulator.hosting.refusal import Refusal
+from podflare_emulator.hosting.machine.refusal import Refusal
 
 BACKENDS = ("namespace", "preload", "portable")  # best first
 

@@ -127,6 +127,18 @@ def test_kill_ends_the_group_and_the_exit_still_arrives(wire: Wire, box: str) ->
     assert b"not reached" not in terminal.watching.seen
 
 
+def test_kill_ends_the_job_in_the_foreground_too(wire: Wire, box: str) -> None:
+    terminal = Terminal(wire, box, ["bash", "--norc", "--noprofile", "-i"], env=[["PS1", "ready> "]])
+    terminal.watching.until("ready> ")
+    terminal.type("bash -c 'trap \"\" HUP; echo job $((1 + 1)):$$: runs; exec sleep 600'\r")
+    terminal.watching.until("job 2:")
+    job = terminal.watching.until(": runs")
+    assert terminal.call("kill").status_code == 204
+    assert terminal.watching.exit_code() == 137
+    gone = f"for i in $(seq 3000); do kill -0 {job} || {{ echo gone; break; }}; sleep 0.01; done 2> /dev/null"
+    assert texts(wire.events(box, gone, "bash")) == ["gone"]
+
+
 def test_who_attaches_is_told_what_was_before_and_what_comes_then(wire: Wire, box: str) -> None:
     terminal = Terminal(wire, box, "echo before; read line; echo after $line")
     terminal.watching.until("before")
@@ -176,6 +188,12 @@ def test_a_read_waits_for_more_and_says_where_it_goes_on(wire: Wire, box: str) -
     assert base64.b64decode(second["data_b64"])[:2] in (b"tw", b"\r\n")
     terminal.watching.exit_code()
     assert terminal.call("read", since_seq=second["next_seq"]).json()["exit_code"] == 0
+
+
+def test_a_read_may_ask_to_wait_for_any_time(wire: Wire, box: str) -> None:
+    terminal = Terminal(wire, box, "true")
+    terminal.watching.exit_code()
+    assert terminal.call("read", timeout_ms=10**400).json()["exit_code"] == 0
 
 
 def test_bytes_arrive_as_they_are(wire: Wire, box: str) -> None:

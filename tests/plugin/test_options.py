@@ -39,7 +39,7 @@ def test_the_isolation_that_auto_has_taken_is_told_at_the_end(
 ) -> None:
     pytester.makeconftest(
         """
-        from podflare_emulator.hosting.refusal import Refusal
+        from podflare_emulator.hosting.machine.refusal import Refusal
         from pytest_podflare.targets.emulator import SessionEmulator
 
         def start(self, start=SessionEmulator.start):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,6 +233,28 @@ def test_what_cannot_be_meant_is_said_at_once(podflare_sandbox: Sandbox) -> None
         podflare_sandbox.pty.attach("pty_none")
     with pytest.raises(PodflareError, match="cols: expected 1 to 65535"):
         podflare_sandbox.pty.create(cmd="true", cols=0)
+    for timeout_ms in (0, -1, "5", math.nan):
+        with pytest.raises(
+            InvalidArgumentError, match="timeout_ms must be a positive number of milliseconds"
+        ):
+            create(cmd="true", timeout_ms=timeout_ms)
+    with podflare_sandbox.pty.create(cmd="cat") as terminal:
+        type_: Any = terminal.send_input
+        for data in (5, None, ["a"]):
+            with pytest.raises(InvalidArgumentError, match="send_input takes a str or bytes"):
+                type_(data)
+        with pytest.raises(InvalidArgumentError, match="timeout must be a number of seconds"):
+            terminal.wait("5")  # type: ignore[arg-type]
+        for timeout in (0, -1):
+            with pytest.raises(PtyTimeoutError):
+                terminal.wait(timeout)
+
+
+def test_settings_of_a_terminal_in_all_their_types(podflare_sandbox: Sandbox) -> None:
+    create: Any = podflare_sandbox.pty.create
+    terminal = create(cmd="pwd; echo $NAME", cwd=Path("/tmp"), env=[("NAME", "value")], timeout_ms=None)
+    assert b"".join(terminal).split() == [b"/tmp", b"value"]
+    assert terminal.wait(math.inf) == 0
 
 
 def test_the_clients_calls(podflare_client: Client) -> None:

@@ -147,3 +147,9 @@ def test_one_connection_is_enough(host: str, received: list[dict[str, Any]]) -> 
 def test_replay_yields_the_events(sandbox: Sandbox, instead: dict[str, Any]) -> None:
     instead["replay"] = (200, {}, [b'{"type":"stdout","data":"x","seq":0,"ts":5}\n'])
     assert list(sandbox.replay()) == [Event("stdout", "x", 0, 5)]
+
+
+def test_code_that_is_no_text_is_named(sandbox: Sandbox, received: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValueError, match=r"code cannot be sent: .* bytes .*; got b'print"):
+        sandbox.run_code(b"print(1)")  # type: ignore[arg-type]
+    assert sandbox.run_code("print(1)").stdout == "1"

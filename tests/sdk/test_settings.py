@@ -1,3 +1,4 @@
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -5,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from podflare import Client, Sandbox
+from podflare import AsyncClient, AsyncSandbox, Client, Sandbox
 
 
 def test_host_and_key_come_from_the_environment_when_used(
@@ -57,11 +58,57 @@ def test_a_trailing_slash_is_fine(host: str, received: list[dict[str, Any]]) -> 
     ]
 
 
+@pytest.mark.parametrize("name", ["api_key", "traceparent"])
+def test_what_no_header_can_hold_is_refused_and_not_shown(name: str) -> None:
+    for value in ("clé", "two\nlines", b"secret", 5):
+        wrong: Any = {name: value}
+        with pytest.raises(ValueError, match=f"{name} must be") as caught:
+            Client(**wrong)
+        assert str(value) not in str(caught.value)
+
+
+def test_the_newline_of_a_file_is_no_part_of_a_key(host: str, received: list[dict[str, Any]]) -> None:
+    with Sandbox(host=f"{host}\n", api_key="pk_from_a_file\n", traceparent=" trace "):
+        pass
+    assert received[0]["headers"]["Authorization"] == "Bearer pk_from_a_file"
+    assert received[0]["headers"]["traceparent"] == "trace"
+
+
+def test_times_of_a_client(host: str) -> None:
+    for timeout in (0, -1, "5", math.nan, object()):
+        with pytest.raises(ValueError, match="timeout must be a positive number"):
+            Client(host, timeout=timeout)  # type: ignore[arg-type]
+    for keep_alive in (None, "5"):
+        with pytest.raises(ValueError, match="keep_alive must be a number"):
+            Client(host, keep_alive=keep_alive)  # type: ignore[arg-type]
+    for long in (math.inf, 1e20, 10**7, None):
+        with Client(host, timeout=long) as client:
+            Sandbox(client=client).close()
+
+
+@pytest.mark.parametrize("client", ["http://127.0.0.1:7070", AsyncClient("http://127.0.0.1:7070"), 5])
+def test_a_client_of_the_other_kind(client: Any) -> None:
+    with pytest.raises(ValueError, match="client must be of type Client"):
+        Sandbox(client=client)
+    with pytest.raises(ValueError, match="client must be of type AsyncClient"):
+        AsyncSandbox(client=Client("http://127.0.0.1:7070"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1:7070", "localhost:7070", "api.podflare.dev", "ftp://x", "http://", "http://x:port", ""],
+    [
+        b"http://x",
+        httpx.URL("http://x"),
+        "127.0.0.1:7070",
+        "localhost:7070",
+        "api.podflare.dev",
+        "ftp://x",
+        "http://",
+        "http://x:port",
+        "",
+    ],
 )
-def test_a_host_that_is_no_url_is_refused(host: str) -> None:
+def test_a_host_that_is_no_url_is_refused(host: Any) -> None:
     with pytest.raises(ValueError, match="host"):
         Sandbox(host=host)
 

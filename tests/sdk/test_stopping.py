@@ -1,6 +1,7 @@
 """Stopping needs nothing of the server: also of one that has not answered yet, or never will."""
 
 import asyncio
+import math
 import pickle
 import socket
 import threading
@@ -113,6 +114,11 @@ def test_a_connection_that_breaks_by_itself_is_no_timeout(
 def test_a_time_limit_is_a_positive_number(sandbox: Sandbox, timeout: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="timeout must be a positive number of seconds"):
         sandbox.run_code("", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e20, 10**7])
+def test_a_time_limit_longer_than_a_socket_can_wait_is_none(sandbox: Sandbox, timeout: float) -> None:
+    assert sandbox.run_code("print(1)", timeout=timeout).stdout == "1"
 
 
 def test_the_error_survives_a_pickle() -> None:

@@ -1,4 +1,5 @@
 import array
+import io
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -72,6 +73,12 @@ def test_a_local_file_is_read(sandbox: Sandbox, tmp_path: Path, kind: Callable[[
 def test_text_is_refused_with_advice(sandbox: Sandbox, text: str) -> None:
     with pytest.raises(OSError, match="encode it first"):
         sandbox.upload(text, "file")
+
+
+@pytest.mark.parametrize("data", [5, ["a"], io.BytesIO(b"x")])
+def test_what_is_no_content_is_refused_with_advice(sandbox: Sandbox, data: Any) -> None:
+    with pytest.raises(ValueError, match=r"upload takes bytes.*file\.read\(\)"):
+        sandbox.upload(data, "file")
 
 
 def test_parent_directories_are_made(sandbox: Sandbox) -> None:
@@ -248,6 +255,25 @@ def test_a_path_of_diff_may_be_a_file(pair: tuple[Sandbox, Sandbox]) -> None:
     a.upload(b"1", "file")
     b.upload(b"2", "file")
     assert a.diff(b, paths=["file", "missing"]) == {"added": [], "removed": [], "modified": ["file"]}
+
+
+def test_what_cannot_be_compared_is_said_at_once(pair: tuple[Sandbox, Sandbox]) -> None:
+    a, b = pair
+    diff: Any = a.diff
+    for paths in ("/root", b"/root", Path("/root")):
+        with pytest.raises(ValueError, match="paths must be a list: write"):
+            diff(b, paths)
+    for call in (diff, a.merge_into):
+        with pytest.raises(ValueError, match=rf"write Sandbox\.connect\('{b.id}'\)"):
+            call(b.id)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="must be of type Sandbox, not None"):
+            call(None)  # type: ignore[arg-type]
+    b.upload(b"", "work/file")
+    assert (
+        diff(b, [Path("work")])
+        == diff(b, [b"work"])
+        == {"added": ["work/file"], "removed": [], "modified": []}
+    )
 
 
 def test_diff_follows_no_symbolic_links(pair: tuple[Sandbox, Sandbox]) -> None:

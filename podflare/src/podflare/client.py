@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from types import TracebackType
@@ -15,6 +15,7 @@ import httpx
 from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
 from podflare.core.nested import NestedCall, send_beside
+from podflare.core.seconds import limit
 from podflare.errors import ClientClosedError, connection_error, status_error
 from podflare.transport.events import EventStream
 from podflare.transport.network import watch_connections
@@ -38,11 +39,14 @@ class Client:
             one after the other, needs that.
 
     Raises:
-        InvalidArgumentError: If the host is not an http or https URL. It is a `ValueError`.
+        InvalidArgumentError: If the host is not an http or https URL, or another argument is not what it says here. It
+            is a `ValueError`.
 
     The methods other than `close` are the calls of the API as they are; `Sandbox` is made of them. They raise
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
     `ClientClosedError` after `close`.
+
+    A forked process has its own connections: it does not use those of its parent.
     """
 
     def __init__(
@@ -57,22 +61,32 @@ class Client:
         self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
-        self._timeout = httpx.Timeout(timeout, pool=None)
-        self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
+        seconds = limit("timeout", timeout)
+        self._timeout = httpx.Timeout(seconds, pool=None)
+        self._exec_timeout = httpx.Timeout(seconds, pool=None, read=None)
         self._http_settings = {
             "headers": settings.headers(api_key, traceparent),
             **settings.http_settings(self.host, keep_alive),
         }
         self._http = self._connections()
+        self._process = os.getpid()
 
     def _connections(self) -> httpx.Client:
         http = httpx.Client(**self._http_settings)
         watch_connections(http)
         return http
 
+    def _connected(self) -> httpx.Client:
+        """The connections of this process: two that write to one would mix up their requests, and the answers."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            if not self._http.is_closed:
+                self._http = self._connections()
+        return self._http
+
     def close(self) -> None:
         """Close the connections. The sandboxes live on."""
-        self._http.close()
+        self._connected().close()
 
     def __enter__(self) -> Client:
         return self
@@ -295,10 +309,12 @@ class Client:
         timeout = timeout or self._timeout
         # Not httpx's json=: it writes UTF-8, which lone surrogates (file names that are no UTF-8) cannot be.
         if body is None:
-            return self._http.build_request(method, path, timeout=timeout)
+            return self._connected().build_request(method, path, timeout=timeout)
         headers = {"Content-Type": "application/json"}
-        content = json.dumps(body).encode()
-        return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
+        content = wire.written(body)
+        return self._connected().build_request(
+            method, path, content=content, headers=headers, timeout=timeout
+        )
 
     def _call(
         self,
@@ -316,7 +332,7 @@ class Client:
         if self._http.is_closed:
             raise ClientClosedError(f"the client of {self.host} is closed")
         try:
-            return self._http.send(request, stream=stream)
+            return self._connected().send(request, stream=stream)
         except NestedCall:
             return self._send_beside(request, stream=stream)
         except RuntimeError as error:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +14,7 @@ import httpx
 from podflare.core import wire
 from podflare.core.concurrency import shield
 from podflare.core.interruption import Interruption
+from podflare.core.seconds import limit
 from podflare.errors import (
     InvalidArgumentError,
     NotFoundError,
@@ -52,8 +54,8 @@ class PtyNamespace:
         on_data: OnDataCallback | None = None,
         on_exit: OnExitCallback | None = None,
         env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        timeout_ms: int = 300000,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout_ms: int | None = 300000,
     ) -> PtyHandle:
         """Start a program on its own terminal. It runs at the same time as the sandbox's execs.
 
@@ -63,7 +65,7 @@ class PtyNamespace:
             on_data, on_exit: Callbacks; see above.
             env: Variables, in addition to the sandbox's.
             cwd: Working directory. Default: `/root`.
-            timeout_ms: Milliseconds to wait for the program to start. Its run time is not limited.
+            timeout_ms: Milliseconds to wait for the program to start; None for no limit. Its run time is not limited.
 
         Raises:
             PtyTimeoutError: If it has not started in time. It is a `TimeoutError`.
@@ -72,9 +74,11 @@ class PtyNamespace:
         if not cmd or not isinstance(cmd, (str, list, tuple)):
             raise InvalidArgumentError(f"cmd must be a command, or a list of its words, not {cmd!r}")
         what = {"shellCmd": cmd} if isinstance(cmd, str) else {"argv": list(cmd)}
-        pairs = None if env is None else [[name, value] for name, value in env.items()]
-        body = {**what, "cols": cols, "rows": rows, **wire.given(env=pairs, cwd=cwd)}
-        return self._handle(None, body, timeout_ms / 1000, on_data, on_exit)
+        pairs = None if env is None else [[name, value] for name, value in dict(env).items()]
+        directory = None if cwd is None else os.fsdecode(cwd)
+        body = {**what, "cols": cols, "rows": rows, **wire.given(env=pairs, cwd=directory)}
+        seconds = limit("timeout_ms", timeout_ms, "milliseconds")
+        return self._handle(None, body, seconds, on_data, on_exit)
 
     def attach(
         self, pty_id: str, *, on_data: OnDataCallback | None = None, on_exit: OnExitCallback | None = None
@@ -86,7 +90,8 @@ class PtyNamespace:
         """
         if not isinstance(pty_id, str) or not pty_id or "/" in pty_id:
             raise InvalidArgumentError(f"pty_id must be the `id` of a terminal, not {pty_id!r}")
-        return self._handle(pty_id, None, None, on_data, on_exit)
+        seconds = self._sandbox._shared_client.client.timeout
+        return self._handle(pty_id, None, seconds, on_data, on_exit)
 
     def list(self) -> builtins.list[PtySessionInfo]:
         """Return the terminals whose programs are still running."""
@@ -113,8 +118,7 @@ class PtyNamespace:
         owned = pty_id is None
         shared = self._sandbox._shared_client
         with self._sandbox._in_use() as client:
-            limit = client.timeout if seconds is None else seconds
-            interruption = Interruption(limit)
+            interruption = Interruption(seconds)
             interruption.begin()
             call = "" if pty_id is None else f"/{pty_id}/attach"
             try:
@@ -130,7 +134,7 @@ class PtyNamespace:
                     raise
             except httpx.RequestError as error:
                 if interruption.explain(error):
-                    message = f"the terminal was not ready within {limit} seconds"
+                    message = f"the terminal was not ready within {seconds} seconds"
                     raise PtyTimeoutError(message) from None
                 if isinstance(error, PodflareError):
                     raise
@@ -163,7 +167,9 @@ class PtyHandle:
 
     def send_input(self, data: bytes | str) -> None:
         """Type something; a str is sent as UTF-8. A line ends with `"\\r"`, Ctrl-C is `"\\x03"`, Ctrl-D `"\\x04"`."""
-        typed = data.encode() if isinstance(data, str) else bytes(data)
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise InvalidArgumentError(f"send_input takes a str or bytes, not {data!r}")
+        typed = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
         with self._sandbox._in_use() as client:
             client.pty_input(self._sandbox.id, self._id, typed)
 
@@ -191,7 +197,7 @@ class PtyHandle:
             PtyError: If this handle was closed.
             APIConnectionError: If the connection was lost. The program keeps running: attach to it.
         """
-        return self._output.wait(timeout)
+        return self._output.wait(limit("timeout", timeout, zero=True))
 
     def close(self) -> None:
         """Close this handle: no more callbacks. The program keeps running; `attach` returns to it."""

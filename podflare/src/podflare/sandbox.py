@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
@@ -307,6 +307,7 @@ class Sandbox:
 
         This sandbox keeps its id. The winner's id no longer exists; its `close` does nothing from now on.
         """
+        _check_kind("winner", winner)
         with self._in_use() as client, winner._lock:
             winner._check_open()
             client.merge_into(self.id, winner.id)
@@ -329,7 +330,8 @@ class Sandbox:
         Raises:
             TransferError: If a sandbox cannot list its files. It is an `OSError`.
         """
-        compared = ["/root", "/tmp"] if paths is None else paths
+        _check_kind("other", other)
+        compared = ["/root", "/tmp"] if paths is None else _listed(paths)
         mine, theirs = together(
             lambda stop: transfer.content_hashes(partial(self._run_until, stop), compared),
             lambda stop: transfer.content_hashes(partial(other._run_until, stop), compared),
@@ -500,11 +502,26 @@ def _shared(
     if client is None:
         made = Client(region_host(region, host), api_key=api_key, traceparent=traceparent)
         return SharedClient(made, owned=True)
+    if not isinstance(client, Client):
+        raise InvalidArgumentError(f"client must be of type Client, not {client!r}")
     if (host, api_key, traceparent, region) != (None, None, None, None):
         raise InvalidArgumentError(
             "give either a client, or host, api_key, traceparent and region: a client has its own"
         )
     return SharedClient(client, owned=False)
+
+
+def _check_kind(name: str, given: object) -> None:
+    if isinstance(given, str):
+        raise InvalidArgumentError(f"{name} must be of type Sandbox: write Sandbox.connect({given!r})")
+    if not isinstance(given, Sandbox):
+        raise InvalidArgumentError(f"{name} must be of type Sandbox, not {given!r}")
+
+
+def _listed(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise InvalidArgumentError(f"paths must be a list: write [{paths!r}]")
+    return [os.fsdecode(path) for path in paths]
 
 
 def _checked(name: str, given: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from podflare_emulator.guest.order import Python
-from podflare_emulator.hosting.refusal import Refusal
+from podflare_emulator.hosting.machine.refusal import Refusal
 
 # Seconds after which a server is given up. The kernel counts them, as a test may have stopped every other clock.
 START = 60

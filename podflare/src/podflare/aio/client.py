@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
@@ -15,6 +15,7 @@ from podflare.aio.transport.events import AsyncEventStream
 from podflare.aio.transport.network import watch_connections
 from podflare.core import settings, wire
 from podflare.core.interruption import Interruption, sending
+from podflare.core.seconds import limit
 
 # sync only: from podflare.core.nested import NestedCall, send_beside
 from podflare.errors import ClientClosedError, connection_error, status_error
@@ -38,11 +39,14 @@ class AsyncClient:
             one after the other, needs that.
 
     Raises:
-        InvalidArgumentError: If the host is not an http or https URL. It is a `ValueError`.
+        InvalidArgumentError: If the host is not an http or https URL, or another argument is not what it says here. It
+            is a `ValueError`.
 
     The methods other than `close` are the calls of the API as they are; `AsyncSandbox` is made of them. They raise
     `APIStatusError` if the server refuses, `APIConnectionError` if there is no complete answer, and
     `ClientClosedError` after `close`.
+
+    A forked process has its own connections: it does not use those of its parent.
     """
 
     def __init__(
@@ -57,22 +61,32 @@ class AsyncClient:
         self.host = settings.chosen_host(host)
         self.traceparent = traceparent
         self.timeout = timeout
-        self._timeout = httpx.Timeout(timeout, pool=None)
-        self._exec_timeout = httpx.Timeout(timeout, pool=None, read=None)
+        seconds = limit("timeout", timeout)
+        self._timeout = httpx.Timeout(seconds, pool=None)
+        self._exec_timeout = httpx.Timeout(seconds, pool=None, read=None)
         self._http_settings = {
             "headers": settings.headers(api_key, traceparent),
             **settings.http_settings(self.host, keep_alive),
         }
         self._http = self._connections()
+        self._process = os.getpid()
 
     def _connections(self) -> httpx.AsyncClient:
         http = httpx.AsyncClient(**self._http_settings)
         watch_connections(http)
         return http
 
+    def _connected(self) -> httpx.AsyncClient:
+        """The connections of this process: two that write to one would mix up their requests, and the answers."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            if not self._http.is_closed:
+                self._http = self._connections()
+        return self._http
+
     async def close(self) -> None:
         """Close the connections. The sandboxes live on."""
-        await self._http.aclose()
+        await self._connected().aclose()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -297,10 +311,12 @@ class AsyncClient:
         timeout = timeout or self._timeout
         # Not httpx's json=: it writes UTF-8, which lone surrogates (file names that are no UTF-8) cannot be.
         if body is None:
-            return self._http.build_request(method, path, timeout=timeout)
+            return self._connected().build_request(method, path, timeout=timeout)
         headers = {"Content-Type": "application/json"}
-        content = json.dumps(body).encode()
-        return self._http.build_request(method, path, content=content, headers=headers, timeout=timeout)
+        content = wire.written(body)
+        return self._connected().build_request(
+            method, path, content=content, headers=headers, timeout=timeout
+        )
 
     async def _call(
         self,
@@ -318,7 +334,7 @@ class AsyncClient:
         if self._http.is_closed:
             raise ClientClosedError(f"the client of {self.host} is closed")
         try:
-            return await self._http.send(request, stream=stream)
+            return await self._connected().send(request, stream=stream)
         # sync only: except NestedCall:
         # sync only:     return self._send_beside(request, stream=stream)
         except RuntimeError as error:

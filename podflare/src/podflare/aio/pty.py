@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +14,7 @@ from podflare.aio.transport.terminal_output import AsyncTerminalOutput, first_wo
 from podflare.core import wire
 from podflare.core.concurrency import async_shield
 from podflare.core.interruption import Interruption
+from podflare.core.seconds import limit
 from podflare.errors import (
     InvalidArgumentError,
     NotFoundError,
@@ -51,8 +53,8 @@ class AsyncPtyNamespace:
         on_data: OnDataCallback | None = None,
         on_exit: OnExitCallback | None = None,
         env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        timeout_ms: int = 300000,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout_ms: int | None = 300000,
     ) -> AsyncPtyHandle:
         """Start a program on its own terminal. It runs at the same time as the sandbox's execs.
 
@@ -62,7 +64,7 @@ class AsyncPtyNamespace:
             on_data, on_exit: Callbacks; see above.
             env: Variables, in addition to the sandbox's.
             cwd: Working directory. Default: `/root`.
-            timeout_ms: Milliseconds to wait for the program to start. Its run time is not limited.
+            timeout_ms: Milliseconds to wait for the program to start; None for no limit. Its run time is not limited.
 
         Raises:
             PtyTimeoutError: If it has not started in time. It is a `TimeoutError`.
@@ -71,9 +73,11 @@ class AsyncPtyNamespace:
         if not cmd or not isinstance(cmd, (str, list, tuple)):
             raise InvalidArgumentError(f"cmd must be a command, or a list of its words, not {cmd!r}")
         what = {"shellCmd": cmd} if isinstance(cmd, str) else {"argv": list(cmd)}
-        pairs = None if env is None else [[name, value] for name, value in env.items()]
-        body = {**what, "cols": cols, "rows": rows, **wire.given(env=pairs, cwd=cwd)}
-        return await self._handle(None, body, timeout_ms / 1000, on_data, on_exit)
+        pairs = None if env is None else [[name, value] for name, value in dict(env).items()]
+        directory = None if cwd is None else os.fsdecode(cwd)
+        body = {**what, "cols": cols, "rows": rows, **wire.given(env=pairs, cwd=directory)}
+        seconds = limit("timeout_ms", timeout_ms, "milliseconds")
+        return await self._handle(None, body, seconds, on_data, on_exit)
 
     async def attach(
         self, pty_id: str, *, on_data: OnDataCallback | None = None, on_exit: OnExitCallback | None = None
@@ -85,7 +89,8 @@ class AsyncPtyNamespace:
         """
         if not isinstance(pty_id, str) or not pty_id or "/" in pty_id:
             raise InvalidArgumentError(f"pty_id must be the `id` of a terminal, not {pty_id!r}")
-        return await self._handle(pty_id, None, None, on_data, on_exit)
+        seconds = self._sandbox._shared_client.client.timeout
+        return await self._handle(pty_id, None, seconds, on_data, on_exit)
 
     async def list(self) -> builtins.list[PtySessionInfo]:
         """Return the terminals whose programs are still running."""
@@ -112,8 +117,7 @@ class AsyncPtyNamespace:
         owned = pty_id is None
         shared = self._sandbox._shared_client
         async with self._sandbox._in_use() as client:
-            limit = client.timeout if seconds is None else seconds
-            interruption = Interruption(limit)
+            interruption = Interruption(seconds)
             interruption.begin()
             call = "" if pty_id is None else f"/{pty_id}/attach"
             try:
@@ -129,7 +133,7 @@ class AsyncPtyNamespace:
                     raise
             except httpx.RequestError as error:
                 if interruption.explain(error):
-                    message = f"the terminal was not ready within {limit} seconds"
+                    message = f"the terminal was not ready within {seconds} seconds"
                     raise PtyTimeoutError(message) from None
                 if isinstance(error, PodflareError):
                     raise
@@ -164,7 +168,9 @@ class AsyncPtyHandle:
 
     async def send_input(self, data: bytes | str) -> None:
         """Type something; a str is sent as UTF-8. A line ends with `"\\r"`, Ctrl-C is `"\\x03"`, Ctrl-D `"\\x04"`."""
-        typed = data.encode() if isinstance(data, str) else bytes(data)
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise InvalidArgumentError(f"send_input takes a str or bytes, not {data!r}")
+        typed = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
         async with self._sandbox._in_use() as client:
             await client.pty_input(self._sandbox.id, self._id, typed)
 
@@ -192,7 +198,7 @@ class AsyncPtyHandle:
             PtyError: If this handle was closed.
             APIConnectionError: If the connection was lost. The program keeps running: attach to it.
         """
-        return await self._output.wait(timeout)
+        return await self._output.wait(limit("timeout", timeout, zero=True))
 
     async def close(self) -> None:
         """Close this handle: no more callbacks. The program keeps running; `attach` returns to it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from types import FrameType, TracebackType
@@ -313,6 +313,7 @@ class AsyncSandbox:
 
         This sandbox keeps its id. The winner's id no longer exists; its `close` does nothing from now on.
         """
+        _check_kind("winner", winner)
         async with self._in_use() as client, winner._lock:
             winner._check_open()
             await client.merge_into(self.id, winner.id)
@@ -335,7 +336,8 @@ class AsyncSandbox:
         Raises:
             TransferError: If a sandbox cannot list its files. It is an `OSError`.
         """
-        compared = ["/root", "/tmp"] if paths is None else paths
+        _check_kind("other", other)
+        compared = ["/root", "/tmp"] if paths is None else _listed(paths)
         mine, theirs = await async_together(
             lambda stop: transfer.content_hashes(partial(self._run_until, stop), compared),
             lambda stop: transfer.content_hashes(partial(other._run_until, stop), compared),
@@ -506,11 +508,28 @@ def _shared(
     if client is None:
         made = AsyncClient(region_host(region, host), api_key=api_key, traceparent=traceparent)
         return AsyncSharedClient(made, owned=True)
+    if not isinstance(client, AsyncClient):
+        raise InvalidArgumentError(f"client must be of type AsyncClient, not {client!r}")
     if (host, api_key, traceparent, region) != (None, None, None, None):
         raise InvalidArgumentError(
             "give either a client, or host, api_key, traceparent and region: a client has its own"
         )
     return AsyncSharedClient(client, owned=False)
+
+
+def _check_kind(name: str, given: object) -> None:
+    if isinstance(given, str):
+        raise InvalidArgumentError(
+            f"{name} must be of type AsyncSandbox: write AsyncSandbox.connect({given!r})"
+        )
+    if not isinstance(given, AsyncSandbox):
+        raise InvalidArgumentError(f"{name} must be of type AsyncSandbox, not {given!r}")
+
+
+def _listed(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise InvalidArgumentError(f"paths must be a list: write [{paths!r}]")
+    return [os.fsdecode(path) for path in paths]
 
 
 def _checked(name: str, given: str) -> str:

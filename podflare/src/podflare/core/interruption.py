@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from podflare.errors import ExecTimeoutError, InvalidArgumentError
+from podflare.core.seconds import limit
+from podflare.errors import ExecTimeoutError
 
 sending: ContextVar[Interruption | None] = ContextVar("sending", default=None)
 """Of the exec whose request is being sent in this context: the connection that it takes tells it its socket."""
@@ -31,12 +32,7 @@ class Interruption:
     """
 
     def __init__(self, timeout: float | None = None) -> None:
-        # `not >` because of nan, which is neither.
-        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout > 0):
-            raise InvalidArgumentError(
-                f"timeout must be a positive number of seconds, or None for no limit, not {timeout!r}"
-            )
-        self._timeout = timeout
+        self._timeout = limit("timeout", timeout)
         self._deadline: float | None = None
         self._reason: str | None = None
         self._socket: Any = None
@@ -99,7 +95,9 @@ class Interruption:
         )
         if in_time:
             return None
-        return ExecTimeoutError(f"the code was interrupted: it did not finish within {self._timeout} seconds")
+        return ExecTimeoutError(
+            f"the code was interrupted: it did not finish within {self._timeout:g} seconds"
+        )
 
 
 def _break(socket: Any) -> None:

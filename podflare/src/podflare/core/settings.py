@@ -24,9 +24,11 @@ def chosen_host(host: str | None) -> str:
     """The URL of the server: the given one, else the environment's, else the local one's."""
     chosen = named_host(host)
     chosen = _DEFAULT_HOST if chosen is None else chosen
+    if not isinstance(chosen, str):
+        raise InvalidArgumentError(f"host must be a string like {_DEFAULT_HOST!r}, not {chosen!r}")
     try:
         url = httpx.URL(chosen)
-    except (httpx.InvalidURL, TypeError) as error:
+    except httpx.InvalidURL as error:
         raise InvalidArgumentError(f"host {chosen!r} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise InvalidArgumentError(f"host must be a URL like {_DEFAULT_HOST} or https://host, not {chosen!r}")
@@ -36,15 +38,30 @@ def chosen_host(host: str | None) -> str:
 def headers(api_key: str | None, traceparent: str | None) -> dict[str, str]:
     """What is sent with every request."""
     sent = {}
-    if key := _setting(api_key, "PODFLARE_API_KEY"):
+    if key := _for_header("api_key", _setting(api_key, "PODFLARE_API_KEY")):
         sent["Authorization"] = f"Bearer {key}"
-    if trace := _setting(traceparent, "PODFLARE_TRACEPARENT"):
+    if trace := _for_header("traceparent", _setting(traceparent, "PODFLARE_TRACEPARENT")):
         sent["traceparent"] = trace
     return sent
 
 
+def _for_header(name: str, value: str | None) -> str | None:
+    """What a header can hold. What it is instead is not shown: it may be a key."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{name} must be a string, not of type {type(value).__name__}")
+    if not (value.isascii() and value.isprintable()):
+        raise InvalidArgumentError(f"{name} must be of ASCII characters on one line")
+    return value
+
+
 def http_settings(host: str, keep_alive: float) -> dict[str, Any]:
     """The arguments of httpx's client, of either kind."""
+    if not isinstance(keep_alive, (int, float)):
+        raise InvalidArgumentError(
+            f"keep_alive must be a number of seconds, or 0 to keep none, not {keep_alive!r}"
+        )
     url = httpx.URL(host)
     return {
         "base_url": url,
@@ -67,7 +84,7 @@ def _no_certificates() -> ssl.SSLContext:
 
 
 def _setting(explicit: str | None, *names: str) -> str | None:
-    if explicit is not None:
-        return explicit
     # A secret read from a file often ends in a newline, which a header cannot hold.
+    if explicit is not None:
+        return explicit.strip() if isinstance(explicit, str) else explicit
     return next((value for name in names if (value := os.environ.get(name, "").strip())), None)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from podflare.errors import connection_error
+from podflare.errors import InvalidArgumentError, connection_error
 from podflare.types import Event, ExecResult, Forked, PtyMessage, event
 
 T = TypeVar("T")
@@ -17,6 +17,23 @@ T = TypeVar("T")
 def given(**settings: object) -> dict[str, object]:
     """Those that are not None: the others are left to the server."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def written(body: Mapping[str, object]) -> bytes:
+    """The body of a request, in ASCII.
+
+    Raises:
+        InvalidArgumentError: If a value is nothing that JSON has. It names the field.
+    """
+    try:
+        return json.dumps(body).encode()
+    except (TypeError, ValueError) as error:
+        for name, value in body.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError):
+                raise InvalidArgumentError(f"{name} cannot be sent: {error}; got {value!r:.100}") from None
+        raise
 
 
 def answer(response: httpx.Response, required: str) -> dict[str, Any]:

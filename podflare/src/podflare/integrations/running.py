@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Mapping
@@ -83,10 +84,11 @@ class CodeRunner:
         self._timeout = timeout
         self._max_output = max_output
         self._settings = dict(settings)
-        self._end_unused: weakref.finalize[[Sandbox], CodeRunner] | None = None
+        self._end_unused: weakref.finalize[[Sandbox, int], CodeRunner] | None = None
         self._calls: set[_Call] = set()
         # A model may call a tool several times at once.
-        self._lock = threading.Lock()
+        # A handler of a signal may close what this thread is making.
+        self._lock = threading.RLock()
         runners.add(self)
 
     @property
@@ -158,7 +160,7 @@ class CodeRunner:
                     self._own = Sandbox(**self._settings)
                 else:
                     self._own = Sandbox.connect(self._id, **self._settings)
-                self._end_unused = weakref.finalize(self, _end, self._own)
+                self._end_unused = weakref.finalize(self, _end_here, self._own, os.getpid())
             return self._own
 
     def settings(self) -> dict[str, Any]:
@@ -261,6 +263,12 @@ class _Call:
 
 def _interrupted(printed: ExecResult, error: ExecTimeoutError) -> ExecResult:
     return with_note(printed, str(error), INTERRUPTED)
+
+
+def _end_here(sandbox: Sandbox, process: int) -> None:
+    """As `_end`, in the process that has made it. The end of one that was forked is no reason."""
+    if os.getpid() == process:
+        _end(sandbox)
 
 
 def _end(sandbox: Sandbox) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from podflare.core.concurrency import async_shield
-from podflare.errors import transfer_error
+from podflare.errors import InvalidArgumentError, transfer_error
 from podflare.types import ExecResult
 
 RunPython: TypeAlias = Callable[[str], Awaitable[ExecResult]]
@@ -194,7 +194,12 @@ def _content(data: bytes | bytearray | memoryview | str | os.PathLike[str]) -> b
             return Path(data).read_bytes()
         except OSError as error:
             raise transfer_error(str(error), cause=error) from error
-    return memoryview(data).tobytes()
+    try:
+        return memoryview(data).tobytes()
+    except TypeError:
+        raise InvalidArgumentError(
+            f"upload takes bytes, or the path of a local file, not {data!r:.100}; of an open file give file.read()"
+        ) from None
 
 
 def _encoded(content: bytes) -> str:
