@@ -127,6 +127,18 @@ def test_kill_ends_the_group_and_the_exit_still_arrives(wire: Wire, box: str) ->
     assert b"not reached" not in terminal.watching.seen
 
 
+def test_kill_ends_the_job_in_the_foreground_too(wire: Wire, box: str) -> None:
+    terminal = Terminal(wire, box, ["bash", "--norc", "--noprofile", "-i"], env=[["PS1", "ready> "]])
+    terminal.watching.until("ready> ")
+    terminal.type("bash -c 'trap \"\" HUP; echo job $((1 + 1)):$$: runs; exec sleep 600'\r")
+    terminal.watching.until("job 2:")
+    job = terminal.watching.until(": runs")
+    assert terminal.call("kill").status_code == 204
+    assert terminal.watching.exit_code() == 137
+    gone = f"for i in $(seq 3000); do kill -0 {job} || {{ echo gone; break; }}; sleep 0.01; done 2> /dev/null"
+    assert texts(wire.events(box, gone, "bash")) == ["gone"]
+
+
 def test_who_attaches_is_told_what_was_before_and_what_comes_then(wire: Wire, box: str) -> None:
     terminal = Terminal(wire, box, "echo before; read line; echo after $line")
     terminal.watching.until("before")
