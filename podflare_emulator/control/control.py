@@ -187,7 +187,9 @@ class Control(FaultControl, StubControl, InspectionControl, TimeControl):
 def _file(file: Any) -> tuple[str, int, bytes]:
     try:
         mode = file.get("mode", 0o644)
-        mode = int(mode, 8) if isinstance(mode, str) else int(mode)
+        mode = int(mode, 8) if isinstance(mode, str) else mode
+        if type(mode) is not int or not 0 <= mode <= 0o7777:
+            raise ValueError("mode: expected 0 to 7777 in octal digits")
         return sandbox_path(file["path"]), mode, b64decode(file["base64"], validate=True)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # a SettingsError is a ValueError
         example = '{"path": "/data/x.csv", "base64": "aGVsbG8="}'

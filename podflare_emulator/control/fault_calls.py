@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from podflare_emulator.domain.testing.faults import Fault, Faults, read_fault, read_latency
-from podflare_emulator.vocabulary.arguments import signature_mismatch
+from podflare_emulator.vocabulary.arguments import is_seconds, signature_mismatch
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
 
@@ -52,7 +52,7 @@ class FaultControl:
 
     async def refuse_connections(self, seconds: float | None = None) -> None:
         """Refuses connections for `seconds`, or until `accept_connections` or a reset; resets open ones."""
-        if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds < float("inf")):
+        if seconds is not None and not (is_seconds(seconds) and seconds > 0):
             raise InvalidRequest(f"seconds: expected more than 0, got {seconds!r}")
         await self._door.refuse(seconds)
 

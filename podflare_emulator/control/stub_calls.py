@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
+from podflare_emulator.domain.testing.calls import read_pattern
 from podflare_emulator.domain.testing.commands import BUILTINS, Commands, CommandStub
 from podflare_emulator.domain.testing.stubs import Stub, Stubs
 from podflare_emulator.vocabulary.answers import Answer, Output, check_seconds
@@ -48,13 +49,9 @@ class StubControl:
         if (raises is not None or asks) and (answer != Answer() or (asks and raises is not None)):
             given = "answer" if asks else "raises"
             raise InvalidRequest(f"{given}: give it alone, instead of stdout, stderr and exit_code")
-        try:
-            compiled = None if pattern is None else re.compile(pattern, flags)
-        except (re.error, TypeError, ValueError) as error:
-            raise InvalidRequest(f"pattern: not a regular expression: {error}") from None
         stub = Stub(
             label or str(pattern),
-            compiled,
+            None if pattern is None else read_pattern("pattern", pattern, flags),
             language,
             None if asks or raises is not None else answer,
             raises,
@@ -121,7 +118,8 @@ class StubControl:
         if not isinstance(match, str):
             raise InvalidRequest(f"match: expected a part of the command's arguments, got {match!r}")
         answer = _answer(stdout, stderr, exit_code, delay, times)
-        if "\0" in f"{match}{stdout}{stderr}":
+        said = (line for step in answer.steps() for line in step.lines)
+        if any("\0" in text for text in (match, *said)):
             raise InvalidRequest("a command's arguments and output cannot hold a NUL character")
         return self._commands.add(CommandStub(command, match, answer, delay, times, default))
 

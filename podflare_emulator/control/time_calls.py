@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from podflare_emulator.domain.registry import SandboxRegistry
+from podflare_emulator.vocabulary.arguments import MOST_SECONDS, is_seconds
 from podflare_emulator.vocabulary.errors import SettingsError
 from podflare_emulator.vocabulary.kinds import http_url
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 from podflare_emulator.vocabulary.settings import ClockKind
 
 _KINDS: tuple[ClockKind, ...] = get_args(ClockKind)
-
-_MOST = 100 * 366 * 86_400  # seconds; later times do not fit into a date
 
 
 class TimeControl:
@@ -34,8 +33,8 @@ class TimeControl:
 
     async def advance_clock(self, seconds: float) -> None:
         """Moves the clock on; whatever falls due has happened, in order, when this returns."""
-        if type(seconds) not in (int, float) or not 0 <= seconds <= _MOST:
-            raise InvalidRequest(f"seconds: expected 0 to {_MOST} (a hundred years), got {seconds!r}")
+        if not is_seconds(seconds):
+            raise InvalidRequest(f"seconds: expected 0 to {MOST_SECONDS} (a hundred years), got {seconds!r}")
         await self._clock.advance(seconds)
 
     async def exempt_from_lifetimes(self, sandboxes: list[str]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from math import isfinite
 from typing import Any, Literal
 
+from podflare_emulator.vocabulary.arguments import is_seconds
 from podflare_emulator.vocabulary.errors import EmulatorError
 
 
@@ -30,8 +30,10 @@ class Clock:
         """
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
-        if type(seconds) not in (int, float) or not isfinite(seconds):
-            raise EmulatorError(f"advance: expected seconds, such as 3600, or a timedelta, got {seconds!r}")
+        if not is_seconds(seconds):
+            raise EmulatorError(
+                f"advance: expected 0 or more seconds, such as 3600, or a timedelta, got {seconds!r}"
+            )
         self._before()
         self._call("advance_clock", seconds=seconds)
 

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -17,7 +17,6 @@ from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.files import Files
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Branch, Jail
 from podflare_emulator.hosting.output import Output, Sink
@@ -50,6 +49,28 @@ class Ended(Struct, frozen=True):
         except ValueError:
             name = ""
         return f"was killed by signal {-self.code}{name}"
+
+
+class File(NamedTuple):
+    """A file to write: absolute path in the sandbox, permission bits, and where its bytes are in the contents."""
+
+    path: str
+    mode: int
+    start: int
+    size: int
+
+
+class Contents(Protocol):
+    """The bytes of many files; its descriptor is open as long as somebody refers to it."""
+
+    def fileno(self) -> int: ...
+
+
+class Files(NamedTuple):
+    """Files to write, all with the same contents."""
+
+    entries: Sequence[File]
+    contents: Contents
 
 
 class Forked(Struct, frozen=True):
@@ -286,7 +307,7 @@ class Guest:
 
     async def write(self, files: Files) -> None:
         """Writes files in the sandbox; raises HostingError if one cannot be written. Not while code runs."""
-        await self._ask({"op": "write", "files": files.entries}, [os.dup(files.contents.descriptor)])
+        await self._ask({"op": "write", "files": files.entries}, [os.dup(files.contents.fileno())])
 
     async def start_terminal(
         self, order: Message, sink: Callable[[bytes], None], on_exit: Callable[[int | None], None]

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
-from podflare_emulator.vocabulary.sandbox_errors import SandboxError, SandboxNotFound
+from podflare_emulator.vocabulary.sandbox_errors import SandboxError
 
 LARGEST_FILE = 6_000_000  # bytes (contract: files up to 6 MB)
 LONGEST_CALL = 300.0  # seconds (contract: 5 minutes a call)
@@ -77,7 +77,7 @@ class Tools:
 
     def __init__(self, registry: SandboxRegistry) -> None:
         self._registry = registry
-        self._sessions: dict[str, str] = {}
+        self._sessions: dict[str, Sandbox] = {}  # not ids: with a seed, a reset gives them out again
         self._making = asyncio.Lock()
 
     @staticmethod
@@ -107,9 +107,9 @@ class Tools:
 
     async def end(self, session: str) -> None:
         """The session is over: destroys its sandbox."""
-        sandbox_id = self._sessions.pop(session, None)
-        if sandbox_id:
-            await self._registry.destroy(sandbox_id)
+        sandbox = self._sessions.pop(session, None)
+        if sandbox and sandbox.machine:
+            await self._registry.destroy(sandbox.id)
 
     async def run_python(self, given: Run, session: str | None) -> Result:
         """Run Python in the sandbox's REPL. Names, imports and files of earlier calls persist. Returns only what is printed."""  # noqa: E501
@@ -184,12 +184,10 @@ class Tools:
                 "sandbox_id: required for a call outside a session; create_sandbox makes a sandbox"
             )
         async with self._making:  # two first calls at once must get the same sandbox
-            try:
-                return self._registry.get(self._sessions.get(session, ""))
-            except SandboxNotFound:
-                sandbox = await self._registry.create(SandboxOrder())
-                self._sessions[session] = sandbox.id
-                return sandbox
+            sandbox = self._sessions.get(session)
+            if sandbox is None or sandbox.machine is None:
+                sandbox = self._sessions[session] = await self._registry.create(SandboxOrder())
+            return sandbox
 
 
 _Tool = Callable[[Tools, Any, str | None], Coroutine[Any, Any, Result]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from podflare_emulator.vocabulary.arguments import is_seconds
 
 Output = str | Sequence[str | float]
 """A string; or a list of strings and numbers: a number is a pause in seconds before what follows."""
@@ -61,7 +62,7 @@ class Answer:
 
 def check_seconds(name: str, value: object) -> None:
     """Raises ValueError."""
-    if not _is_seconds(value):
+    if not is_seconds(value):
         raise ValueError(f"{name}: expected seconds, 0 or more, got {value!r}")
 
 
@@ -83,13 +84,4 @@ def _timed(
 
 
 def _is_part(part: object) -> bool:
-    return isinstance(part, str) or _is_seconds(part)
-
-
-def _is_seconds(value: object) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= 0
-    )
+    return isinstance(part, str) or is_seconds(part)

@@ -8,6 +8,8 @@ from typing import Any
 
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
+MOST_SECONDS = 100 * 366 * 86_400  # a hundred years; later times do not fit into a date
+
 _NAMES = {bool: "true or false", int: "a whole number", str: "a string", list: "a list"}
 
 
@@ -20,6 +22,11 @@ def signature_mismatch(function: Callable[..., Any], *given: Any, **named: Any) 
         names = [name for name in signature.parameters if name != "self"]
         return f"{error}; there are {', '.join(names)}" if names else str(error)
     return None
+
+
+def is_seconds(value: object) -> bool:
+    """Whether it is a number from 0 to MOST_SECONDS."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_SECONDS
 
 
 def check_kind(kind: type, *, optional: bool = False, **given: Any) -> None:

@@ -58,6 +58,8 @@ def sandbox_path(path: str) -> str:
     """Normalises the path for a host's file or folder in a sandbox. Raises SettingsError if it is not allowed."""
     if not path.startswith("/"):
         raise SettingsError("the sandbox path must be absolute, such as /data")
+    if "\0" in path:
+        raise SettingsError("the sandbox path cannot hold a NUL character")
     path = _normalised(path)
     if path == "/":
         raise SettingsError("the sandbox path must be a name below /, such as /data")

@@ -227,12 +227,30 @@ def test_a_second_file_of_the_same_path_replaces_the_first_and_a_reset_forgets_b
         sandbox.download("/data/x")
 
 
+@pytest.mark.parametrize("mode", ["999", "x", -1, 0o10000, 420.0, True, None])
+def test_a_mode_that_cannot_be_is_refused_at_once(emulator: Emulator, mode: Any) -> None:
+    refused = control(emulator, "add_files", files=[{"path": "/data/x", "base64": "", "mode": mode}])
+    assert refused.status_code == 400
+    with Sandbox() as sandbox:
+        assert sandbox.run_code("import os; print(os.path.exists('/data/x'))").stdout == "False"
+
+
+@pytest.mark.parametrize("name", ["add_stub", "add_fault"])
+@pytest.mark.parametrize(("pattern", "flags"), [("(", 0), (5, 0), ("x", "i"), ("x", 10**30)])
+def test_a_pattern_that_cannot_be_is_refused(emulator: Emulator, name: str, pattern: Any, flags: Any) -> None:
+    failure = {} if name == "add_stub" else {"call": "exec", "status": 503}
+    refused = control(emulator, name, pattern=pattern, flags=flags, **failure)
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("pattern: " if name == "add_stub" else "code: ")
+
+
 @pytest.mark.parametrize(
     ("path", "source", "message"),
     [
         ("data/x", b"", "the sandbox path must be absolute"),
         ("/etc/passwd", b"", "/etc belongs to the system"),
         ("/data/../usr/x", b"", "/usr belongs to the system"),
+        ("/data/x\0", b"", "the sandbox path cannot hold a NUL character"),
         ("/data/x", Path("/no/such/file"), "/no/such/file: No such file or directory"),
         ("/data/x", __file__, "names a file here: write Path("),
         ("/data/x", 5, "expected bytes, str or Path, got int"),

@@ -338,6 +338,8 @@ def test_other_languages_arrange_faults_by_http(emulator: Emulator, sandbox: San
         ("exec", {"cut_after": 1, "retry_after": 1}, "retry_after: needs a status too, such as status=503"),
         ("exec", {"status": 429, "retry_after": 0.5}, "retry_after: expected whole seconds from 0, got 0.5"),
         ("exec", {"status": 429, "headers": {"A": 1}}, "headers: expected a dict such as {'Retry-After': '1'}"),
+        ("exec", {"status": 429, "headers": {"A b": "1"}}, "headers: expected a dict such as {'Retry-After': '1'}"),
+        ("exec", {"status": 429, "headers": {"A": " 1"}}, "headers: expected a dict such as {'Retry-After': '1'}"),
         ("exec", {"connection": "refuse"}, "use `with emulator.refusing_connections():`"),
         ("exec", {"connection": "rest"}, "connection: expected reset or reset_after, got 'rest'; did you mean reset?"),
         ("fork", {"cut_after": 1}, "cut_after: only an exec has a stream of events: write 'exec', not 'fork'"),

@@ -149,6 +149,7 @@ def test_the_profile_of_the_settings_is_back_after_a_reset() -> None:
         ("fast", {}, "seconds: expected a number such as 0.5, or (low, high), got 'fast'"),
         (-1, {}, "got -1"),
         ((2, 1), {}, "got (2, 1)"),
+        pytest.param(10**400, {}, "seconds: expected a number", id="huge"),
         ((1, 2, 3), {}, "got (1, 2, 3)"),
         (1, {"times": 0}, "times: expected 1 or more"),
         (1, {"code": "x"}, "code: only an exec has one"),

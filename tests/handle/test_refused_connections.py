@@ -82,6 +82,8 @@ def test_a_refusal_of_what_is_refused_or_lasts_no_time_is_a_mistake(emulator: Em
         emulator.refusing_connections().__enter__()
     with pytest.raises(EmulatorError, match="seconds: expected more than 0, got 0"):
         emulator.refusing_connections(seconds=0).__enter__()
+    with pytest.raises(EmulatorError, match="seconds: expected more than 0, got 1"):
+        emulator.refusing_connections(seconds=10**400).__enter__()
     with Sandbox() as sandbox:
         assert sandbox.run_code("print(1)").stdout == "1"
 

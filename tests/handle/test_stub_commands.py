@@ -35,10 +35,17 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def any_emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator, emulator.redirect_clients():
+@pytest.fixture(scope="module")
+def any_server() -> Iterator[Emulator]:
+    with Emulator() as emulator:
         yield emulator
+
+
+@pytest.fixture
+def any_emulator(any_server: Emulator) -> Iterator[Emulator]:
+    with any_server.redirect_clients():
+        yield any_server
+    any_server.reset()
 
 
 def bash(sandbox: Sandbox, code: str) -> str:
@@ -250,6 +257,7 @@ def test_a_server_in_a_process_answers_them_too() -> None:
         ),
         ("pip", {"stdout": print}, "stdout: expected a string, or a list of strings and seconds"),
         ("pip", {"stdout": "a\0b"}, "cannot hold a NUL character"),
+        ("pip", {"stderr": ["a", 1, "b\0"]}, "cannot hold a NUL character"),
         ("pip", {"exit_code": -1}, "exit_code: expected 0 to 255, got -1"),
         ("pip", {"delay": "1"}, "delay: expected seconds, 0 or more, got '1'"),
         ("pip", {"times": 0}, "times: expected 1 or more, got 0"),

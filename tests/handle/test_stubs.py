@@ -159,6 +159,12 @@ def test_an_exec_fails_as_the_service_would(
         ("x", {"exit_code": True}, "exit_code: expected 0 to 255, got True"),
         ("x", {"delay": -1}, "delay: expected seconds, 0 or more, got -1"),
         ("x", {"delay": float("nan")}, "delay: expected seconds"),
+        ("x", {"delay": 10**400}, "delay: expected seconds"),
+        (
+            "x",
+            {"stdout": ["a", 10**400]},
+            "stdout: expected a string, or a list of strings and seconds such as",
+        ),
         ("x", {"stdout": b"bytes"}, "stdout: expected a string, or a list of strings and seconds such as"),
         ("x", {"stderr": ["a", -0.5]}, 'such as ["a", 0.5, "b"], got [\'a\', -0.5]'),
         (

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from podflare import Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.mcp import tools
 
@@ -145,6 +146,20 @@ def test_two_sessions_have_a_sandbox_each(emulator: Emulator) -> None:
         assert (await call("run_python", code="print(x)"))["stdout"] == "1"
 
     in_a_session(f"{emulator.url}/mcp", outer)
+
+
+def test_after_a_reset_a_session_takes_no_sandbox_of_another() -> None:
+    with serving(seed=7) as emulator:
+
+        async def reset_meanwhile(call: Call) -> None:
+            first = await call("run_python", code="x = 1")
+            emulator.reset()
+            with Sandbox(host=emulator.url) as others:
+                assert others.id == first["sandbox_id"], "the same seed, the same id"
+                again = await call("run_python", code="print('x' in globals())")
+                assert (again["stdout"], again["sandbox_id"] == others.id) == ("False", False)
+
+        in_a_session(f"{emulator.url}/mcp", reset_meanwhile)
 
 
 def rpc(emulator: Emulator, method: str, **params: Any) -> httpx.Response:

@@ -88,7 +88,7 @@ class TerminalRoutes:
         body = await read(request, _read_body)
         session = self._session(request)
         waiting = asyncio.ensure_future(session.wait(body.since_seq))
-        await asyncio.wait([waiting], timeout=min(body.timeout_ms / 1000, LONGEST_POLL))
+        await asyncio.wait([waiting], timeout=min(body.timeout_ms, LONGEST_POLL * 1000) / 1000)
         waiting.cancel()
         data, position = session.read(body.since_seq, body.max_bytes)
         answer = {"data_b64": _encoded(data), "next_seq": position, "exit_code": session.exit_code}

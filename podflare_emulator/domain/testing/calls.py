@@ -62,14 +62,24 @@ def read_match(call: Any, sandbox: Any, pattern: Any, flags: Any, language: Any)
         raise InvalidRequest(f"{name}: only an exec has one: write 'exec' instead of {call!r}")
     if language is not None:
         check_name("language", language, ("python", "bash"))
-    if pattern is None:
-        return Match(call, sandbox, None, language)
+    return Match(call, sandbox, None if pattern is None else read_pattern("code", pattern, flags), language)
+
+
+def read_pattern(field: str, pattern: Any, flags: Any) -> re.Pattern[str]:
+    """Raises InvalidRequest."""
     if not isinstance(pattern, str):
-        raise InvalidRequest(f"code: expected a string, or a regular expression for strings, got {pattern!r}")
+        raise InvalidRequest(
+            f"{field}: expected a string, or a regular expression for strings, got {pattern!r}"
+        )
     try:
-        return Match(call, sandbox, re.compile(pattern, flags), language)
-    except (re.error, TypeError, ValueError) as error:  # the last two are raised for the flags
-        raise InvalidRequest(f"code: not a regular expression: {error}") from None
+        return re.compile(pattern, flags)
+    except (
+        re.error,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ) as error:  # the last three are raised for the flags
+        raise InvalidRequest(f"{field}: not a regular expression: {error}") from None
 
 
 def check_name(field: str, name: Any, names: Iterable[str]) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from typing import Any
 
 from msgspec import Struct, field
 
 from podflare_emulator.domain.testing.calls import Asked, Match, check_name, read_match
 from podflare_emulator.domain.testing.timings import published
+from podflare_emulator.vocabulary.arguments import is_seconds
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
+
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 
 class Refusal(Struct, frozen=True):
@@ -224,8 +228,7 @@ def read_latency(
 ) -> Fault:
     """Reads a delay from JSON values. `low`, `high`: seconds. Raises InvalidRequest."""
     match = read_match(call, sandbox, pattern, flags, language)
-    numbers = [type(number) in (int, float) for number in (low, high)]
-    if not all(numbers) or not 0 <= low <= high < float("inf"):
+    if not (is_seconds(low) and is_seconds(high) and low <= high):
         given = low if low is high else (low, high)
         raise InvalidRequest(f"seconds: expected a number such as 0.5, or (low, high), got {given!r}")
     return Fault(match, Delay(low, high), _read_times(times), None)
@@ -237,7 +240,7 @@ def _read_refusal(status: Any, error: Any, retry_after: Any, headers: Any) -> Re
     if not (error is None or isinstance(error, str)):
         raise InvalidRequest(f"error: expected a string, got {error!r}")
     sent = {} if headers is None else headers
-    if not isinstance(sent, dict) or not all(_travels(text) for item in sent.items() for text in item):
+    if not isinstance(sent, dict) or not all(_is_header(*item) for item in sent.items()):
         raise InvalidRequest(f"headers: expected a dict such as {{'Retry-After': '1'}}, got {headers!r}")
     if retry_after is not None:
         if type(retry_after) is not int or retry_after < 0:
@@ -246,8 +249,16 @@ def _read_refusal(status: Any, error: Any, retry_after: Any, headers: Any) -> Re
     return Refusal(status, error, sent)
 
 
-def _travels(text: Any) -> bool:
-    return isinstance(text, str) and text.isascii() and text.isprintable()
+def _is_header(name: Any, value: Any) -> bool:
+    """Whether HTTP can carry it."""
+    return (
+        isinstance(name, str)
+        and _HEADER_NAME.fullmatch(name) is not None
+        and isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and value == value.strip()
+    )
 
 
 def _read_stream(call: Any, name: str, after: Any) -> Cut | Death:
