@@ -18,7 +18,7 @@ OnMessage = Callable[[Message, list[int]], None]
 class Channel:
     """Sends and receives messages on the running loop.
 
-    `on_message` is called for each message that does not answer a `request`, or one that nobody waits for any more;
+    `on_message` is called for each message that does not answer a `request`, or one that nobody waits for now;
     `on_close` once, when the other end is gone. Descriptors passed to `send` are closed here once the kernel has taken
     them.
     """
