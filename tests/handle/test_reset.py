@@ -38,6 +38,15 @@ def test_ids_are_the_seeds_again_whatever_was_to_last(emulator: Emulator) -> Non
 
 
 @SLOW
+def test_an_id_to_keep_is_no_other_sandboxs_though_the_seed_gives_it_again(emulator: Emulator) -> None:
+    closed = first_id(emulator)
+    emulator.reset(keep=[closed])
+    with Sandbox() as other:
+        assert other.id != closed
+        assert emulator.reset(keep=[closed]) == [other.id]
+
+
+@SLOW
 def test_a_second_start_knows_nothing_of_what_was_arranged_before() -> None:
     emulator = Emulator(isolation="portable")
     with emulator:
