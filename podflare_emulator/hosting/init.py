@@ -54,6 +54,13 @@ class Init:
         """Kills a sandbox's guest (`pid`; 0 if it has ended) and all it has started; returns when none is left."""
         await self.channel.request({"op": "end", "pid": pid, "mark": mark})
 
+    async def end_terminal(self, leader: int, terminal: Sequence[int]) -> None:
+        """SIGKILL for the process group of a session's leader, and for the one in the foreground of its terminal.
+
+        `terminal`: a descriptor of that, or none if it is closed. Only the init finds the group by the right number.
+        """
+        await self.channel.request({"op": "end_terminal", "pid": leader}, terminal)
+
     def close(self, descriptors: Sequence[int]) -> None:
         """Hands over descriptors for the init to close, since closing may take long."""
         with contextlib.suppress(HostingError):  # it is gone

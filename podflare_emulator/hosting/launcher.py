@@ -219,8 +219,10 @@ class Launcher:
             self._warden.wait()
             self._loop.call_soon_threadsafe(ended.set_result, None)
 
-        threading.Thread(target=wait, name="podflare-emulator-end", daemon=True).start()
+        waiting = threading.Thread(target=wait, name="podflare-emulator-end", daemon=True)
+        waiting.start()
         await ended
+        waiting.join()  # who counts threads afterwards finds as many as before
 
     def _start_zygote(self, preload: dict[str, str]) -> Zygote:
         ours, theirs = socket.socketpair()

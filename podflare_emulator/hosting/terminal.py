@@ -7,7 +7,6 @@ import contextlib
 import contextvars
 import fcntl
 import os
-import signal
 import struct
 import termios
 from collections import deque
@@ -64,12 +63,9 @@ class Terminal:
 
     async def kill(self) -> None:
         """SIGKILL for the program's process group, and for the one in the foreground."""
-        groups = {self._pid}
-        with contextlib.suppress(OSError):
-            groups.add(os.tcgetpgrp(self._descriptor))
-        for group in groups - {0}:
-            with contextlib.suppress(HostingError):  # its init is gone, and the processes with it
-                await self._init.signal(-group, signal.SIGKILL)
+        terminal = () if self.ended else (os.dup(self._descriptor),)
+        with contextlib.suppress(HostingError):  # its init is gone, and the processes with it
+            await self._init.end_terminal(self._pid, terminal)
 
     def _read(self) -> None:
         if not self._take():

@@ -1,8 +1,8 @@
 """The servers that the contract is checked against, and a clean sandbox on each for every test.
 
 Without options: an emulator for each isolation backend; with `--contract-backend NAME` that one ("auto": the best).
-What is about forks is checked on both fork engines: `@pytest.mark.replay_differs("reason")` says what a replay cannot
-promise, and fails if it does not differ.
+What is about forks is checked on both fork engines, by replay on two backends:
+`@pytest.mark.replay_differs("reason")` says what a replay cannot promise, and fails if it does not differ.
 With `--podflare-url URL` (and `--podflare-api-key-env NAME`, the environment variable that holds the key): that
 server, without what only an emulator can do.
 """
@@ -23,6 +23,8 @@ from .server import Server
 from .wire import Wire
 
 ENGINES: tuple[ForkEngine, ...] = ("live", "replay")
+# A replay asks a jail for its tree only, which under preload isolation is as under portable isolation.
+_REPLAYS = ("namespace", "portable")
 _ABOUT_FORKS = ("fork", "merge", "seed_example")
 _ABOUT_OS_FORK = "fork_libraries"  # what it cuts off, a replay has not
 
@@ -51,6 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             )
             for engine in (ENGINES if about_forks else ENGINES[:1])
             for name in backends
+            if engine == "live" or name in _REPLAYS or backend
         ]
         metafunc.parametrize("server", [url] if url else kinds, indirect=True, scope="session")
     if "backend" in metafunc.fixturenames:

@@ -75,6 +75,19 @@ def test_a_program_that_is_not_there_ends_with_127_and_says_so(wire: Wire, box: 
     assert b"No such file" in terminal.watching.seen
 
 
+@pytest.mark.usefixtures("ours")
+def test_a_program_may_open_as_many_files_as_code_may(wire: Wire, box: str) -> None:
+    assert output(Terminal(wire, box, "ulimit -Sn; ulimit -Hn")) == "1024\r\n4096\r\n"
+
+
+def test_signals_that_python_has_blocked_reach_a_program(wire: Wire, box: str) -> None:
+    wire.events(box, "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])")
+    terminal = Terminal(wire, box, ["sh", "-c", "echo here; exec sleep 600"])
+    terminal.watching.until("here")
+    terminal.type(CTRL_C)
+    assert terminal.watching.exit_code() == 130
+
+
 def test_what_is_typed_is_echoed_and_read(wire: Wire, box: str) -> None:
     terminal = Terminal(wire, box, "read -p 'name? ' name; echo \"hello, $name\"")
     terminal.watching.until("name? ")
@@ -125,6 +138,18 @@ def test_kill_ends_the_group_and_the_exit_still_arrives(wire: Wire, box: str) ->
     assert terminal.call("kill").status_code == 204
     assert terminal.watching.exit_code() == 137
     assert b"not reached" not in terminal.watching.seen
+
+
+def test_kill_ends_the_job_in_the_foreground_too(wire: Wire, box: str) -> None:
+    terminal = Terminal(wire, box, ["bash", "--norc", "--noprofile", "-i"], env=[["PS1", "ready> "]])
+    terminal.watching.until("ready> ")
+    terminal.type("bash -c 'trap \"\" HUP; echo job $((1 + 1)):$$: runs; exec sleep 600'\r")
+    terminal.watching.until("job 2:")
+    job = terminal.watching.until(": runs")
+    assert terminal.call("kill").status_code == 204
+    assert terminal.watching.exit_code() == 137
+    gone = f"for i in $(seq 3000); do kill -0 {job} || {{ echo gone; break; }}; sleep 0.01; done 2> /dev/null"
+    assert texts(wire.events(box, gone, "bash")) == ["gone"]
 
 
 def test_who_attaches_is_told_what_was_before_and_what_comes_then(wire: Wire, box: str) -> None:

@@ -35,10 +35,17 @@ def server(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def any_emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator, emulator.redirect_clients():
+@pytest.fixture(scope="module")
+def any_server() -> Iterator[Emulator]:
+    with Emulator() as emulator:
         yield emulator
+
+
+@pytest.fixture
+def any_emulator(any_server: Emulator) -> Iterator[Emulator]:
+    with any_server.redirect_clients():
+        yield any_server
+    any_server.reset()
 
 
 def bash(sandbox: Sandbox, code: str) -> str:

@@ -1,4 +1,4 @@
-"""`python starting.py HOW -- PROGRAM ARGUMENT...`: starts a program as some people's shells and services would."""
+"""`python starting.py HOW... -- PROGRAM ARGUMENT...`: starts a program as some people's shells and services would."""
 
 import fcntl
 import os
@@ -13,7 +13,13 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.
 
 
 def main() -> None:
-    how = sys.argv[1]
+    end = sys.argv.index("--")
+    for how in sys.argv[1:end]:
+        make(how)
+    os.execvp(sys.argv[end + 1], sys.argv[end + 1 :])
+
+
+def make(how: str) -> None:
     if how == "signals ignored":
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -49,8 +55,6 @@ def main() -> None:
         os.setsid()
     elif how == "scheduling":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    program = sys.argv[sys.argv.index("--") + 1 :]
-    os.execvp(program[0], program)
 
 
 main()

@@ -1,8 +1,8 @@
 """Which plugins the inner runs of pytest load.
 
 By default ours, and those that `@pytest.mark.beside("entry point", ...)` names: each plugin more costs every one of
-these runs its imports. So does trio, which httpx imports where it is installed, and few users have. With `--beside-all`
-all that are installed, as in the environment of somebody who has them.
+these runs its imports. So do trio and rich, which httpx imports where they are installed. With `--beside-all` all that
+are installed, as in the environment of somebody who has them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _KNOWS_IT = "asyncio" in _INSTALLED and not version("pytest-asyncio").startswith
 
 
 @pytest.fixture(scope="session")
-def _without_trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of modules that hides it."""
-    directory = tmp_path_factory.mktemp("without-trio")
-    (directory / "trio.py").write_text("raise ImportError\n")
+def _fewer_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of modules that hide those of the same names."""
+    directory = tmp_path_factory.mktemp("fewer-modules")
+    for name in ("trio", "rich"):
+        (directory / f"{name}.py").write_text("raise ImportError\n")
     return directory
 
 
@@ -48,7 +49,7 @@ def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(
         "PYTEST_ADDOPTS", f"{options} {_LOOP_SCOPE if _KNOWS_IT and 'asyncio' in named else ''}"
     )
-    monkeypatch.setenv("PYTHONPATH", str(request.getfixturevalue("_without_trio")))
+    monkeypatch.setenv("PYTHONPATH", str(request.getfixturevalue("_fewer_modules")))
 
 
 @pytest.fixture(params=["our client", "the vendor's"])

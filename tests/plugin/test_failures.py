@@ -143,25 +143,6 @@ def test_a_path_is_looked_for_in_the_real_and_in_the_fake_file_system(
     )
 
 
-@SLOW
-def test_the_decorator_is_typed(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("mypy")
-    pytester.makepyfile(
-        typed="""
-        from podflare import Sandbox
-        from pytest_podflare import prepared_sandbox
-
-        @prepared_sandbox(scope="module")
-        def trained(sandbox: Sandbox) -> None: ...
-
-        @prepared_sandbox
-        def plain(sandbox: Sandbox) -> None: ...
-        """
-    )
-    done = pytester.run(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "typed.py")
-    assert done.ret == 0, done.stdout.str()
-
-
 def test_an_old_pytest_gets_a_sentence(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(
         sitecustomize="""

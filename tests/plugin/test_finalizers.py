@@ -22,13 +22,13 @@ class Tool:
 def test_many(podflare_emulator):
     threshold = gc.get_threshold()
     gc.set_threshold(50)  # so that the server's thread, where there is one, collects as well
-    for _ in range(300):
+    for _ in range(100):
         began = time.monotonic()
         Tool()
         assert time.monotonic() - began < 15, "somebody has waited for himself"
     gc.set_threshold(*threshold)
     gc.collect()  # those that are left, as long as there is an emulator
-    assert len(podflare_emulator.requests()) > 300, "some were collected"
+    assert len(podflare_emulator.requests()) > 100, "some were collected"
 """
 
 _RUNS = """

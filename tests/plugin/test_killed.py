@@ -44,6 +44,8 @@ def test_a_killed_pytest_leaves_nothing_behind(tmp_path: Path, server: str, end:
             sys.executable,
             "-c",
             _PYTEST,
+            "-p",
+            "podflare",
             "-q",
             "-s",
             f"--podflare-server={server}",
@@ -52,7 +54,7 @@ def test_a_killed_pytest_leaves_nothing_behind(tmp_path: Path, server: str, end:
         ],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     with run:
         assert run.stdout is not None

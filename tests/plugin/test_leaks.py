@@ -102,11 +102,17 @@ def test_one_that_another_program_made_is_told_too(pytester: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["*was left open, made by a separate program*"])
 
 
-@pytest.fixture
-def real() -> Iterator[Emulator]:
-    """Stands for a real API."""
+@pytest.fixture(scope="module")
+def real_server() -> Iterator[Emulator]:
     with Emulator(api_keys=("pk_real",), isolation="portable") as emulator:
         yield emulator
+
+
+@pytest.fixture
+def real(real_server: Emulator) -> Iterator[Emulator]:
+    """Stands for a real API."""
+    yield real_server
+    real_server.reset()
 
 
 @SLOW

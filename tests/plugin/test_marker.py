@@ -219,91 +219,80 @@ def test_the_leak_policy_can_be_a_tests_own(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2, errors=1)
 
 
+_MISTAKES = [
+    ("fils={}", "unknown name 'fils'; did you mean files?"),
+    ("colour='red'", "unknown name 'colour'; there are files, env, stubs,*"),
+    ("'/data/x'", "takes keyword arguments only, such as files={...}, got '/data/x'"),
+    ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
+    ("faults={'exce': 503}", "faults: call: expected any, create, exec, *; did you mean exec?"),
+    (
+        "faults={'exec': 'x'}",
+        "faults: 'exec': expected a status such as 503, or a dict such as *, got 'x'",
+    ),
+    (
+        "faults={'exec': {'stauts': 5}}",
+        "faults: 'exec': got an unexpected keyword argument 'stauts'; there are *",
+    ),
+    (
+        "faults={'exec': {'status': 503, 'pattern': 'x'}}",
+        "faults: 'exec': got an unexpected keyword argument 'pattern'; there are *, code, *",
+    ),
+    ("isolation='portable'", "unknown name 'isolation'; there are files, env, stubs,*"),
+    (
+        "faults={'fork': [503, {'cut_after': 2}]}",
+        "faults: cut_after: only an exec has a stream of events*",
+    ),
+    ("faults=503", "faults: expected a dict such as {'exec': 503}, got 503"),
+    (
+        "latency={'exec': 'slow'}",
+        "latency: seconds: expected a number such as 0.5, or (low, high), got 'slow'",
+    ),
+    ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
+    ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
+    ("egress='no'", "egress: expected True, False, got 'no'"),
+    ("echo_last_expression=1", "echo_last_expression: expected True, False, got 1"),
+    ("egrss=False", "unknown name 'egrss'; did you mean egress?"),
+    ("target='all'", "target: expected emulator, real, both, got 'all'"),
+    ("target='both', compare='stdout'", "compare: expected results, outcome, got 'stdout'"),
+]
+
+
 @SLOW
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("fils={}", "unknown name 'fils'; did you mean files?"),
-        ("colour='red'", "unknown name 'colour'; there are files, env, stubs,*"),
-        ("'/data/x'", "takes keyword arguments only, such as files={...}, got '/data/x'"),
-        ("files=['/data/x']", "files: expected a dict such as *, got ['/data/x']"),
-        ("faults={'exce': 503}", "faults: call: expected any, create, exec, *; did you mean exec?"),
-        (
-            "faults={'exec': 'x'}",
-            "faults: 'exec': expected a status such as 503, or a dict such as *, got 'x'",
-        ),
-        (
-            "faults={'exec': {'stauts': 5}}",
-            "faults: 'exec': got an unexpected keyword argument 'stauts'; there are *",
-        ),
-        (
-            "faults={'exec': {'status': 503, 'pattern': 'x'}}",
-            "faults: 'exec': got an unexpected keyword argument 'pattern'; there are *, code, *",
-        ),
-        ("isolation='portable'", "unknown name 'isolation'; there are files, env, stubs,*"),
-        (
-            "faults={'fork': [503, {'cut_after': 2}]}",
-            "faults: cut_after: only an exec has a stream of events*",
-        ),
-        ("faults=503", "faults: expected a dict such as {'exec': 503}, got 503"),
-        (
-            "latency={'exec': 'slow'}",
-            "latency: seconds: expected a number such as 0.5, or (low, high), got 'slow'",
-        ),
-        ("stubs='pip'", "stubs: expected a dict such as {'pip install': 'Done'}, got 'pip'"),
-        ("leaks='warning'", "leaks: expected ignore, warn, error, got 'warning'"),
-        ("egress='no'", "egress: expected True, False, got 'no'"),
-        ("echo_last_expression=1", "echo_last_expression: expected True, False, got 1"),
-        ("egrss=False", "unknown name 'egrss'; did you mean egress?"),
-        ("target='all'", "target: expected emulator, real, both, got 'all'"),
-        ("target='both', compare='stdout'", "compare: expected results, outcome, got 'stdout'"),
-    ],
-)
-def test_a_mistake_fails_that_test_alone_at_its_setup(
-    pytester: pytest.Pytester, arguments: str, message: str
-) -> None:
-    pytester.makepyfile(
-        f"""
-        import pytest
-
-        @pytest.mark.podflare({arguments})
-        def test(podflare_sandbox): ...
-
-        def test_other(): ...
-        """
-    )
+def test_a_mistake_fails_that_test_alone_at_its_setup(pytester: pytest.Pytester) -> None:
+    tests = [
+        f"@pytest.mark.podflare({arguments})\ndef test_{number}(podflare_sandbox): ...\n"
+        for number, (arguments, _) in enumerate(_MISTAKES)
+    ]
+    pytester.makepyfile("\n".join(["import pytest\n", *tests, "def test_other(): ...\n"]))
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([f"*py::test: @pytest.mark.podflare: {message.replace('[', '[[]')}"])
+    result.assert_outcomes(passed=1, errors=len(_MISTAKES))
+    for number, (_, message) in enumerate(_MISTAKES):
+        said = message.replace("[", "[[]")
+        result.stdout.fnmatch_lines([f"*py::test_{number}: @pytest.mark.podflare: {said}"])
+
+
+_NOT_ARRANGED = [
+    ("files={'data/x': ''}", "files['data/x']: the sandbox path must be absolute, such as /data"),
+    (
+        "stubs={'pip': {'stdot': ''}}",
+        "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
+    ),
+    ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected a string, or a list of strings and seconds *"),
+    ("commands={'cd': ''}", "commands: 'cd': command: cd is part of bash *"),
+]
 
 
 @SLOW
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("files={'data/x': ''}", "files['data/x']: the sandbox path must be absolute, such as /data"),
-        (
-            "stubs={'pip': {'stdot': ''}}",
-            "stubs: 'pip': got an unexpected keyword argument 'stdot'; there are match, *",
-        ),
-        ("stubs={'pip': 5}", "stubs: 'pip': stdout: expected a string, or a list of strings and seconds *"),
-        ("commands={'cd': ''}", "commands: 'cd': command: cd is part of bash *"),
-    ],
-)
-def test_what_cannot_be_arranged_fails_the_test_in_one_line(
-    pytester: pytest.Pytester, arguments: str, message: str
-) -> None:
-    pytester.makepyfile(
-        f"""
-        import pytest
-
-        @pytest.mark.podflare({arguments})
-        def test(podflare_emulator): ...
-        """
-    )
+def test_what_cannot_be_arranged_fails_the_test_in_one_line(pytester: pytest.Pytester) -> None:
+    tests = [
+        f"@pytest.mark.podflare({arguments})\ndef test_{number}(podflare_emulator): ...\n"
+        for number, (arguments, _) in enumerate(_NOT_ARRANGED)
+    ]
+    pytester.makepyfile("\n".join(["import pytest\n", *tests]))
     result = pytester.runpytest_subprocess("--podflare-isolation=portable")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"@pytest.mark.podflare: {message.replace('[', '[[]')}"])
+    result.assert_outcomes(errors=len(_NOT_ARRANGED))
+    for _, message in _NOT_ARRANGED:
+        result.stdout.fnmatch_lines([f"@pytest.mark.podflare: {message.replace('[', '[[]')}"])
     result.stdout.no_fnmatch_line("*Error: *")  # no pages of the plugin's own code
 
 

@@ -6,15 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from ..matrix import SLOW, servers
+from ..matrix import SLOW
 
 RunPytest = Callable[..., pytest.RunResult]
 
 
 @SLOW
-@pytest.mark.parametrize("server", servers())
 def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
-    pytester: pytest.Pytester, run_pytest: RunPytest, server: str
+    pytester: pytest.Pytester, run_pytest: RunPytest
 ) -> None:
     pytester.makepyfile(
         test_a="""
@@ -44,35 +43,46 @@ def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
             assert podflare_emulator.reset() == []
         """,
     )
-    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error", f"--podflare-server={server}")
+    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error")
     result.assert_outcomes(passed=4)
 
 
+_LEFT_OPEN = """
+import pytest
+from podflare import Sandbox
+
+@pytest.fixture(scope="{scope}")
+def box(podflare_emulator_{scope}):
+    return Sandbox()
+
+class Test:
+    def test_one(self, box, podflare_emulator):
+        assert box.run_code("print(1)").stdout == "1"
+
+    def test_two(self, box):
+        assert box.run_code("print(1)").stdout == "1"
+"""
+
+
 @SLOW
-@pytest.mark.parametrize("scope", ["session", "package", "module", "class"])
+@pytest.mark.parametrize("scopes", [("class", "module", "package"), ("session",)])
 def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scope(
-    pytester: pytest.Pytester, run_pytest: RunPytest, scope: str
+    pytester: pytest.Pytester, run_pytest: RunPytest, scopes: tuple[str, ...]
 ) -> None:
-    pytester.makepyfile(
-        test_it=f"""
-        import pytest
-        from podflare import Sandbox
-
-        @pytest.fixture(scope="{scope}")
-        def box(podflare_emulator_{scope}):
-            return Sandbox()
-
-        class Test:
-            def test_one(self, box, podflare_emulator):
-                assert box.run_code("print(1)").stdout == "1"
-
-            def test_two(self, box):
-                assert box.run_code("print(1)").stdout == "1"
-        """
-    )
+    for number, scope in enumerate(scopes):
+        pytester.mkpydir(f"of_{number}").joinpath(f"test_{scope}.py").write_text(
+            _LEFT_OPEN.replace("{scope}", scope)
+        )
     result = run_pytest("--podflare-leaks=error")
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["1 sandbox(es) left open;*", "  sbx_*, made at test_it.py:6"])
+    result.assert_outcomes(passed=2 * len(scopes), errors=len(scopes))
+    for scope in scopes:
+        result.stdout.fnmatch_lines(
+            [
+                "*ERROR at teardown of Test.test_two*",
+                "1 sandbox(es) left open;*",
+                f"  sbx_*, made at of_*/test_{scope}.py:7",
+            ]
+        )
 
 
 @SLOW

@@ -13,7 +13,7 @@ _STUCK = """
 import os, signal
 import pytest
 
-@pytest.mark.timeout(3, func_only=True)
+@pytest.mark.timeout(1, func_only=True)
 def test_stuck(podflare_emulator):
     server = podflare_emulator._server._process.pid
     open("server", "w").write(str(server))
@@ -29,7 +29,7 @@ def test_without():
 def short_bound(pytester: pytest.Pytester) -> None:
     """Of control calls: the run is to have ended within this suite's patience."""
     pytester.makepyfile(
-        short_bound="from podflare_emulator.handle.server import channel, process\nchannel.CALL = process.STOP = 5\n"
+        short_bound="from podflare_emulator.handle.server import channel, process\nchannel.CALL, process.STOP = 5, 2\n"
     )
 
 
@@ -63,7 +63,7 @@ def test_a_start_that_takes_for_ever(pytester: pytest.Pytester, method: str) -> 
     )
     pytester.makepyfile("def test(podflare_sandbox):\n    pass\n")
     result = pytester.runpytest_subprocess(
-        "-p", "short_bound", "--timeout=3", f"--timeout-method={method}", timeout=120
+        "-p", "short_bound", "--timeout=2", f"--timeout-method={method}", timeout=120
     )
     assert result.ret == 1
     assert "Timeout" in result.stderr.str() + result.stdout.str()

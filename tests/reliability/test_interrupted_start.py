@@ -1,4 +1,4 @@
-"""Ctrl-C while the emulator starts."""
+"""Ctrl-C while the emulator starts; and what is left when it has stopped."""
 
 import tempfile
 import threading
@@ -25,3 +25,16 @@ def test_a_start_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         Emulator(isolation="portable", server="thread").start()
     assert running() == before
+
+
+def test_no_thread_outlives_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(threading.Thread):
+        def run(self) -> None:
+            super().run()
+            if self.name == "podflare-emulator-end":
+                threading.Event().wait(0.5)  # its work is done, and it has not ended yet
+
+    before = set(threading.enumerate())
+    with Emulator(isolation="portable", server="thread"):
+        monkeypatch.setattr(threading, "Thread", Late)
+    assert set(threading.enumerate()) == before

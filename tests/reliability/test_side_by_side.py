@@ -55,6 +55,7 @@ def test_a_start_does_not_sweep_what_lives(start: Start) -> None:
 
 
 @SLOW
+@pytest.mark.parametrize("isolation", ["portable"], indirect=True)  # the server's matter alone
 def test_a_port_in_use_is_one_line_and_exit_2(start: Start) -> None:
     one = start()
     port = one.url.rpartition(":")[2]

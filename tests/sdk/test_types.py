@@ -20,45 +20,25 @@ from ..matrix import SLOW
 _PROGRAM = Path(__file__).parents[1] / "examples" / "test_typed.py"
 
 
-Check = Callable[[Path], list[int]]
-
-
-@pytest.fixture(params=["mypy", "pyright"])
-def errors(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
-    """The lines of a program that a strict type checker objects to."""
-    pytest.importorskip(request.param)
-    run = {"mypy": _mypy, "pyright": _pyright}[request.param]
-
-    def errors(program: Path) -> list[int]:
-        printed = run(program, tmp_path)
-        # mypy: program.py:1: error: ...; pyright: /path/program.py:1:2 - error: ...
-        found = re.findall(rf"{re.escape(program.name)}:(\d+)(?:: error|:\d+ - error)", printed)
-        assert found or re.search("Success|^0 errors", printed, re.MULTILINE), printed
-        return sorted({int(number) for number in found})
-
-    return errors
-
-
-def _mypy(program: Path, directory: Path) -> str:
-    command = ["mypy", "--strict", "--config-file=", f"--cache-dir={directory}", str(program)]
+def _mypy(directory: Path, *programs: Path) -> str:
+    command = ["mypy", "--strict", "--config-file=", f"--cache-dir={directory}", *map(str, programs)]
     return subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, text=True, cwd=directory
     ).stdout
 
 
-def _pyright(program: Path, directory: Path) -> str:
-    settings = {"include": [str(program)], "typeCheckingMode": "strict", "pythonVersion": "3.10"}
+def _pyright(directory: Path, *programs: Path) -> str:
+    settings = {
+        "include": [*map(str, programs)],
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.10",
+    }
     (directory / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
     command = [sys.executable, "-m", "pyright", "--project", str(directory), "--pythonpath", sys.executable]
     run = subprocess.run(command, capture_output=True, text=True, cwd=directory)
     if not re.search(r"\d+ errors?,", run.stdout):
         pytest.skip(f"pyright cannot run here: {(run.stderr or run.stdout).strip()[-200:]}")
     return run.stdout
-
-
-@SLOW
-def test_a_users_program(errors: Check) -> None:
-    assert errors(_PROGRAM) == []
 
 
 _WRONG = """
@@ -85,12 +65,36 @@ prepared_sandbox(scope='function')  # wrong
 """
 
 
+_DECORATED = """
+from podflare import Sandbox
+from pytest_podflare import prepared_sandbox
+
+@prepared_sandbox(scope="module")
+def trained(sandbox: Sandbox) -> None: ...
+
+@prepared_sandbox
+def plain(sandbox: Sandbox) -> None: ...
+"""
+
+
 @SLOW
-def test_mistakes_are_found(errors: Check, tmp_path: Path) -> None:
-    program = tmp_path / "wrong.py"
-    program.write_text(_WRONG, encoding="utf-8")
+@pytest.mark.parametrize("checker", [_mypy, _pyright])
+def test_users_programs_pass_and_mistakes_are_found(checker: Callable[..., str], tmp_path: Path) -> None:
+    """In one run, since most of one is to read what the programs import."""
+    pytest.importorskip(checker.__name__.strip("_"))
+    mistaken, decorated = tmp_path / "mistaken.py", tmp_path / "decorated.py"
+    mistaken.write_text(_WRONG, encoding="utf-8")
+    decorated.write_text(_DECORATED, encoding="utf-8")
+    printed = checker(tmp_path, _PROGRAM, decorated, mistaken)
+
+    def errors(program: Path) -> list[int]:
+        # mypy: program.py:1: error: ...; pyright: /path/program.py:1:2 - error: ...
+        found = re.findall(rf"{re.escape(program.name)}:(\d+)(?:: error|:\d+ - error)", printed)
+        return sorted({int(number) for number in found})
+
     wrong = [number for number, line in enumerate(_WRONG.splitlines(), 1) if line.endswith("# wrong")]
-    assert [number for number in errors(program) if number in wrong] == wrong
+    assert [number for number in errors(mistaken) if number in wrong] == wrong, printed
+    assert errors(_PROGRAM) == errors(decorated) == [], printed
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,10 @@ class Reaper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self, other: Callable[[Message, list[int]], None] | None = None) -> None:
-        """Answers `signal`, `stop`, `continue` and `end`; closes descriptors for `close`; passes the rest to `other`.
+        """Answers `signal`, `stop`, `continue`, `end` and `end_terminal`; closes descriptors for `close`.
 
-        Returns when the host is gone."""
+        Passes the rest to `other`. Returns when the host is gone.
+        """
         with contextlib.suppress(ConnectionError):
             self._serve(other)
 
@@ -71,7 +72,7 @@ class Reaper:
     ) -> None:
         match message["op"]:
             case "signal":
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(message["pid"], message["signal"])
                 self._connection.send({"id": message["id"]})
             case "stop":
@@ -82,6 +83,9 @@ class Reaper:
                 self._connection.send({"id": message["id"]})
             case "end":
                 self._end(message)
+                self._connection.send({"id": message["id"]})
+            case "end_terminal":
+                self._end_terminal(message["pid"], descriptors)
                 self._connection.send({"id": message["id"]})
             case "close":
                 for number in descriptors:
@@ -135,6 +139,16 @@ class Reaper:
                 *self._found(message),
                 *(pid for pid, born in killed.items() if born >= 0 and runs_since(pid) == born),
             }
+
+    def _end_terminal(self, leader: int, terminal: list[int]) -> None:
+        groups = {leader}
+        for number in terminal:
+            with contextlib.suppress(OSError):
+                groups.add(os.tcgetpgrp(number))
+            os.close(number)
+        for group in groups - {0}:  # 0: none
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
 
     def _found(self, message: Message) -> list[int]:
         if shown := processes():

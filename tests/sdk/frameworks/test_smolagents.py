@@ -91,8 +91,8 @@ def test_code_that_takes_too_long_is_stopped(podflare_sandbox: Sandbox) -> None:
 
 @pytest.mark.podflare(commands={"pip": "Successfully installed", "python3": "Successfully installed"})
 def test_packages_are_installed_in_the_sandbox(podflare_emulator: Any, podflare_sandbox: Sandbox) -> None:
-    PodflareExecutor(podflare_sandbox, additional_imports=["left-pad"])
-    assert "left-pad" in podflare_emulator.execs()[-1].code
+    PodflareExecutor(podflare_sandbox, additional_imports=["left-pad", "numpy>=2"])
+    assert podflare_emulator.execs()[-1].code.endswith(" left-pad 'numpy>=2'")
 
 
 def test_what_cannot_be_installed_is_an_error(sandbox: Sandbox, events_of_exec: Any) -> None:

@@ -65,6 +65,10 @@ class Session:
             raise RuntimeError(answer["error"])
         return answer["value"]
 
+    def answer(self, number, answer, mark):
+        self.pending[number].put(json.loads(answer))
+        self.tell(mark)
+
     def tell(self, mark):
         try:
             report(self.reports.get(), mark)
@@ -83,7 +87,7 @@ def report(told, mark):
     sys.__stdout__.flush()
 
 exec(prelude, names)
-names.update(variables)
+names.update(json.loads(variables))
 if tools:
     names["_podflare_session"] = Session()
     names["_podflare_session"].tell(mark)
@@ -133,14 +137,19 @@ def evaluate(
     """
     tools = tools or {}
     mark = f"podflare-{secrets.token_hex(8)}:"
-    values = {"code": code, "variables": json.loads(json.dumps(variables or {}))}
-    values |= {"tools": list(tools), "prelude": prelude}
+    # JSON as text: not every number of it is one of Python's literals.
+    values = {
+        "code": code,
+        "variables": json.dumps(variables or {}),
+        "tools": list(tools),
+        "prelude": prelude,
+    }
     # In ASCII: the code may hold lone surrogates.
     given = f"{{**{ ({**values, 'mark': mark})!a}, 'names': globals()}}"
     told, printed = _told(runner.run(f"__import__('builtins').exec({_PROGRAM!a}, {given})"), mark)
     while "tool" in told:
-        reply = f"_podflare_session.pending[{told['number']}].put({_answer(tools, told)!a})"
-        told, more = _told(runner.run(f"{reply}; _podflare_session.tell({mark!a})"), mark)
+        answer = f"_podflare_session.answer({told['number']}, {_answer(tools, told)!a}, {mark!a})"
+        told, more = _told(runner.run(answer), mark)
         printed = "\n".join(filter(None, [printed, more]))
     return Evaluated(printed, **told)
 
@@ -156,9 +165,8 @@ def _told(result: ExecResult, mark: str) -> tuple[dict[str, Any], str]:
     return {"error": "Interrupted", "message": last, "traceback": result.stderr}, printed
 
 
-def _answer(tools: Mapping[str, Callable[..., Any]], told: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(tools: Mapping[str, Callable[..., Any]], told: Mapping[str, Any]) -> str:
     try:
-        value = tools[told["tool"]](*told["args"], **told["named"])
-        return {"value": json.loads(json.dumps(value))}
+        return json.dumps({"value": tools[told["tool"]](*told["args"], **told["named"])})
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return json.dumps({"error": f"{type(error).__name__}: {error}"})

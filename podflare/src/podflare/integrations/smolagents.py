@@ -6,6 +6,7 @@ with PodflareExecutor() as executor:
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from podflare.integrations.evaluating import evaluate
@@ -72,7 +73,8 @@ class PodflareExecutor(RemotePythonExecutor):
     def install_packages(self, additional_imports: list[str]) -> list[str]:
         """Install packages with the sandbox's pip."""
         if additional_imports:
-            result = self._runner.run(f"python3 -m pip install {' '.join(additional_imports)}", "bash")
+            # Quoted: of a requirement such as numpy>=2 bash would make a file.
+            result = self._runner.run(f"python3 -m pip install {shlex.join(additional_imports)}", "bash")
             if not result.ok:
                 raise AgentError(f"pip install failed:\n{result.stderr}", self.logger)
         return additional_imports
