@@ -305,8 +305,10 @@ class Launcher:
             self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
-        for number in descriptors:  # of a jail that nobody waits for now
+        for number in descriptors:
             os.close(number)
+        if "jail" in message:  # nobody waits for it now
+            self.remove(message["jail"], left=True)
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
