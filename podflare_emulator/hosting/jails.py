@@ -17,7 +17,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.network import Network
 from podflare_emulator.hosting.pause import Pause
 
-_FIRST = 2  # so many without a pause
+_FIRST = 1  # so many without a pause
 _AFTER = 0.020  # seconds: lets the caller that took jails continue before the next ones are made
 
 

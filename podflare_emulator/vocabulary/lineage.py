@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from podflare_emulator.vocabulary.text_tree import draw
 
 _SHORT = 12  # characters of an id
 
 
-@dataclass(frozen=True)
-class Life:
+class Life(NamedTuple):
     """One sandbox.
 
     Attributes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from podflare_emulator.vocabulary.errors import SettingsError
 from podflare_emulator.vocabulary.kinds import variables
@@ -17,8 +16,7 @@ _FIELDS = ("imports", "files", "env", "setup", "python")
 _EXAMPLE = "{'reports': {'imports': ['pandas as pd'], 'files': {'/data': Path('data')}}}"
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """One kind of sandbox.
 
     Attributes:
@@ -30,9 +28,9 @@ class Template:
         install: The command to suggest if a module is missing.
     """
 
-    imports: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = {}
     files: tuple[tuple[str, int, bytes], ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     setup: str = ""
     python: str | None = None
     install: str = ""

@@ -75,6 +75,19 @@ def test_a_program_that_is_not_there_ends_with_127_and_says_so(wire: Wire, box: 
     assert b"No such file" in terminal.watching.seen
 
 
+@pytest.mark.usefixtures("ours")
+def test_a_program_may_open_as_many_files_as_code_may(wire: Wire, box: str) -> None:
+    assert output(Terminal(wire, box, "ulimit -Sn; ulimit -Hn")) == "1024\r\n4096\r\n"
+
+
+def test_signals_that_python_has_blocked_reach_a_program(wire: Wire, box: str) -> None:
+    wire.events(box, "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])")
+    terminal = Terminal(wire, box, ["sh", "-c", "echo here; exec sleep 600"])
+    terminal.watching.until("here")
+    terminal.type(CTRL_C)
+    assert terminal.watching.exit_code() == 130
+
+
 def test_what_is_typed_is_echoed_and_read(wire: Wire, box: str) -> None:
     terminal = Terminal(wire, box, "read -p 'name? ' name; echo \"hello, $name\"")
     terminal.watching.until("name? ")

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from podflare_emulator.api.contract.control import calls
+from podflare_emulator.control.control import Control
+
 _ROOT = Path(__file__).parents[2]
 _DOCUMENTS = sorted([*_ROOT.glob("*.md"), *_ROOT.glob("docs/**/*.md"), *_ROOT.glob("podflare/*.md")])
 _HOWTO = _ROOT / "docs" / "howto"
@@ -18,6 +21,8 @@ _BLOCK = re.compile(
 )
 _FILES = ("python", "yaml", "dockerfile")  # whose blocks are files; of other languages, those that name one
 _PROGRAMS = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_"))
+# What Python's handle and fixtures need for functions as stubs, and for their own sandboxes.
+_OF_THE_HANDLE = {"next_question", "reply", "run_real", "lasting_ids", "leave_only_default_stubs"}
 _SAYS = re.compile(r"print\(.*\)  # (.+)")
 
 
@@ -53,6 +58,22 @@ def test_a_pipeline_is_yaml_that_runs_the_tests(name: str) -> None:
     jobs = jobs.get("jobs", jobs)
     assert set(jobs) == {"emulator", "real-api"}
     assert all("pytest " in str(job) for job in jobs.values())
+
+
+def test_the_requirements_of_the_pipelines_are_this_repositorys_packages() -> None:
+    lines = (_ROOT / "tests" / "examples" / "requirements-test.txt").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        name, _, address = line.partition(" @ git+")
+        if address:
+            project = _ROOT / address.partition("#subdirectory=")[2] / "pyproject.toml"
+            assert f'name = "{name}"' in project.read_text(encoding="utf-8")
+    assert sum(" @ git+" in line for line in lines) == 2
+
+
+def test_every_control_call_is_on_the_page_of_other_languages() -> None:
+    page = (_HOWTO / "other-languages.md").read_text(encoding="utf-8")
+    rows = "\n".join(re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", rows)) == set(calls(Control)) - _OF_THE_HANDLE
 
 
 @pytest.mark.parametrize("program", _PROGRAMS, ids=lambda path: path.name)

@@ -35,7 +35,7 @@ def _jails(maker: Maker) -> tuple[Callable[[], Any], int]:
         for jail in await jails.take(1):
             jail.is_awaited = False
 
-    return take, 2
+    return take, 1
 
 
 def _guests(maker: Maker) -> tuple[Callable[[], Any], int]:

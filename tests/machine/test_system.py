@@ -172,6 +172,13 @@ def test_what_was_written_goes_into_forks_and_nowhere_else(
 
 
 @SLOW
+def test_files_of_etc_that_a_sandbox_may_change_are_its_roots(
+    namespace_sandbox: Callable[..., Sandbox],
+) -> None:
+    assert bash(namespace_sandbox(), "find /etc/alternatives/ /etc/ssl/ -not -user root") == ""
+
+
+@SLOW
 def test_a_fork_by_replay_has_it_too() -> None:
     with serving("namespace", fork="replay") as emulator, Sandbox(host=emulator.url) as parent:
         bash(parent, "echo 1 > /usr/local/podflare-test; mkdir -p /opt/a/b; rm /usr/bin/env")

@@ -122,7 +122,7 @@ class Guest:
 
     def _start_terminal(self, order: Message) -> None:
         self.flush()  # otherwise the forked process would print it too
-        answer, terminal = terminals.start(self.jail, self.variables, order)
+        answer, terminal = terminals.start(self.jail, self.variables, order, self._open_files.restrict)
         self.has_started |= bool(terminal)
         self.connection.send(answer, terminal)
         for number in terminal:

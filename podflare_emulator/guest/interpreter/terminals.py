@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Callable
 
 from ..jail.interface import Jail
 from ..protocol import Message
@@ -16,11 +17,14 @@ _TERM = "xterm-256color"
 
 
 @imports.own()
-def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Message, list[int]]:
+def start(
+    jail: Jail, variables: dict[str, str], order: Message, restrict: Callable[[], None]
+) -> tuple[Message, list[int]]:
     """Starts the program of `order`. Returns the answer, and a descriptor of the terminal if it was started.
 
-    `variables`: those that the test's author has put into the sandbox's environment. `order`: `shell`, a command for
-    `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or None. In the answer, `pid` is the leader of the
+    `variables`: those that the test's author has put into the sandbox's environment. `restrict` sets the limits of the
+    user's programs. `order`: `shell`, a command for `bash -lc`, or `argv`; `cols` and `rows`; `env`, pairs; `cwd` or
+    None. In the answer, `pid` is the leader of the
     terminal's session, or `failed` is the reason why there is none. The program is not a child of this process:
     `os.wait()` in user code does not find it.
     """
@@ -36,7 +40,7 @@ def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Messag
     try:
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", order["rows"], order["cols"], 0, 0))
         if fork_siblings(1) is not None:
-            _become(jail, variables, order, theirs, writing)
+            _become(jail, variables, order, restrict, theirs, writing)
         os.close(writing)
         writing = -1
         pid = int(os.read(reading, 32) or b"0")
@@ -52,7 +56,14 @@ def start(jail: Jail, variables: dict[str, str], order: Message) -> tuple[Messag
     return {"pid": pid}, [ours]
 
 
-def _become(jail: Jail, variables: dict[str, str], order: Message, terminal: int, writing: int) -> None:
+def _become(
+    jail: Jail,
+    variables: dict[str, str],
+    order: Message,
+    restrict: Callable[[], None],
+    terminal: int,
+    writing: int,
+) -> None:
     """In the child. Does not return."""
     import fcntl
     import termios
@@ -64,9 +75,11 @@ def _become(jail: Jail, variables: dict[str, str], order: Message, terminal: int
         for number in (0, 1, 2):
             os.dup2(terminal, number, inheritable=True)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        restrict()
         for number in signal.valid_signals():
             if number not in (signal.SIGKILL, signal.SIGSTOP):
                 signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         environment = {**jail.variables(), **variables, "TERM": _TERM, **dict(order["env"])}
         argv = order["argv"] or ["bash", "-lc", _shell(jail, order["shell"], environment["PATH"])]
         os.chdir(order["cwd"] or "/root")

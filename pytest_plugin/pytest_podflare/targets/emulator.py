@@ -52,11 +52,9 @@ class SessionEmulator(Emulator):
         return self._last_report()
 
     def forget_lost(self) -> None:
-        """Forgets what was arranged with a killed server. The next one takes over its port, which clients know."""
+        """Forgets the sandboxes of a killed server. The next one takes over its port, which clients know."""
         self.kept.clear()
         self._setups.scopes.clear()
-        with suppress(EmulatorError):
-            super()._reset(())
         self.settings = replace(self.settings, port=self._started.port if self._started else 0)
 
     def _before_time_moves(self) -> None:

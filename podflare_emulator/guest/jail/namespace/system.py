@@ -15,7 +15,6 @@ import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...files import tree
 from ...system import kernel
 from ..layout import SYSTEM
 from .places import directory_of
@@ -173,9 +172,23 @@ def own_etc(source: str, base: str, target: str) -> None:
         original, own = f"{source}/{name}", f"{target}/{name}"
         if os.path.islink(f"{base}/{name}") and os.path.exists(original):
             if os.path.isdir(original):
-                tree.copy(original, own)
+                _copy_directory(original, own)
             else:
                 shutil.copy(original, own)
+
+
+def _copy_directory(source: str, target: str) -> None:
+    """Copies a directory of links, nearly all of them. Unlike `tree.copy`, the copies belong to the sandboxes' root."""
+    with contextlib.suppress(PermissionError), os.scandir(source) as listing:
+        os.mkdir(target)
+        for entry in listing:
+            own = f"{target}/{entry.name}"
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), own)
+            elif entry.is_dir():
+                _copy_directory(entry.path, own)
+            elif os.access(entry.path, os.R_OK):
+                shutil.copy2(entry.path, own)
 
 
 def _stack(lower: str, directory: str, place: str) -> None:

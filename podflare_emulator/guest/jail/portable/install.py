@@ -27,9 +27,16 @@ _LATE_CALLS = {
     "_ctypes": {"dlopen": "name"},
     "_dbm": {"open": "filename"},
     "_gdbm": {"open": "filename"},
+    "readline": {
+        "append_history_file": "filename",
+        "read_history_file": "filename",
+        "read_init_file": "filename",
+        "write_history_file": "filename",
+    },
     "pyarrow.lib": {"OSFile": "path", "memory_map": "path"},
     "pyarrow.util": {"_stringify_path": "path"},  # all paths that pyarrow itself opens go through this
 }
+_AFTER_ANOTHER = frozenset({"append_history_file"})  # the path is the second argument
 # Modules that a module of `library` adapts, and the function in it that does so.
 _LATE_MODULES = {
     "_sqlite3": ("sqlite", "dress"),
@@ -89,7 +96,8 @@ def _replace_late(module: ModuleType) -> None:
         function = getattr(module, name, None)
         if function is not None:
             is_class = isinstance(function, type)
-            call = calls.of_keyword(function.__new__ if is_class else function, keyword, first=int(is_class))
+            first = int(is_class or name in _AFTER_ANOTHER)
+            call = calls.of_keyword(function.__new__ if is_class else function, keyword, first=first)
             mapped = (
                 type(name, (function,), {"__new__": call, "__module__": function.__module__})
                 if is_class

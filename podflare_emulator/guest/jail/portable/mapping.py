@@ -120,6 +120,8 @@ def activate_from_environment() -> None:
     path_map = PathMap.of_variables(os.environ)
     for name in (ROOT_VARIABLE, SHARED_VARIABLE, "BASH_ENV"):
         os.environ.pop(name, None)  # programs that this process starts get them again
+    if os.environ.get("TMPDIR") == path_map.real("/tmp"):
+        del os.environ["TMPDIR"]  # likewise
     activate(path_map)
     main.show()
     tracebacks.show_childs()

@@ -13,6 +13,7 @@ from .words import SHELLS, Command, Role
 
 REWRITTEN = "PODFLARE_PORTABLE_REWRITTEN"  # set if bash's script has been through `shell_command` already
 BASH_START = "BASH_ENV"
+_TEMPORARY = "/tmp"  # programs such as gcc and mktemp use it by themselves
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _MOST_INTERPRETERS = 4  # as many as the kernel follows
@@ -97,6 +98,8 @@ def environment(variables: Mapping[Any, Any], path_map: PathMap, words: Sequence
         for name, value in variables.items()
     }
     added = child_variables(path_map)
+    if path_map.prefix:
+        mapped.setdefault(b"TMPDIR", os.fsencode(path_map.real(_TEMPORARY)))
     if words and os.path.basename(os.fsdecode(words[0])) in SHELLS and _has_script(words):
         added[REWRITTEN] = "1"
     return {**mapped, **{os.fsencode(name): os.fsencode(value) for name, value in added.items()}}

@@ -96,7 +96,9 @@ def _exec(path: Any, argv: Any, env: Mapping[Any, Any]) -> None:
     if calls.current().prefix:
         argv, env = _arguments(argv), _environment(env, argv)
     real = calls.current().real(path)
-    (program,), argv = _program([real], argv) if calls.current().prefix else ([real], argv)
+    program = real
+    if calls.current().prefix and not isinstance(path, int):  # a descriptor
+        (program,), argv = _program([real], argv)
     try:
         _execve(program, argv, env)
     except OSError as error:

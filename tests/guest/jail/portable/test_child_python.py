@@ -149,3 +149,20 @@ def test_python_starts_a_script_for_an_interpreter_of_the_sandboxs(
     for name in ("own", "tool"):
         sandbox.file(f"/root/{name}").chmod(0o755)
     assert sandbox.python(f"import os, subprocess; {start}") == f"{SHEBANGS[shebang]}\n"
+
+
+def test_a_compiled_file_can_be_run(sandbox: Sandbox) -> None:
+    """What Python imports while it starts one must be the real modules."""
+    sandbox.file("/root/s.py").write_text(
+        "import subprocess, warnings; print(__file__.replace('/', '|'), warnings.warn)"
+    )
+    said = sandbox.bash(
+        "python3 -c \"import py_compile; py_compile.compile('/root/s.py', '/root/c.pyc')\"\npython3 /root/c.pyc"
+    )
+    assert said == "|root|c.pyc <built-in function warn>\n"
+
+
+def test_where_programs_keep_temporary_files_is_not_seen_by_a_python_among_them(sandbox: Sandbox) -> None:
+    code = "import subprocess; print(subprocess.check_output(['python3', '-c', {!r}], text=True))"
+    shown = "import os, tempfile; print(os.environ.get('TMPDIR'), tempfile.gettempdir().replace('/', '|'))"
+    assert sandbox.python(code.format(shown)) == "None |tmp\n\n"

@@ -192,3 +192,11 @@ def test_the_base_interpreter_is_not_mapped_without_the_variables(sandbox: Sandb
         sandbox.bash(f"{other} -c \"import os; print(os.path.exists('/root/marker-of-the-sandbox'))\"")
         == "False\n"
     )
+
+
+def test_programs_that_python_starts_have_a_place_for_temporary_files(sandbox: Sandbox) -> None:
+    code = (
+        "import os, subprocess; made = subprocess.check_output(['mktemp'], text=True).strip()\n"
+        "print(os.listdir('/tmp') == [os.path.basename(made)])"
+    )
+    assert sandbox.python(code) == "True\n"

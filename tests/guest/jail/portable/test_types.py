@@ -102,6 +102,28 @@ SCENARIOS = {
             except FileNotFoundError as error: assert error.filename == named, (named, error)
             else: assert False, named
     """,
+    "functions that are adapted": """
+        import contextlib, io, sys, threading, traceback
+        assert traceback.walk_tb.__module__ == "traceback" and threading.excepthook.__module__ == "_thread"
+        assert threading.excepthook.__name__ == threading.excepthook.__qualname__ != "excepthook"
+        with contextlib.redirect_stderr(io.StringIO()) as said: sys.excepthook(1, "1", 1)
+        assert "TypeError: print_exception(): Exception expected for value, str found" in said.getvalue()
+    """,
+    "a program that is a descriptor": """
+        import os
+        child = os.fork()
+        if not child: os.execve(os.open("/bin/true", os.O_RDONLY), ["true"], {})
+        assert os.waitpid(child, 0)[1] == 0
+    """,
+    "the history of readline": """
+        import os
+        try: import readline
+        except ImportError: os._exit(0)
+        readline.add_history("first"); readline.write_history_file("/root/h")
+        readline.add_history("second"); readline.append_history_file(1, "/root/h")
+        readline.clear_history(); readline.read_history_file("/root/h")
+        assert [readline.get_history_item(n) for n in (1, 2)] == ["first", "second"], open("/root/h").read()
+    """,
 }
 
 

@@ -34,7 +34,8 @@ class _Watch:
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "exec":
-            if self._file and getattr(arguments[0], "co_filename", None) == self._file:
+            name = getattr(arguments[0], "co_filename", None)
+            if self._file and (name == self._file or self._file.endswith(".pyc")):
                 self._begin(arguments[0])
         elif event == "cpython.run_file":
             _show_places()
@@ -65,7 +66,8 @@ class _Watch:
         if sys.modules.get("warnings") is self._warnings:
             del sys.modules["warnings"]
         shown = calls.current().virtual(self._file)
-        _imp._fix_co_filename(code, shown)  # type: ignore[attr-defined]
+        if code.co_filename == self._file:  # compiled files name their source
+            _imp._fix_co_filename(code, shown)  # type: ignore[attr-defined]
         main = sys.modules["__main__"].__dict__
         main["__file__"] = shown
         if hasattr(main.get("__loader__"), "path"):

@@ -31,8 +31,13 @@ def _without_own(walk: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterat
             return walk(tb)
         return (step for step in walk(tb) if not _is_own(step[0]))
 
-    walk_users.__name__, walk_users.__doc__ = walk.__name__, walk.__doc__
+    _name_as(walk, walk_users)
     return walk_users
+
+
+def _name_as(native: Any, own: Any) -> None:
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(own, name, getattr(native, name))
 
 
 def dress_threading(module: Any) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def dress_threading(module: Any) -> dict[str, Any]:
         _strip(args.exc_value)
         native(args)
 
-    excepthook.__doc__ = native.__doc__
+    _name_as(native, excepthook)
     module.excepthook = module.__excepthook__ = excepthook
     return {}
 
@@ -54,6 +59,9 @@ def show_childs() -> None:
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, BaseException):
+        sys.__excepthook__(kind, error, trace)  # which says so
+        return
     _strip(error)
     if isinstance(error, SyntaxError):  # it may come from a program that C has opened through the host's path
         for name in ("msg", "filename"):
@@ -90,6 +98,9 @@ def _is_own(frame: FrameType) -> bool:
 
 
 def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, BaseException):
+        sys.__excepthook__(kind, error, trace)  # which says so
+        return
     import traceback  # only when it is needed; before 3.13 the built-in hook finds source only in files
 
     traceback.print_exception(kind, error, trace)
