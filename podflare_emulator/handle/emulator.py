@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from os import getpid
 from types import EllipsisType, NoneType, TracebackType
@@ -166,9 +166,14 @@ class Emulator(Faults, Stubs):
         )
         return f"{self.isolation} (better ones are not available: {lacks})" if lacks else self.isolation
 
-    @contextmanager
-    def redirect_clients(self) -> Iterator[None]:
+    def redirect_clients(self) -> AbstractContextManager[None]:
         """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
+        from podflare_emulator.handle.clients.overlap import overlapping
+
+        return overlapping(self._redirecting_clients)
+
+    @contextmanager
+    def _redirecting_clients(self) -> Iterator[None]:
         from podflare_emulator.handle.clients.finalizers import waiting_for_nobody
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
