@@ -278,7 +278,7 @@ class _Call:
 
 
 def _refused(code: str) -> ExecResult | None:
-    """What a model is told of code that is no text: of a character cut in two, which no server takes."""
+    """The answer for code that is no text, as half of a surrogate pair makes it: no server takes it."""
     try:
         code.encode()
     except UnicodeEncodeError as error:
