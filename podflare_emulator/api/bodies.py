@@ -1,6 +1,7 @@
 """Request bodies: the shape of each, and reading one up to the size limit."""
 
 import itertools
+import json
 import re
 from typing import Any, Literal, TypeVar
 
@@ -164,7 +165,7 @@ async def read(request: Request, decoder: msgspec.json.Decoder[Body]) -> Body:
     except msgspec.ValidationError as error:
         raise InvalidRequest(_explained(str(error))) from None
     except msgspec.DecodeError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from None
+        raise InvalidRequest(_where_half_a_pair(body) or f"the body is not JSON: {error}") from None
     except UnicodeDecodeError:
         raise InvalidRequest(_where_not_utf8(body)) from None
     except RecursionError:
@@ -215,6 +216,19 @@ def _explained(message: str) -> str:
     if field := where.strip(".`"):
         return f"{field}: {what[0].lower()}{what[1:]}"
     return f"the body: {what[0].lower()}{what[1:]}" if what.startswith("Expected") else what
+
+
+def _where_half_a_pair(body: bytes) -> str | None:
+    """The field with half of a surrogate pair: JSON can escape it, as JavaScript does, but no text can hold it."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    for field, value in found.items() if isinstance(found, dict) else ():
+        half = re.search("[\ud800-\udfff]", json.dumps({field: value}, ensure_ascii=False))
+        if half:
+            return f"{ascii(field)[1:-1]}: half of a surrogate pair, {half[0]!a}, is no text"
+    return None
 
 
 def _where_not_utf8(body: bytes) -> str:

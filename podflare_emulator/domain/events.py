@@ -11,6 +11,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+_SCRIPTS = b"/.venv/scripts."
+_IN_SCRIPTS = re.compile(re.escape(_SCRIPTS) + rb"[\d/-]*")
+_LONGEST_PART = 64  # bytes after `hidden`
+
 EventType = Literal["stdout", "stderr", "exit"]
 REPLAYED = 1000  # contract: the recent events of a sandbox, up to this many
 _REPLAYED_CHARACTERS = 16 << 20  # in all: events are kept as long as the sandbox lives
@@ -39,6 +43,19 @@ def _paths(hidden: bytes) -> re.Pattern[bytes]:
     return re.compile(re.escape(hidden) + rb"(?:(/\.venv/scripts\.\d+/(?:-/)*)|/)?")
 
 
+def unfinished(hidden: bytes, data: bytes) -> int:
+    """How many bytes at the end of a piece of output may be a beginning of what `without` removes."""
+    if not hidden:
+        return 0
+    begin = data.rfind(hidden, -len(hidden) - _LONGEST_PART)
+    if begin >= 0:
+        part = data[begin + len(hidden) :]
+        if _SCRIPTS.startswith(part) or _IN_SCRIPTS.fullmatch(part):
+            return len(data) - begin
+    lengths = range(min(len(hidden) - 1, len(data)), 0, -1)
+    return next((length for length in lengths if data.endswith(hidden[:length])), 0)
+
+
 class Lines:
     """Cuts one stream into lines. Only `\\n` or LONGEST_LINE ends one; bytes that are not UTF-8 become U+FFFD.
 
@@ -54,10 +71,17 @@ class Lines:
         end = data.rfind(b"\n")
         if end < 0:
             self._begun += data
-            return self.rest() if len(self._begun) >= LONGEST_LINE else []
+            return self._most() if len(self._begun) >= LONGEST_LINE else []
         whole = bytes(self._begun) + data[:end]
         self._begun = bytearray(data[end + 1 :])
         return self._text(whole).split("\n")
+
+    def _most(self) -> list[str]:
+        """The line so far, up to what may be part of a hidden path."""
+        last = bytes(self._begun[-2 * len(self._hidden) - _LONGEST_PART :])
+        end = len(self._begun) - unfinished(self._hidden, last)
+        whole, self._begun = bytes(self._begun[:end]), self._begun[end:]
+        return [self._text(whole)]
 
     def rest(self) -> list[str]:
         """The last line, if it has no newline."""

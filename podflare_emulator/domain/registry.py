@@ -91,6 +91,9 @@ class SandboxRegistry:
         self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
+        self._to_keep: Collection[
+            str
+        ] = ()  # ids at the last reset, which those who keep them take for theirs
         self.seeds = Seeds()
         self.ledger = Ledger(self.clock.now)
         self.stubs = Stubs()
@@ -365,6 +368,7 @@ class SandboxRegistry:
         Returns the ids of the destroyed sandboxes, oldest first.
         """
         self._resets += 1
+        self._to_keep = frozenset(keep)
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
         await self._end_spaces()
@@ -401,7 +405,8 @@ class SandboxRegistry:
         return child
 
     def _adopt(self, machine: Machine, span: Lifespan) -> Sandbox:
-        new_id = self.ids.sandbox(self._living)
+        while (new_id := self.ids.sandbox(self._living)) in self._to_keep:
+            pass
         self._gone.discard(new_id)  # with a seed, another sandbox may have had it before the last reset
         sandbox = Sandbox(
             new_id,

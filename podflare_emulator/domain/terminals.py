@@ -14,7 +14,9 @@ from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.terminal import Terminal
 from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
 
-from .events import without
+from .events import unfinished, without
+
+_PATIENCE = 0.02  # seconds: how long the beginning of a hidden path may wait for the rest
 
 KEPT = 1 << 20
 """Bytes of output that are replayed to a client that attaches (contract)."""
@@ -46,6 +48,8 @@ class Session:
         self.exit_code: int | None = None
         self.terminal: Terminal
         self._hidden = hidden
+        self._waiting = b""
+        self._timer: asyncio.TimerHandle | None = None
         self._kept = bytearray()
         self.end = 0
         self._changed: set[asyncio.Future[None]] = set()
@@ -56,6 +60,26 @@ class Session:
         return self.exit_code is not None
 
     def hear(self, data: bytes) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        data = self._waiting + data
+        whole = len(data) - unfinished(self._hidden, data)
+        self._waiting = data[whole:]
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._wait_no_longer)
+        if whole:
+            self._show(data[:whole])
+
+    def _wait_no_longer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            waiting, self._waiting = self._waiting, b""
+            self._show(waiting)
+
+    def _show(self, data: bytes) -> None:
         data = without(self._hidden, data)
         self._kept += data
         self.end += len(data)
@@ -65,6 +89,7 @@ class Session:
 
     def finish(self, code: int | None) -> None:
         """`code`: as Terminal's `on_exit` gets it; stored as a shell would report it."""
+        self._wait_no_longer()
         code = -signal.SIGKILL if code is None else code
         self.exit_code = 128 - code if code < 0 else code
         self._tell()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from os import getpid
 from types import EllipsisType, NoneType, TracebackType
@@ -73,12 +73,13 @@ class Emulator(Faults, Stubs):
         self.refusals: tuple[Refusal, ...] = ()  # better ones that are not available
         self._kind = server
         self._origins = Origins()
-        self._egress = True
-        self._reachable: tuple[tuple[str, int], ...] = ()
-        self._webhook_url: str | EllipsisType | None = ...  # of the settings
-        self._echo: bool | None = None
         self._files = Files(self._call)
         self._env = Variables(self._call)
+        self._egress: bool
+        self._reachable: tuple[tuple[str, int], ...]
+        self._webhook_url: str | EllipsisType | None  # `...`: of the settings
+        self._echo: bool | None
+        self._forget()
         self._clock = Clock(self._call, self._before_time_moves)
         self._started: Started | None = None
         self._launched: ServerThread | ServerProcess | None = None
@@ -110,6 +111,7 @@ class Emulator(Faults, Stubs):
         server = launched if launched and launched.owner == getpid() else self._new_server()
         self._started = started = server.start()
         self._server = server
+        self._forget()  # what was arranged with an earlier server
         self.isolation, self.refusals = started.isolation, started.refusals
         self.network = "private" if started.private_network else "host"
 
@@ -164,9 +166,14 @@ class Emulator(Faults, Stubs):
         )
         return f"{self.isolation} (better ones are not available: {lacks})" if lacks else self.isolation
 
-    @contextmanager
-    def redirect_clients(self) -> Iterator[None]:
+    def redirect_clients(self) -> AbstractContextManager[None]:
         """A context manager: inside, `Sandbox()` without arguments connects to this emulator, in this process."""
+        from podflare_emulator.handle.clients.overlap import overlapping
+
+        return overlapping(self._redirecting_clients)
+
+    @contextmanager
+    def _redirecting_clients(self) -> Iterator[None]:
         from podflare_emulator.handle.clients.finalizers import waiting_for_nobody
         from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 
@@ -321,6 +328,12 @@ class Emulator(Faults, Stubs):
 
     def _reset(self, keep: Collection[str], *, remember: bool = False) -> list[str]:
         """`remember`: for `last_report`."""
+        self._forget()
+        destroyed: list[str] = self._call("reset", keep=list(keep), remember=remember)
+        return destroyed
+
+    def _forget(self) -> None:
+        """Forgets all that was arranged, as the server does at a reset."""
         self._files.forget()
         self._env.forget()
         self._arranged_stubs.clear()
@@ -329,8 +342,6 @@ class Emulator(Faults, Stubs):
         self._reachable = ()
         self._webhook_url = ...
         self._echo = None
-        destroyed: list[str] = self._call("reset", keep=list(keep), remember=remember)
-        return destroyed
 
     def _call(self, name: str, **arguments: Any) -> Any:
         if self._server is None:

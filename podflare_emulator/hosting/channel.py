@@ -18,8 +18,9 @@ OnMessage = Callable[[Message, list[int]], None]
 class Channel:
     """Sends and receives messages on the running loop.
 
-    `on_message` is called for each message that does not answer a `request`; `on_close` once, when the other end is
-    gone. Descriptors passed to `send` are closed here once the kernel has taken them.
+    `on_message` is called for each message that does not answer a `request`, or one that nobody waits for now;
+    `on_close` once, when the other end is gone. Descriptors passed to `send` are closed here once the kernel has taken
+    them.
     """
 
     def __init__(self, sock: socket.socket, on_message: OnMessage, on_close: Callable[[], None]) -> None:
@@ -56,6 +57,10 @@ class Channel:
         try:
             self.send({**message, "id": number}, descriptors)
             body, received = await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and not answer.exception():
+                self._on_message(*answer.result())
+            raise
         finally:
             self._requests.pop(number, None)
         if "error" in body:
@@ -88,9 +93,9 @@ class Channel:
         while not self.closed and (arrived := self._decoder.next()) is not None:
             message, descriptors = arrived
             request = self._requests.get(message.get("id", 0))
-            if request is None:
+            if request is None or request.done():
                 self._on_message(message, descriptors)
-            elif not request.done():
+            else:
                 request.set_result((message, descriptors))
         if not alive:
             self.close()

@@ -99,21 +99,32 @@ NO_COMMANDS = CommandTable(0, ())
 
 
 class Ends:
-    """The descriptors of a guest that is about to be made: three to keep, three to give away."""
+    """The descriptors of a guest that is about to be made, to keep and to give away; raises HostingError.
 
-    def __init__(self) -> None:
-        self.socket, control = socket.socketpair()
-        out, write_out = os.pipe()
-        err, write_err = os.pipe()
-        for number in (write_out, write_err):
+    `with_init`: the guest gets its own init; `init` is our end of the connection with that.
+    """
+
+    def __init__(self, *, with_init: bool = False) -> None:
+        pipes: list[int] = []
+        sockets: list[socket.socket] = []
+        try:
+            for _ in range(2):
+                pipes += os.pipe()
+            for _ in range(1 + with_init):
+                sockets += socket.socketpair()
+        except OSError as error:  # too many open files in this process
+            _close_all(pipes, sockets)
+            raise HostingError(f"no sandbox can be made: {error}") from error
+        for number in pipes[1::2]:
             os.fchmod(number, 0o666)  # a program that opens /dev/stderr may run as another user
-        self.kept = (out, err)
-        self.given = (control.detach(), write_out, write_err)
+        self.kept = pipes[0], pipes[2]
+        self.socket, *inits = sockets[::2]
+        self.init = inits[0] if inits else None
+        control, *others = (sock.detach() for sock in sockets[1::2])
+        self.given = (control, *pipes[1::2], *others)
 
     def close_kept(self) -> None:
-        self.socket.close()
-        for number in self.kept:
-            os.close(number)
+        _close_all(self.kept, [self.socket, *([self.init] if self.init else [])])
 
 
 class Guest:
@@ -220,12 +231,11 @@ class Guest:
             for jail in jails:
                 ends.append(Ends())
                 descriptors += (*ends[-1].given, *jail.give_entrance())
-        except OSError as error:  # too many open files in this process
-            for number in descriptors:
-                os.close(number)
+        except HostingError:
+            _close_all(descriptors)
             _close_kept(ends)
             await _end_all(children, unused)
-            raise HostingError(f"no child can be made: {error}") from error
+            raise
         try:
             order = {"op": "fork", "children": [jail.ticket for jail in jails], "files": files}
             answering = self._order(order, descriptors)
@@ -382,8 +392,7 @@ class Guest:
             if not arriving.done():
                 arriving.set_result((message, descriptors))
             else:  # nobody waits for it now
-                for number in descriptors:
-                    os.close(number)
+                _close_all(descriptors)
 
     def _finish(self, result: int | Ended) -> None:
         on_exit, self._on_exit = self._on_exit, None
@@ -418,6 +427,13 @@ def _checked(arrived: _Arrived) -> _Arrived:
     if "failed" in arrived[0]:
         raise HostingError(arrived[0]["failed"])
     return arrived
+
+
+def _close_all(descriptors: Iterable[int], sockets: Iterable[socket.socket] = ()) -> None:
+    for number in descriptors:
+        os.close(number)
+    for sock in sockets:
+        sock.close()
 
 
 def _close_kept(ends: Iterable[Ends]) -> None:

@@ -133,6 +133,6 @@ async def attempt(
         return Refusal(backend, f"its forks share no layers of files: {launcher.no_layers}")
     try:
         return launcher, await launcher.guest("default", {}, Limits(egress=egress))
-    except HostingError as error:
+    except (HostingError, OSError) as error:
         await launcher.stop()
         return Refusal(backend, str(error))

@@ -120,11 +120,14 @@ class Launcher:
         )
         self._router = Router(router)
         self.keeper.channel.send(order.message(), [routers.detach()])
-        answer = await self._kept
-        if "failed" in answer:
+        try:
+            answer = await self._kept
+            if "failed" in answer:
+                raise HostingError(answer["failed"])
+            self.private_network = self._isolation == "namespace" and await self._router.private()
+        except BaseException:
             await self.stop()
-            raise HostingError(answer["failed"])
-        self.private_network = self._isolation == "namespace" and await self._router.private()
+            raise
         self._jails = {
             egress: Jails(partial(self._make_jail, egress=egress), _SPARE_JAILS) for egress in (True, False)
         }
@@ -305,8 +308,10 @@ class Launcher:
             self.keeper.channel.send({"op": "remove", "jail": name, "left": left})
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
-        for number in descriptors:  # of a jail that nobody waits for now
+        for number in descriptors:
             os.close(number)
+        if "jail" in message:  # nobody waits for it now
+            self.remove(message["jail"], left=True)
         if not self._kept.done():
             self._inside_state = message.get("state", "")
             self._shared = message.get("shared", [])
@@ -346,18 +351,14 @@ class Zygote:
         self.channel.send(start)
 
     def spawn(self, jail: Jail, imposed: Message, keeper: Init) -> Guest:
-        """Asks for a guest; `Guest.arrive` waits until it is ready."""
-        ends = Ends()
-        descriptors = [*ends.given]
-        init = keeper
-        if self._namespaces:
-            ours, theirs = socket.socketpair()
-            init = Init(ours)
-            descriptors.append(theirs.detach())
-        descriptors += jail.give_entrance()
-        guest = Guest(ends, jail, init)
-        self.channel.send({**jail.ticket, **imposed}, descriptors)
-        return guest
+        """Asks for a guest; `Guest.arrive` waits until it is ready. Raises HostingError."""
+        ends = Ends(with_init=self._namespaces)
+        try:
+            self.channel.send({**jail.ticket, **imposed}, [*ends.given, *jail.give_entrance()])
+        except HostingError:
+            ends.close_kept()
+            raise
+        return Guest(ends, jail, Init(ends.init) if ends.init else keeper)
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
         if self.ready.done():

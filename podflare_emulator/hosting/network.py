@@ -41,9 +41,13 @@ class Router:
         return Network(self.channel, answer["network"], namespace)
 
     def _received(self, message: Message, descriptors: list[int]) -> None:
-        for number in descriptors:  # nobody waits for them now
+        for number in descriptors:
             os.close(number)
-        if "network" in message and not self._settled.done():
+        if "network" not in message:
+            return
+        if "id" in message:  # nobody waits for it now
+            self.channel.send({"op": "release", "network": message["network"], "left": True})
+        elif not self._settled.done():
             self._settled.set_result(message["network"])
 
     def _closed(self) -> None:

@@ -28,10 +28,13 @@ def http_url(setting: str, value: Any) -> None:
     try:
         parts = urlsplit(value)
         well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # raises a ValueError for what no name server can be asked
     except (AttributeError, TypeError, ValueError):
         well_formed = False
     if not well_formed:
         raise SettingsError(f"{setting}: expected a URL such as http://127.0.0.1:8000/hook, got {value!r}")
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise SettingsError(f"{setting}: percent-encode spaces and what is not ASCII, got {value!r}")
 
 
 def several(setting: str, value: Any, example: str) -> tuple[Any, ...]:

@@ -71,6 +71,19 @@ def test_text_that_is_not_utf8_is_400_and_names_the_field() -> None:
     assert (response.status_code, error_of(response)) == (400, "code: not UTF-8, byte 0xe9 at 35")
 
 
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (rb'{"language": "python", "code": "\ud83d\ude00 and \ud83d"}', "code"),
+        (rb'{"code": "x", "\ud83d": "y"}', r"\ud83d"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_400_and_names_the_field(content: bytes, field: str) -> None:
+    response = ask(FakeRegistry(), "POST", EXEC, content=content, headers=JSON)
+    message = rf"{field}: half of a surrogate pair, '\ud83d', is no text"
+    assert (response.status_code, error_of(response)) == (400, message)
+
+
 def test_exec_with_an_empty_body_is_400_and_names_the_code() -> None:
     response = ask(FakeRegistry(), "POST", EXEC)
     assert (response.status_code, error_of(response)) == (400, "code: this field is required")

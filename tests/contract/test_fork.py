@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from podflare import Client, Sandbox, ThreadsLeftBehindWarning
+from podflare import Client, Sandbox, ServerError, ThreadsLeftBehindWarning
 
 from ..matrix import SLOW
 from .printed import printed
@@ -116,6 +116,29 @@ def test_children_draw_the_random_numbers_that_the_parent_would(sandbox: Sandbox
     children = fork(sandbox, 2)
     drawn = {printed(each, "print(random.random())") for each in (sandbox, *children)}
     assert len(drawn) == 1
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_generator_without_a_state_in_the_place_of_randoms_costs_no_sandbox(
+    sandbox: Sandbox, fork: Fork
+) -> None:
+    printed(sandbox, "import random; random._inst = random.SystemRandom(); n = 7")
+    [child] = fork(sandbox)
+    assert printed(child, "print(n)") == "7"
+    assert printed(sandbox, "print(n)") == "7"
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.replay_differs("it relies on nothing of the kind")
+def test_a_fork_that_fails_over_what_code_has_replaced_says_so_and_the_parent_goes_on(
+    sandbox: Sandbox, fork: Fork
+) -> None:
+    printed(sandbox, "import signal; kept, signal.getitimer = signal.getitimer, lambda which: 1 / 0")
+    with pytest.raises(ServerError, match="division by zero"):
+        fork(sandbox)
+    printed(sandbox, "signal.getitimer = kept; n = 7")
+    [child] = fork(sandbox)
+    assert printed(child, "print(n)") == "7"
 
 
 def test_a_fork_of_a_fork_has_all_that_came_before(sandbox: Sandbox, fork: Fork) -> None:

@@ -41,6 +41,13 @@ def test_silent_code_too(sandbox: Sandbox, code: str, language: Any) -> None:
     assert printed(sandbox, "print('next')") == "next"
 
 
+def test_bash_too_if_python_ignores_interrupts(sandbox: Sandbox) -> None:
+    sandbox.run_code("import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    with pytest.raises(ExecTimeoutError):
+        sandbox.run_code("sleep 20; touch /root/not-reached", "bash", timeout=0.2)
+    assert printed(sandbox, "print(os.path.exists('/root/not-reached'))") == "False"
+
+
 def test_a_flood_too(sandbox: Sandbox) -> None:
     with pytest.raises(ExecTimeoutError) as caught:
         sandbox.run_code("while True: print('more')", timeout=0.3)

@@ -1,6 +1,6 @@
 """From bytes to lines, and what a sandbox's journal keeps of them."""
 
-from podflare_emulator.domain.events import LONGEST_LINE, REPLAYED, Event, Journal, Lines
+from podflare_emulator.domain.events import LONGEST_LINE, REPLAYED, Event, Journal, Lines, unfinished, without
 
 
 def test_a_line_arrives_when_its_newline_does() -> None:
@@ -44,3 +44,22 @@ def test_the_journal_lets_long_events_go_earlier() -> None:
     journal = Journal()
     journal.add([Event("stdout", "x" * (10 << 20), number, 0) for number in range(3)])
     assert [event.seq for event in journal.recent()] == [2]
+
+
+def test_a_hidden_path_may_be_cut_anywhere() -> None:
+    hidden = b"/tmp/state/jails/abc"
+    printed = b"/tmp/x " + hidden + b"/.venv/scripts.12/-/root/run.sh: " + hidden + b"/data " + hidden + b"\n"
+    expected = without(hidden, printed)
+    for at in range(len(printed)):
+        begun = at - unfinished(hidden, printed[:at])
+        assert without(hidden, printed[:begun]) + without(hidden, printed[begun:]) == expected, printed[:at]
+    assert unfinished(hidden, b"root@sandbox:/root# ") == 0
+    assert unfinished(b"", b"/tmp") == 0
+
+
+def test_the_longest_line_is_not_cut_within_a_hidden_path() -> None:
+    hidden = b"/tmp/state/jails/abc"
+    lines = Lines(hidden)
+    (cut,) = lines.feed(b"x" * (LONGEST_LINE - 9) + b" " + hidden[:8])
+    assert cut == "x" * (LONGEST_LINE - 9) + " "
+    assert lines.feed(hidden[8:] + b"/data\n") == ["/data"]

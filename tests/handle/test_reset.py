@@ -37,6 +37,36 @@ def test_ids_are_the_seeds_again_whatever_was_to_last(emulator: Emulator) -> Non
     assert first_id(emulator) == expected
 
 
+@SLOW
+def test_an_id_to_keep_is_no_other_sandboxs_though_the_seed_gives_it_again(emulator: Emulator) -> None:
+    closed = first_id(emulator)
+    emulator.reset(keep=[closed])
+    with Sandbox() as other:
+        assert other.id != closed
+        assert emulator.reset(keep=[closed]) == [other.id]
+
+
+@SLOW
+def test_a_second_start_knows_nothing_of_what_was_arranged_before() -> None:
+    emulator = Emulator(isolation="portable")
+    with emulator:
+        emulator.env["WHO"] = "the first"
+        emulator.files["/data/x"] = "of the first"
+        emulator.echo_last_expression = True
+        emulator.stub("never run")
+        emulator.fault("exec", status=503)
+    with emulator, Sandbox(host=emulator.url) as sandbox:
+        assert (dict(emulator.env), emulator.echo_last_expression) == ({}, False)
+        emulator.assert_all_faults_used()
+        emulator.assert_all_stubs_used()
+        with emulator.files.set_aside(), emulator.env.set_aside():
+            pass
+        assert sandbox.run_code("'echo'").stdout == ""
+        with Sandbox(host=emulator.url) as another:
+            found = another.run_code("import os; print(os.environ.get('WHO'), os.path.exists('/data/x'))")
+            assert found.stdout == "None False"
+
+
 def test_faults_happen_again_though_they_were_suspended(emulator: Emulator) -> None:
     control(emulator, "suspend_faults")
     emulator.reset()

@@ -39,7 +39,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     python = _dressed_up(interpreter.find(None), tmp_path_factory.mktemp("python"))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interpreter, "find", lambda executable, root="": python)
+        patch.setattr(interpreter, "find", lambda executable, root="", entries=None: python)
         patch.setattr(sys, "platform", "darwin")
         patch.setattr(protocol, "_CLOSE_ON_EXEC", 0)
         patch.delattr(os, "memfd_create")

@@ -60,6 +60,8 @@ async def test_one_that_is_not_created_says_what_to_write(host: str, received: l
     with pytest.raises(SandboxClosedError, match="await AsyncSandbox"):
         await sandbox.run_code("")
     await sandbox.close()
+    with pytest.raises(SandboxClosedError, match="closed before it was created"):
+        await sandbox
     assert received == []
 
 

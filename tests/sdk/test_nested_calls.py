@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from podflare import Client, ExecTimeoutError, NotFoundError, Sandbox
+from podflare.core import nested
+from podflare.core.nested import PoolLock
 
 from ..matrix import SLOW
 
@@ -31,6 +37,43 @@ def test_a_nested_exec_can_be_stopped(podflare_client: Client) -> None:
         sandbox.run_code("import time; time.sleep(600)", timeout=0.3)
     assert sandbox.run_code("print(1)").stdout == "1"
     sandbox.close()
+
+
+def test_a_signal_that_raises_leaves_the_pool_to_nobody() -> None:
+    lock = PoolLock()
+    steps = 0
+
+    def raising_at(step: int) -> Any:
+        def trace(frame: FrameType, *_: object) -> Any:
+            nonlocal steps
+            if frame.f_code.co_filename != nested.__file__:
+                return None
+            steps += 1
+            if steps == step:
+                raise KeyboardInterrupt
+            return trace
+
+        return trace
+
+    earlier = sys.gettrace()
+    for step in itertools.count(1):
+        steps = 0
+        sys.settrace(raising_at(step))
+        try:
+            with lock:
+                pass
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            interrupted = False
+        finally:
+            sys.settrace(earlier)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(lock._lock.acquire, blocking=False).result()
+            pool.submit(lock._lock.release).result()
+        if not interrupted:
+            break
+    assert step > 2
 
 
 @SLOW

@@ -238,6 +238,14 @@ def test_what_cannot_be_meant_is_said_at_once(podflare_sandbox: Sandbox) -> None
             InvalidArgumentError, match="timeout_ms must be a positive number of milliseconds"
         ):
             create(cmd="true", timeout_ms=timeout_ms)
+
+    async def nobody_awaits(_: object) -> None: ...
+
+    for callback in ("on_data", "on_exit"):
+        for wrong in (5, nobody_awaits):
+            with pytest.raises(InvalidArgumentError, match=f"{callback} must be a .*function"):
+                create(cmd="true", **{callback: wrong})
+    assert podflare_sandbox.pty.list() == []
     with podflare_sandbox.pty.create(cmd="cat") as terminal:
         type_: Any = terminal.send_input
         for data in (5, None, ["a"]):

@@ -148,6 +148,11 @@ def test_a_variable_that_cannot_be_read_is_refused(environ: dict[str, str]) -> N
         ({"allow_hosts": ("devbox:7070",)}, "allow host: "),
         ({"allow_hosts": ("*",)}, "allow host: "),
         ({"allow_hosts": ("",)}, "allow host: "),
+        ({"webhook_url": "ftp://here/"}, "webhook url: expected a URL such as"),
+        ({"webhook_url": "http://a..b/"}, "webhook url: expected a URL such as"),
+        ({"webhook_url": "http://here/caf\xe9"}, "webhook url: percent-encode spaces and what is not ASCII"),
+        ({"webhook_url": "http://here/a b"}, "webhook url: percent-encode spaces and what is not ASCII"),
+        ({"endpoint": "http://here/\n"}, "endpoint: percent-encode spaces and what is not ASCII"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(given: dict[str, Any], message: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import httpx
 
 from podflare.core import wire
-from podflare.core.concurrency import shield
+from podflare.core.concurrency import check_callback, shield
 from podflare.core.interruption import Interruption
 from podflare.core.seconds import limit
 from podflare.errors import (
@@ -115,6 +115,8 @@ class PtyNamespace:
         on_exit: OnExitCallback | None,
     ) -> PtyHandle:
         """Attached to `pty_id` if given, else created from the body."""
+        check_callback("on_data", on_data)
+        check_callback("on_exit", on_exit)
         owned = pty_id is None
         shared = self._sandbox._shared_client
         with self._sandbox._in_use() as client:

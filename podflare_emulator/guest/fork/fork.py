@@ -57,6 +57,12 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         left = branch.left
         width = len(descriptors) // len(tickets)
         number = fork_siblings(len(tickets))
+    except _Stayed as error:
+        answer = {"stayed": str(error)}
+    except Exception as error:  # not only OSError: the user may have replaced what this relies on
+        answer = {"forked": 0, "failed": str(error) or type(error).__name__}
+        left = ()
+    else:
         if number is not None:
             mine = descriptors[number * width : (number + 1) * width]
             layers = branch.layers[2 * number : 2 * number + 2]
@@ -66,11 +72,6 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
             _become(guest, tickets[number], mine, source, written, moment, branch)
             posix.close(finish)
             return
-    except _Stayed as error:
-        answer = {"stayed": str(error)}
-    except OSError as error:
-        answer = {"forked": 0, "failed": str(error)}
-        left = ()
     guest.connection.send(answer, left)
     close_all(opened)
     if finished >= 0:

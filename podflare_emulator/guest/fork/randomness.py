@@ -7,9 +7,12 @@ from typing import Any
 
 
 def state() -> Any:
-    """The state of the generator behind the functions of `random`; None if that cannot be found."""
-    generator = _generator()
-    return generator and generator.getstate()
+    """The state of the generator behind the functions of `random`; None if there is none, or it has none."""
+    try:
+        generator = _generator()
+        return generator and generator.getstate()
+    except Exception:  # the user has put another generator there
+        return None
 
 
 def restore(state: Any) -> None:

@@ -54,12 +54,12 @@ def _run(
     descriptors: list[int],
     interrupted: Callable[[], bool],
 ) -> int:
+    command = ["bash", "-c", *words, "bash"]
     try:
-        pid = _start(["bash", "-c", *words, "bash"], environment, directory, descriptors)
+        code = waiting.run(lambda: _start(command, environment, directory, descriptors), interrupted)
     except OSError as error:
         os.write(2, f"bash could not be started: {not_found(environment['PATH']) or error}\n".encode())
         return 127
-    code = waiting.wait(pid, interrupted)
     return 128 - code if code < 0 else code
 
 

@@ -1,4 +1,4 @@
-"""Waits for bash, and passes interrupts on to it until its end, even if it has just started."""
+"""Starts bash and waits for it, and passes interrupts on to it until its end, even if it has just started."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ from . import remainders
 _LOOK_AGAIN = 50  # ms
 
 
-def wait(pid: int, interrupted: Callable[[], bool]) -> int:
+def run(start: Callable[[], int], interrupted: Callable[[], bool]) -> int:
     """Waits for bash and returns its exit code; negative if a signal ended it. SIGINT goes to its process group.
 
-    `interrupted` tells whether the interrupt came before there was a bash to receive it.
+    `start` starts it and returns its number; if that raises OSError, so does this. `interrupted` tells whether the
+    interrupt came before this was called.
     """
+    pid = 0
     sent = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal sent
         sent = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGINT)
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGINT)
 
+    # Before bash starts: a program inherits signals that are ignored, as user code may have ignored this one.
     previous = signal.signal(signal.SIGINT, interrupt)
     try:
-        if interrupted():
+        pid = start()
+        if sent or interrupted():
             interrupt(signal.SIGINT, None)
         for _ in _looks(pid):
             # bash only notes an interrupt in its handler. If it execs `sleep`, say, before it acts, the note is lost.

@@ -11,8 +11,9 @@ from ..interpreter.repl import Repl
 from ..jail import preload
 from ..jail.interface import Jail
 from ..jail.portable import inside, mapping
-from ..protocol import Connection, Message
+from ..protocol import Connection, Message, encode
 from ..system import kernel, landlock, root_emulation
+from ..system.siblings import fork_siblings
 
 _JAILS: dict[str, Callable[[str, Sequence[str]], Jail]] = {
     "preload": preload.PreloadJail,
@@ -36,12 +37,13 @@ class KeeperGuests:
 
     def start(self, connection: Connection, repl: Repl, ticket: Message, descriptors: list[int]) -> None:
         control, out, err = descriptors
-        middle = os.fork()
-        if middle == 0:
-            if os.fork() == 0:
-                connection.close()
-                template = self._template
-                jail = _JAILS[template["isolation"]](template["state"], template["shared"])
-                guest.run(jail, ticket, (), (control, out, err), repl)
-            os._exit(0)
-        os.waitpid(middle, 0)
+        try:
+            is_guest = fork_siblings(1) is not None
+        except OSError as error:
+            os.write(control, encode({"failed": f"the sandbox's process cannot be started: {error}"}))
+            return
+        if is_guest:
+            connection.close()
+            template = self._template
+            jail = _JAILS[template["isolation"]](template["state"], template["shared"])
+            guest.run(jail, ticket, (), (control, out, err), repl)

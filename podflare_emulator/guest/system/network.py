@@ -44,7 +44,8 @@ def make_way_out() -> int:
         # that are left with their namespaces, all at once, and nobody waits.
         fcntl.ioctl(tap, _TUNSETPERSIST, 1)
         _configure("ipv6", "disable_ipv6", b"1")
-        _configure("ipv4", "arp_evict_nocarrier", b"0")  # it keeps those packets while nobody is attached
+        with contextlib.suppress(OSError):  # only a loss of packets in rare cases
+            _configure("ipv4", "arp_evict_nocarrier", b"0")  # it keeps those packets while nobody is attached
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for request, address in ((_SIOCSIFADDR, ADDRESS), (_SIOCSIFNETMASK, NETMASK)):
                 fcntl.ioctl(

@@ -48,6 +48,8 @@ def redirect_clients(url: str, api_key: str | None) -> Iterator[None]:
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Inside, these variables have these values; afterwards, their previous ones."""
     before = {name: os.environ.get(name) for name in variables}
+    for name in variables:
+        _ended.pop(name, None)  # what is put back from now on may be this redirect's own
     os.environ.update(variables)
     try:
         yield

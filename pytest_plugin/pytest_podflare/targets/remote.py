@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from podflare_emulator.handle.clients.origins import Origins
+from podflare_emulator.handle.clients.overlap import overlapping
 from podflare_emulator.handle.clients.redirect import import_sdk, redirect_clients
 from podflare_emulator.handle.clients.watch import sandbox_classes
 from pytest_podflare import leaks
@@ -71,13 +72,8 @@ class RemoteTarget:
         if wishes.clock not in (None, "real"):
             pytest.skip(f"only the emulator's clock can be moved, but the tests run against {self._url}")
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
-        origins, sandboxes = Origins(), sandbox_classes(import_sdk())
-        with ExitStack() as inside:
-            inside.enter_context(redirect_clients(self._url, self._api_key))
-            if not self.egress:
-                for sandbox in sandboxes:
-                    inside.enter_context(_without_egress(sandbox))
-            inside.enter_context(origins.recording(*sandboxes))
+        origins = Origins()
+        with overlapping(partial(self._redirecting_clients, origins)):
             yield
             leaks.close_tools(set(origins.made) - self.kept, self.without_faults())
         left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
@@ -86,7 +82,18 @@ class RemoteTarget:
     def serving_scope(
         self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> AbstractContextManager[None]:
-        return redirect_clients(self._url, self._api_key)
+        return overlapping(partial(redirect_clients, self._url, self._api_key))
+
+    @contextmanager
+    def _redirecting_clients(self, origins: Origins) -> Iterator[None]:
+        sandboxes = sandbox_classes(import_sdk())
+        with ExitStack() as inside:
+            inside.enter_context(redirect_clients(self._url, self._api_key))
+            if not self.egress:
+                for sandbox in sandboxes:
+                    inside.enter_context(_without_egress(sandbox))
+            inside.enter_context(origins.recording(*sandboxes))
+            yield
 
     def _destroy(self, name: str) -> bool:
         """Destroys it; returns whether it existed: it may be another server's, or have ended at its time limit."""

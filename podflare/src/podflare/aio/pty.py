@@ -12,7 +12,7 @@ import httpx
 
 from podflare.aio.transport.terminal_output import AsyncTerminalOutput, first_word
 from podflare.core import wire
-from podflare.core.concurrency import async_shield
+from podflare.core.concurrency import async_check_callback, async_shield
 from podflare.core.interruption import Interruption
 from podflare.core.seconds import limit
 from podflare.errors import (
@@ -114,6 +114,8 @@ class AsyncPtyNamespace:
         on_exit: OnExitCallback | None,
     ) -> AsyncPtyHandle:
         """Attached to `pty_id` if given, else created from the body."""
+        async_check_callback("on_data", on_data)
+        async_check_callback("on_exit", on_exit)
         owned = pty_id is None
         shared = self._sandbox._shared_client
         async with self._sandbox._in_use() as client:

@@ -417,9 +417,12 @@ class AsyncSandbox:
         async with self._lock:
             if self._ended is not None:
                 return
-            self._ended = (
-                f"sandbox {self._id} is closed" if destroy else f"this handle on {self._id} is closed"
-            )
+            if self._id is None:
+                self._ended = "this sandbox was closed before it was created"
+            elif destroy:
+                self._ended = f"sandbox {self._id} is closed"
+            else:
+                self._ended = f"this handle on {self._id} is closed"
             try:
                 if destroy and self._id is not None:
                     # It is gone already, for example after its time limit.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import anyio
 
 from podflare.core.interruption import Interruption
-from podflare.errors import ExecTimeoutError
+from podflare.errors import ExecTimeoutError, InvalidArgumentError
 
 T = TypeVar("T")
 
@@ -82,6 +82,21 @@ def together(first: Callable[[Interruption], T], second: Callable[[Interruption]
     if errors:
         raise errors[0]
     return result, results[0]
+
+
+def async_check_callback(name: str, given: object) -> None:
+    """Raises InvalidArgumentError for what cannot be called back."""
+    if given is not None and not callable(given):
+        raise InvalidArgumentError(f"{name} must be a function, not {given!r}")
+
+
+def check_callback(name: str, given: object) -> None:
+    """Raises InvalidArgumentError for what cannot be called back."""
+    async_check_callback(name, given)
+    if inspect.iscoroutinefunction(given):
+        raise InvalidArgumentError(
+            f"{name} must be a plain function: nobody would await {given!r}; an AsyncSandbox does"
+        )
 
 
 async def async_called(callback: Callable[[T], object], value: T) -> None:

@@ -19,28 +19,28 @@ class NestedCall(Exception):
 class PoolLock:
     """The lock of a connection pool, which is not waited for by the thread that holds it.
 
+    `with` looks both methods up before it calls one, and what it then calls is the C code of a lock. So a handler of a
+    signal that raises, as that of Ctrl-C does, comes before the lock is taken or after it is released. In a method in
+    Python it would come in the middle, and leave the lock to nobody.
+
     Raises:
-        NestedCall: On entry, if that would be so.
+        NestedCall: On entry, if this thread holds it.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._here = threading.local()
+        self._lock: Any = threading.RLock()
 
-    def __enter__(self) -> PoolLock:
-        if getattr(self._here, "inside", False):
+    @property
+    def __enter__(self) -> Callable[[], object]:
+        if self._lock._is_owned():
             raise NestedCall
-        self._here.inside = True  # before it is held, so that there is no moment between the two
-        try:
-            self._lock.acquire()
-        except BaseException:
-            self._here.inside = False
-            raise
-        return self
+        enter: Callable[[], object] = self._lock.__enter__
+        return enter
 
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-        self._here.inside = False
+    @property
+    def __exit__(self) -> Callable[..., None]:
+        leave: Callable[..., None] = self._lock.__exit__
+        return leave
 
 
 def send_beside(

@@ -6,12 +6,15 @@ Only in text. Data with a NUL byte stays as it is: it may hold its own lengths.
 from __future__ import annotations
 
 import io
+import select
 
 from .. import calls
 
 TYPE_CHECKING = False  # as in `typing`
 if TYPE_CHECKING:
     from typing import Any
+
+_PATIENCE = 0.02  # seconds: how long the possible beginning of a path waits for the rest
 
 __tracebackhide__ = True  # read by pytest
 
@@ -42,12 +45,34 @@ def dress_subprocess(module: Any) -> dict[str, Any]:
 
 def dress_asyncio(module: Any) -> dict[str, Any]:
     kind = module.BaseSubprocessTransport
-    receive = kind._pipe_data_received
+    receive, lose = kind._pipe_data_received, kind._pipe_connection_lost
+    waiting: dict[
+        tuple[int, int], tuple[bytes, Any]
+    ] = {}  # by transport and descriptor: the data, and a timer
+
+    def flush(self: Any, fd: int) -> bytes:
+        data, timer = waiting.pop((id(self), fd), (b"", None))
+        if timer:
+            timer.cancel()
+        return data
+
+    def receive_waiting(self: Any, fd: int) -> None:
+        if data := flush(self, fd):
+            receive(self, fd, _shown(data))
 
     def receive_shown(self: Any, fd: int, data: bytes) -> None:
-        receive(self, fd, _shown(data))
+        data, rest = _split(flush(self, fd) + data, calls.current().prefix.encode())
+        if rest:
+            waiting[id(self), fd] = (rest, self._loop.call_later(_PATIENCE, receive_waiting, self, fd))
+        if data:
+            receive(self, fd, _shown(data))
+
+    def lose_shown(self: Any, fd: int, exc: Any) -> None:
+        receive_waiting(self, fd)
+        lose(self, fd, exc)
 
     kind._pipe_data_received = receive_shown
+    kind._pipe_connection_lost = lose_shown
     return {}
 
 
@@ -80,14 +105,26 @@ class Pipe(calls.file_class):
         if size <= 2 * len(root):  # looking ahead would mean waiting
             data: bytes | None = super().read(size) if not self._kept else self._take(size)
             return data
-        data = super().read(size - len(self._kept))
-        if data is None:
-            return None
-        is_full = len(data) == size - len(self._kept)
-        data, self._kept = self._kept + data, b""
-        if is_full:
-            data, self._kept = _split(data, root)
-        return calls.current().shown_bytes(data)
+        begun, self._kept = self._kept, b""
+        while True:
+            data = super().read(size - len(begun))
+            if data is None:
+                self._kept = begun
+                return None
+            begun += data
+            whole, rest = _split(begun, root)
+            is_full = len(begun) == size
+            if not rest or not data or not (is_full or self._goes_on()):
+                return calls.current().shown_bytes(begun)
+            if whole:
+                self._kept = rest
+                return calls.current().shown_bytes(whole)
+
+    def _goes_on(self) -> bool:
+        """Whether there is more to read, or the end, in a moment: a program writes its lines as wholes."""
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        return bool(poll.poll(_PATIENCE * 1000))
 
     def readinto(self, buffer: Any, /) -> int | None:
         data = self.read(len(buffer))
@@ -110,7 +147,7 @@ def _split(data: bytes, root: bytes) -> tuple[bytes, bytes]:
 
     That one's path goes on with the slash after it.
     """
-    at = data.find(root[:1], len(data) - len(root))
+    at = data.find(root[:1], max(0, len(data) - len(root)))
     while at >= 0:
         if root.startswith(data[at:]):
             if data.endswith(root, 0, at):

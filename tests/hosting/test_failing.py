@@ -1,0 +1,43 @@
+"""What fails leaves nothing open, and no process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+
+import psutil
+import pytest
+
+from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guest import Ends
+from podflare_emulator.hosting.isolation import launch
+from podflare_emulator.hosting.machine.interpreter import find
+from podflare_emulator.hosting.network import Router
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+@pytest.mark.parametrize("left", range(7))  # and that of the listing; it takes eight
+def test_a_guest_at_the_limit_of_open_files(left: int) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = set(map(int, os.listdir("/proc/self/fd")))
+    free = [number for number in range(len(used) + left + 1) if number not in used]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[left], limits[1]))
+    try:
+        with pytest.raises(HostingError, match="Too many open files"):
+            Ends(with_init=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert set(map(int, os.listdir("/proc/self/fd"))) <= used
+
+
+def test_a_launch_without_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def private(router: Router) -> bool:
+        raise HostingError("the router ended before it was ready")
+
+    monkeypatch.setattr(Router, "private", private)
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(HostingError, match="namespace isolation is not available here"):
+        asyncio.run(launch("namespace", find(None), ()))
+    assert set(psutil.Process().children(recursive=True)) <= before
