@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from podflare.integrations.definition import DESCRIPTION, NAME, chosen, parameters
 from podflare.integrations.results import MAX_OUTPUT, fields_of
-from podflare.integrations.running import CodeRunner
+from podflare.integrations.running import runner_in
 from podflare.types import Language
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run_function_call(
         asked = _asked(function_call)
     except ValueError as error:
         return {"error": str(error)}
-    return fields_of(CodeRunner(sandbox, timeout=timeout, max_output=max_output, settings={}).run(*asked))
+    return fields_of(runner_in(sandbox, timeout=timeout, max_output=max_output).run(*asked))
 
 
 async def async_run_function_call(
@@ -77,7 +77,7 @@ async def async_run_function_call(
         asked = _asked(function_call)
     except ValueError as error:
         return {"error": str(error)}
-    runner = CodeRunner(sandbox, timeout=timeout, max_output=max_output, settings={})
+    runner = runner_in(sandbox, timeout=timeout, max_output=max_output)
     return fields_of(await runner.run_async(*asked))
 
 

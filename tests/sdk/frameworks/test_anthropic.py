@@ -17,7 +17,7 @@ from ...matrix import SLOW
 from .stopping import AFTERWARDS, SLEEPS, STOPPED
 
 
-def _tool_use(tool_input: dict[str, Any], name: str = "code_execution") -> dict[str, Any]:
+def _tool_use(tool_input: Any, name: str = "code_execution") -> dict[str, Any]:
     return {"type": "tool_use", "id": "toolu_01", "name": name, "input": tool_input}
 
 
@@ -67,7 +67,10 @@ def test_bash_is_run_as_bash(sandbox: Sandbox, name: str, tool_input: dict[str, 
         ("code_execution", {}, "'code'"),
         ("code_execution", {"code": 1}, "'code'"),
         ("code_execution", {"code": "", "language": "ruby"}, "'ruby'"),
+        ("code_execution", None, "must be an object"),
         ("bash", {}, "'command'"),
+        ("bash", [], "must be an object"),
+        ("str_replace_based_edit_tool", {"command": ["view"], "path": "/x"}, "['view']"),
         ("str_replace_based_edit_tool", {"command": "undo_edit", "path": "/x"}, "'undo_edit'"),
         ("str_replace_based_edit_tool", {"command": "insert", "path": "/x"}, "'insert_line'"),
         ("str_replace_based_edit_tool", {"command": "view", "path": 5}, "'path'"),
@@ -75,7 +78,7 @@ def test_bash_is_run_as_bash(sandbox: Sandbox, name: str, tool_input: dict[str, 
     ],
 )
 def test_input_without_code_is_an_error_for_the_model(
-    sandbox: Sandbox, received: list[dict[str, Any]], name: str, tool_input: dict[str, Any], told: str
+    sandbox: Sandbox, received: list[dict[str, Any]], name: str, tool_input: Any, told: str
 ) -> None:
     block: Any = handle_code_execution_tool_use(_tool_use(tool_input, name), sandbox)
     assert block["is_error"]

@@ -15,6 +15,8 @@ import anyio
 import pytest
 
 from podflare import AsyncClient, AsyncSandbox, Client, InvalidArgumentError, NotFoundError, Sandbox
+from podflare.gemini import run_function_call
+from podflare.integrations.anthropic import handle_code_execution_tool_use
 from podflare.integrations.results import cut
 from podflare.integrations.running import CodeRunner
 from podflare.integrations.settings import SandboxSettings
@@ -38,6 +40,8 @@ def test_the_settings_are_the_arguments_of_a_sandbox() -> None:
         ({"sandbox": "sbx_1", "settings": {"template": "x"}}, "template"),
         ({"sandbox": "sbx_1", "persistent": False}, "give either"),
         ({"max_output": 0}, "max_output"),
+        ({"max_output": "5"}, "max_output"),
+        ({"sandbox": 5}, "sandbox must be"),
         ({"timeout": -1}, "timeout"),
     ],
 )
@@ -217,3 +221,18 @@ def test_a_pickle_of_one_with_a_given_sandbox_or_client(podflare_sandbox: Sandbo
         written = pickle.dumps(_runner(settings={"client": client, "idle_timeout_seconds": 60}))
     with pickle.loads(written) as other:
         assert other.run("print(1)").stdout == "1"
+
+
+def test_code_that_is_no_text_is_told_to_the_model(podflare_sandbox: Sandbox) -> None:
+    runner = CodeRunner(podflare_sandbox, settings={})
+    for result in (runner.run("print('\ud83d')"), asyncio.run(runner.run_async("print('\ud83d')"))):
+        assert result.exit_code == 1
+        assert "cannot be encoded" in result.stderr
+    assert runner.run("print(1)").stdout == "1"
+
+
+@pytest.mark.parametrize("call", [handle_code_execution_tool_use, run_function_call])
+def test_a_single_call_needs_a_sandbox(call: Any) -> None:
+    asked = {"id": "1", "name": "run_code", "input": {"code": ""}, "args": {"code": ""}}
+    with pytest.raises(InvalidArgumentError, match="sandbox must be a Sandbox, not None"):
+        call(asked, None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from podflare.integrations import text_editor
 from podflare.integrations.definition import DESCRIPTION, chosen, parameters
 from podflare.integrations.results import MAX_OUTPUT, text_of
-from podflare.integrations.running import CodeRunner
+from podflare.integrations.running import runner_in
 from podflare.types import ExecResult, Language
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def handle_code_execution_tool_use(
     asked = _Asked(tool_use_block)
     if asked.code is None:
         return asked.answered()
-    runner = CodeRunner(sandbox, timeout=timeout, max_output=max_output, settings={})
+    runner = runner_in(sandbox, timeout=timeout, max_output=max_output)
     return asked.with_result(runner.run(*asked.code))
 
 
@@ -96,7 +96,7 @@ async def async_handle_code_execution_tool_use(
     asked = _Asked(tool_use_block)
     if asked.code is None:
         return asked.answered()
-    runner = CodeRunner(sandbox, timeout=timeout, max_output=max_output, settings={})
+    runner = runner_in(sandbox, timeout=timeout, max_output=max_output)
     return asked.with_result(await runner.run_async(*asked.code))
 
 
@@ -113,7 +113,9 @@ class _Asked:
         except ValueError as error:
             self._answer, self._failed = str(error), True
 
-    def _code(self, tool_input: Mapping[str, Any]) -> tuple[str, Language] | None:
+    def _code(self, tool_input: object) -> tuple[str, Language] | None:
+        if not isinstance(tool_input, Mapping):
+            raise ValueError(f"the input of {self._tool} must be an object, not {tool_input!r}")
         if self._tool in text_editor.NAMES:
             return text_editor.program(tool_input), "python"
         if self._tool not in _BASH_TOOLS:

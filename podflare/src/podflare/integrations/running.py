@@ -61,6 +61,10 @@ class CodeRunner:
         settings: Mapping[str, Any],
     ) -> None:
         check_names(settings)
+        if not (sandbox is None or isinstance(sandbox, str) or hasattr(sandbox, "run_code_stream")):
+            raise InvalidArgumentError(
+                f"sandbox must be a Sandbox, an AsyncSandbox, or the id of one, not {sandbox!r}"
+            )
         if isinstance(sandbox, (Sandbox, AsyncSandbox)) and settings:
             raise InvalidArgumentError(
                 f"give either a sandbox, or {', '.join(settings)}: a sandbox has its own"
@@ -72,9 +76,9 @@ class CodeRunner:
             raise InvalidArgumentError(
                 "give either a sandbox, or persistent_sandbox=False: then each call makes its own"
             )
-        if max_output is not None and max_output < 1:
+        if max_output is not None and not (isinstance(max_output, int) and max_output > 0):
             raise InvalidArgumentError(
-                f"max_output must be a positive number, or None for all, not {max_output}"
+                f"max_output must be a positive whole number, or None for all, not {max_output!r}"
             )
         Interruption(timeout)  # which says what is wrong with it
         self._given = None if isinstance(sandbox, str) else sandbox
@@ -99,11 +103,14 @@ class CodeRunner:
 
     def run(self, code: str, language: Language = "python") -> ExecResult:
         """Run code. The output is cut to `max_output`."""
-        return cut_result(self._run(code, language, _Call()), self._max_output)
+        result = _refused(code) or self._run(code, language, _Call())
+        return cut_result(result, self._max_output)
 
     async def run_async(self, code: str, language: Language = "python") -> ExecResult:
         """Run code while the event loop goes on, asyncio's or trio's. Cancelling it interrupts the code."""
-        if isinstance(self._given, AsyncSandbox):
+        if refused := _refused(code):
+            result = refused
+        elif isinstance(self._given, AsyncSandbox):
             result = await self._run_in(self._given, code, language)
         else:
             call = _Call()
@@ -229,6 +236,15 @@ class CodeRunner:
         return restored, (self._persistent, self.settings())
 
 
+def runner_in(
+    sandbox: Sandbox | AsyncSandbox, *, timeout: float | None, max_output: int | None
+) -> CodeRunner:
+    """One for a single call in the caller's sandbox, without which it would make its own."""
+    if sandbox is None:
+        raise InvalidArgumentError("sandbox must be a Sandbox, not None")
+    return CodeRunner(sandbox, timeout=timeout, max_output=max_output, settings={})
+
+
 def restored(persistent: bool, settings: dict[str, Any]) -> CodeRunner:
     """The one that `CodeRunner.settings` tells of."""
     own = {name: settings.pop(name) for name in ("sandbox", "timeout", "max_output") if name in settings}
@@ -259,6 +275,15 @@ class _Call:
             except ExecTimeoutError as error:
                 return _interrupted(printed.result(), error)
         return printed.result()
+
+
+def _refused(code: str) -> ExecResult | None:
+    """The answer for code that is no text, as half of a surrogate pair makes it: no server takes it."""
+    try:
+        code.encode()
+    except UnicodeEncodeError as error:
+        return ExecResult("", f"SyntaxError: the code cannot be encoded: {error}", 1)
+    return None
 
 
 def _interrupted(printed: ExecResult, error: ExecTimeoutError) -> ExecResult:

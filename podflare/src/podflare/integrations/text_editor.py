@@ -87,7 +87,7 @@ def program(tool_input: Mapping[str, Any]) -> str:
     Raises ValueError, in words for the model, if the input is none of the tool's.
     """
     command = tool_input.get("command")
-    if command not in _FIELDS:
+    if not isinstance(command, str) or command not in _FIELDS:
         raise ValueError(f"the command must be one of {', '.join(_FIELDS)}, not {command!r}")
     required, optional = _FIELDS[command]
     fields = {name: tool_input[name] for name in {**required, **optional} if tool_input.get(name) is not None}
