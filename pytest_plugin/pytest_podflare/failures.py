@@ -27,6 +27,8 @@ def tell(item: pytest.Item, report: pytest.TestReport, target: Target) -> None:
 
 def _add_property(item: pytest.Item, report: pytest.TestReport, name: str, text: str) -> None:
     """JUnit's XML takes the properties of the teardown's report, which include those of the item."""
+    if report.when != "teardown":  # forgets those of an earlier attempt at the test
+        item.user_properties[:] = [one for one in item.user_properties if one[0] != name]
     if name not in dict(item.user_properties):
         item.user_properties.append((name, text))
         if report.when == "teardown":

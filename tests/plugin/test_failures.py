@@ -58,6 +58,34 @@ def test_junits_xml_and_a_failing_teardown_carry_the_journal(
 
 
 @SLOW
+def test_junits_xml_has_the_journal_of_the_attempt_that_counts(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            runtestprotocol(item, log=False, nextitem=nextitem)
+            item._initrequest()  # as pytest-rerunfailures does
+            runtestprotocol(item, nextitem=nextitem)
+            return True
+        """
+    )
+    pytester.makepyfile(
+        """
+        attempts = []
+
+        def test_it(podflare_sandbox):
+            attempts.append(1)
+            podflare_sandbox.run_code(f"attempt = {len(attempts)}")
+            assert False
+        """
+    )
+    pytester.runpytest_subprocess("--junit-xml=all.xml").assert_outcomes(failed=1)
+    (journal,) = ElementTree.parse(pytester.path / "all.xml").iter("property")
+    assert "attempt = 2" in str(journal.get("value"))
+
+
+@SLOW
 def test_a_test_of_a_wider_scopes_emulator_alone_has_it_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

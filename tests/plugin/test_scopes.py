@@ -137,6 +137,32 @@ def test_one_that_a_running_test_asks_for_outlasts_the_tests_own_and_leaves_noth
 
 
 @SLOW
+def test_default_stubs_stand_though_the_scope_that_came_first_ends_first(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="session")
+        def podflare_stubs():
+            return {"ask": "stubbed"}
+
+        class TestIt:
+            def test_one(self, request):
+                request.getfixturevalue("podflare_emulator_class")
+                request.getfixturevalue("podflare_emulator_module")
+
+        def test_two(podflare_emulator_module):
+            with Sandbox() as box:
+                assert box.run_code("ask").stdout == "stubbed"
+        """
+    )
+    run_pytest("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+@SLOW
 def test_each_scope_keeps_its_own(pytester: pytest.Pytester, run_pytest: RunPytest) -> None:
     pytester.makeconftest(
         """

@@ -1,4 +1,4 @@
-"""Facts about this machine: interpreters, their bytecode, the system in a tar file, and whether it is disposable.
+"""Facts about this machine: interpreters and bytecode, a system in a tar file, why backends fail, if it is disposable.
 
-Imported by `hosting` and `command`. It starts nothing that outlives the emulator.
+Imported by `hosting`, `command` and `handle`. It starts nothing that outlives the emulator.
 """

@@ -80,8 +80,8 @@ class EmulatorTarget:
         self._has_forgotten = False  # a server was killed, and its arrangements are to be made again
         self._has_told = False  # the loss of the server was reported
         self.taken = ""
-        self._between_tests: Callable[[], None] | None = None
-        self._standing: tuple[Any, ...] = ()
+        # What each scope arranges for all tests. They may end in any order, as a running test can ask for one.
+        self._scopes: list[partial[None]] = []
         self.egress = True
         self._default_egress = options.egress
         self.echo = self._default_echo = options.echo_last_expression
@@ -138,8 +138,8 @@ class EmulatorTarget:
         self.emulator.exempt_from_patchers()
         self._setups.made = self._emulator.made
         pass_mocks(self.emulator.url)
-        if self._has_forgotten and self._between_tests:
-            self._between_tests()
+        if self._has_forgotten and (between_tests := self._between_tests):
+            between_tests()
         self._has_forgotten = self._has_told = False
 
     @contextmanager
@@ -188,24 +188,27 @@ class EmulatorTarget:
         self, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
-        outer = self._between_tests, self._standing
-        self._between_tests, self._standing = (
-            partial(self._arrange_for_all, stubs, commands),
-            (stubs, commands),
-        )
+        outer, ours = self._between_tests, partial(self._arrange_for_all, stubs, commands)
+        self._scopes.append(ours)
         try:
-            if self._emulator.arrange_again is None or self._emulator.arrange_again is outer[0]:
-                self._emulator.arrange_again = self._between_tests
-                self._between_tests()  # otherwise a running test has just requested this scope
+            if (
+                self._emulator.arrange_again is outer
+            ):  # otherwise a running test has just requested this scope
+                self._emulator.arrange_again = ours
+                ours()
             with self.emulator.redirect_clients():
                 yield
         finally:
-            self._between_tests, self._standing = outer
+            self._scopes.remove(ours)
             self._emulator.arrange_again = self._between_tests
             self._setups.end(scope)
             self._close_tools()
             left_open = [] if self._has_told else self._reset()
         self._report(left_open, self._leaks)
+
+    @property
+    def _between_tests(self) -> partial[None] | None:
+        return self._scopes[-1] if self._scopes else None
 
     def _reset(self, *, remember: bool = False) -> list[str]:
         """Returns the ids of sandboxes left open; fails a test that has killed the server. `remember`: for `last`."""
@@ -237,11 +240,12 @@ class EmulatorTarget:
             self.emulator.keep_log(self._log)
         if not self.egress:
             self._cut_off()
-        elif self._standing and not self._default_egress:
+        elif self._scopes and not self._default_egress:
             self.emulator.egress = True
         if self.echo != self.emulator.echo_last_expression:
             self.emulator.echo_last_expression = self.echo
-        if self._standing and self._standing[0] is stubs and self._standing[1] is commands and not again:
+        standing = None if again else self._between_tests
+        if standing and standing.args[0] is stubs and standing.args[1] is commands:
             return  # still in place since the previous test
         self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
         self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)

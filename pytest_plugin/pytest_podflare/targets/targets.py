@@ -21,13 +21,18 @@ class Targets:
     """The servers of a session: the emulator, a real API, or both if a test runs on both."""
 
     def __init__(self, options: Options, setups: Setups, *, both: bool) -> None:
-        self.of_a_scope: Target | None = None
+        self._scopes: list[Target] = []  # may end in any order
         self._url = options.url
         self._targets: dict[str, Target] = {}
         if options.url:
             self._targets["real"] = RemoteTarget(options)
         if both or not options.url:
             self._targets["emulator"] = EmulatorTarget(options, setups)
+
+    @property
+    def of_a_scope(self) -> Target | None:
+        """The target of fixtures of a wider scope, while there are any."""
+        return self._scopes[-1] if self._scopes else None
 
     def launch(self) -> None:
         """Begins their start without waiting."""
@@ -60,12 +65,12 @@ class Targets:
         self, target: Target, scope: Scope, stubs: Mapping[Any, Any], commands: Mapping[str, Any]
     ) -> Iterator[None]:
         """As in `Target`. Meanwhile, tests without their own fixture use it too."""
-        outer, self.of_a_scope = self.of_a_scope, target
+        self._scopes.append(target)
         try:
             with target.serving_scope(scope, stubs, commands):
                 yield
         finally:
-            self.of_a_scope = outer
+            self._scopes.remove(target)
 
     def choose(self, wish: str | None, where: str | None) -> Target:
         """The target for a test with this `target` in its marker; skips the test if that is not available.
