@@ -60,15 +60,15 @@ def _lay_out_environment(tree: str, python: str, version: str, path: Sequence[st
     programs = f"{tree}{VENV}/bin"
     os.makedirs(packages)
     os.makedirs(programs)
-    _write(
+    write(
         f"{tree}{VENV}/pyvenv.cfg",
         f"home = {os.path.dirname(python)}\ninclude-system-site-packages = false\n",
     )
-    _write(f"{packages}/host.pth", "".join(f"{directory}\n" for directory in path))
+    write(f"{packages}/host.pth", "".join(f"{directory}\n" for directory in path))
     os.symlink(python, f"{programs}/python3")
     for name in ("python", f"python{version}"):
         os.symlink("python3", f"{programs}/{name}")
-    _write(f"{programs}/pip", _PIP)
+    write(f"{programs}/pip", _PIP)
     os.chmod(f"{programs}/pip", 0o755)
     for name in ("pip3", f"pip{version}"):
         os.symlink("pip", f"{programs}/{name}")
@@ -84,6 +84,6 @@ def _plant(seed: Seed, target: str) -> None:
         shutil.copy2(seed.source, target)
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)

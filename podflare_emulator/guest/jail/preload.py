@@ -81,8 +81,8 @@ def build_base(order: Order) -> None:
         os.symlink(path, tree + path)
     os.symlink(f"..{base.SHARED_MEMORY}", f"{tree}/dev/shm")
     for name, text in _own_etc().items():
-        _write(f"{tree}/etc/{name}", text)
-    _write(tree + base.PACKAGES.format(version=order.python.version) + "/podflare_preload.pth", _HIDE)
+        base.write(f"{tree}/etc/{name}", text)
+    base.write(tree + base.PACKAGES.format(version=order.python.version) + "/podflare_preload.pth", _HIDE)
 
 
 def start_keeper(order: Order, run: Callable[[Callable[[], plain.Keep]], None]) -> tuple[int, None]:
@@ -201,8 +201,3 @@ class PreloadJail:
 
     def variables(self) -> dict[str, str]:
         return environment.of_sandbox("")
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)

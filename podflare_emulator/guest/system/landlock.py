@@ -14,11 +14,12 @@ import struct
 import sys
 from collections.abc import Sequence
 
+from . import kernel
+
 # The same numbers on every architecture that Landlock supports: calls this new share one table.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 _WRITE_FILE = 1 << 1
 _TRUNCATE = 1 << 14
@@ -71,7 +72,7 @@ def restrict_writes(allowed: Sequence[str], *, scope_signals: bool = True) -> in
     try:
         for path in allowed:
             _allow(libc, ruleset, path, rights)
-        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))), "prctl(NO_NEW_PRIVS)")
+        kernel.give_up_new_privileges()
     except OSError:
         os.close(ruleset)
         raise

@@ -32,11 +32,11 @@ class Ids:
     def map(self, pid: int) -> None:
         """Writes the id maps of a process's user namespace. Takes the right to do so, which anybody has for one id."""
         if not self._map_lent(pid, "newuidmap", 0):
-            write(f"/proc/{pid}/uid_map", f"0 {self.user} {self.count}")
+            _write(f"/proc/{pid}/uid_map", f"0 {self.user} {self.count}")
         if not self._map_lent(pid, "newgidmap", 1):
             if os.getuid() != 0:
-                write(f"/proc/{pid}/setgroups", "deny")
-            write(f"/proc/{pid}/gid_map", f"0 {self.group} {self.count}")
+                _write(f"/proc/{pid}/setgroups", "deny")
+            _write(f"/proc/{pid}/gid_map", f"0 {self.group} {self.count}")
 
     def _map_lent(self, pid: int, program: str, kind: int) -> bool:
         if self.lent is None:
@@ -152,6 +152,6 @@ def _process_with(ids: Ids, action: Callable[[], object]) -> Iterator[int]:
         os.waitpid(child, 0)
 
 
-def write(path: str, text: str) -> None:
+def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)

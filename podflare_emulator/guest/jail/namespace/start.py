@@ -51,9 +51,9 @@ def build_base(order: Order) -> None:
             and name not in _OF_A_MACHINE
         ):
             continue
-        ids.write(f"{tree}/etc/{name}", text)
+        base.write(f"{tree}/etc/{name}", text)
     if order.network == "private":
-        ids.write(f"{tree}/etc/resolv.conf", f"nameserver {network.NAMESERVER}\n")
+        base.write(f"{tree}/etc/resolv.conf", f"nameserver {network.NAMESERVER}\n")
     else:
         with contextlib.suppress(FileNotFoundError):  # a machine without a network may have none
             shutil.copyfile("/etc/resolv.conf", f"{tree}/etc/resolv.conf")
@@ -66,7 +66,7 @@ def build_base(order: Order) -> None:
     inside = ids.choose(lent=True)
     if inside.count < ids.COUNT and inside.lent is None:
         os.makedirs(f"{tree}/etc/apt/apt.conf.d", exist_ok=True)
-        ids.write(f"{tree}/etc/apt/apt.conf.d/90podflare", _APT_AS_ROOT)
+        base.write(f"{tree}/etc/apt/apt.conf.d/90podflare", _APT_AS_ROOT)
 
 
 def _copy_package_sources(source: str, target: str) -> None:
