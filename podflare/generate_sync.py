@@ -24,6 +24,7 @@ _WORDS = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait (?=[\w(])", ""),
     (r"\b__a(enter|exit|iter|next)__", r"__\1__"),
+    (r"\btasks of one event loop\b", "threads"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\ba(close|read)\b", r"\1"),
     (r"\baiter_bytes\b", "iter_bytes"),

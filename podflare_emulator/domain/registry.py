@@ -22,7 +22,7 @@ from podflare_emulator.domain.lives.spaces import Space, Spaces
 from podflare_emulator.domain.lives.webhooks import Webhooks
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.machine import SandboxOrder as SandboxOrder
-from podflare_emulator.domain.sandbox import Frozen, Sandbox
+from podflare_emulator.domain.sandbox import RESET, Frozen, Sandbox
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
@@ -38,8 +38,6 @@ from podflare_emulator.vocabulary.templates import Template
 from podflare_emulator.vocabulary.tiers import TIERS, Lifespan
 
 _log = logging.getLogger("podflare_emulator")
-
-_RESET = "the emulator was reset"
 
 
 class ResumeOrder(Struct, frozen=True):
@@ -148,7 +146,7 @@ class SandboxRegistry:
         await self._furnish(guest, env, files, reachable, echo)
         if self._resets != resets:
             await guest.end()
-            raise GuestFailed(_RESET)
+            raise GuestFailed(RESET)
         history = History() if self._records else None
         # Replayed code must find the files that it found before, even if the test has since replaced them.
         kept = files if self._repeats else None
@@ -259,7 +257,7 @@ class SandboxRegistry:
         try:
             frozen = await sandbox.freeze(partial(self._spaces.keep, space_id, sandbox.id))
             if machine not in self._freezing:
-                raise HostingError(_RESET)
+                raise HostingError(RESET)
         except HostingError:  # it has ended meanwhile
             self._spaces.forget(space_id)
             await machine.guest.end()
@@ -296,7 +294,7 @@ class SandboxRegistry:
                 await self._end(sandbox, "died")
             raise GuestFailed(f"the Space cannot be resumed: {error}") from error
         if sandbox.machine is None:
-            raise GuestFailed(f"the Space cannot be resumed: {_RESET}")
+            raise GuestFailed(f"the Space cannot be resumed: {RESET}")
         self._spaces.forget(space_id)
         self.webhooks.tell("sandbox.resumed", sandbox_id=sandbox.id, space_id=space_id)
         return sandbox
@@ -312,7 +310,7 @@ class SandboxRegistry:
                 with kept.archive() as archive:
                     await machine.guest.unpack(kept.packed, archive)
                 if self._resets != resets:
-                    raise HostingError(_RESET)
+                    raise HostingError(RESET)
             except BaseException:
                 await machine.guest.end()
                 raise
@@ -369,6 +367,8 @@ class SandboxRegistry:
         """
         self._resets += 1
         self._to_keep = frozenset(keep)
+        for sandbox in self._living.values():
+            sandbox.resets += 1
         ids = [sandbox_id for sandbox_id in self._living if sandbox_id not in keep]
         await asyncio.gather(*map(self.destroy, ids))
         await self._end_spaces()

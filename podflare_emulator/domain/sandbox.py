@@ -27,6 +27,8 @@ from podflare_emulator.vocabulary.tiers import Lifespan
 _Result = TypeVar("_Result")
 
 MOST_CHILDREN = 32  # contract: in one fork
+RESET = "the emulator was reset"
+"""The error of what a reset has overtaken."""
 
 
 class Forked(Struct, frozen=True):
@@ -71,6 +73,7 @@ class Sandbox:
         self._commands = commands
         self._clock = clock
         self.span = span
+        self.resets = 0  # that it has outlived: the children of a fork that began before do not
         self._running: Execution | None = None
         self._left = asyncio.Event()
         self.use()
@@ -161,6 +164,7 @@ class Sandbox:
         """Makes `n` children, or none and raises InvalidRequest, SandboxNotFound or GuestFailed."""
         if not 1 <= n <= MOST_CHILDREN:
             raise InvalidRequest(f"n: expected 1 to {MOST_CHILDREN}, got {n}")
+        resets = self.resets
         async with self.turn:
             machine = self.working_machine()
             if not machine.forkable:
@@ -173,9 +177,9 @@ class Sandbox:
                 if self.machine is not machine:  # destroyed meanwhile
                     raise SandboxNotFound from None
                 raise GuestFailed(f"fork failed: {error}") from error
-            if self.machine is not machine:
+            if self.machine is not machine or self.resets != resets:
                 await asyncio.gather(*(guest.end() for guest in copies.guests))
-                raise SandboxNotFound
+                raise SandboxNotFound if self.machine is not machine else GuestFailed(RESET)
             children = [self._adopt(machine.child(guest), self) for guest in copies.guests]
             self._ledger.fork(self.id, [child.id for child in children])
             return Forked(children, copies.threads, copies.processes, copies.differences)

@@ -20,6 +20,8 @@ _PATIENCE = 0.02  # seconds: how long the beginning of a hidden path may wait fo
 
 KEPT = 1 << 20
 """Bytes of output that are replayed to a client that attaches (contract)."""
+ENDED = 100
+"""Terminals of a machine that can still be read after their end; older ones are forgotten."""
 
 
 class TerminalOrder(Struct, frozen=True):
@@ -163,8 +165,16 @@ class Terminals:
             "env": order.env,
             "cwd": order.cwd,
         }
-        session.terminal = await guest.start_terminal(message, session.hear, session.finish)
+
+        def finish(code: int | None) -> None:
+            session.finish(code)
+            self._sessions[session.id] = self._sessions.pop(session.id, session)  # in the order of their ends
+
+        session.terminal = await guest.start_terminal(message, session.hear, finish)
         self._sessions[session.id] = session
+        ended = [one.id for one in self._sessions.values() if one.ended]
+        for forgotten in ended[:-ENDED]:
+            del self._sessions[forgotten]
         return session
 
     def get(self, terminal_id: str) -> Session:

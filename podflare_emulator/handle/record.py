@@ -52,6 +52,8 @@ class Record(ABC):
             raise EmulatorError(f"language: expected python or bash, got {language!r}")
         wanted = None if sandbox is None else id_of(sandbox)
         pattern = re.compile(re.escape(code)) if isinstance(code, str) else code
+        if not (pattern is None or (isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str))):
+            raise EmulatorError(f"code: expected a string, or a regular expression for strings, got {code!r}")
         return [
             one
             for one in map(read_exec, self._call("execs"))

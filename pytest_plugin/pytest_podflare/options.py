@@ -157,11 +157,10 @@ def read(config: pytest.Config) -> Options:
     values = {setting.name: _value(config, setting) for setting in SETTINGS}
     given = {name: value for name, (value, _) in values.items() if value}
     url = given.get("url")
-    key_variable = given.get("api_key_env")
-    if key_variable and not url:
-        raise pytest.UsageError(
-            f"{values['api_key_env'][1]}: the emulator needs no key; give --podflare-url URL too"
-        )
+    key_variable, key_source = values["api_key_env"]
+    # From the ini file or the environment it is for those runs that have a URL.
+    if key_variable and not url and key_source.startswith("--"):
+        raise pytest.UsageError(f"{key_source}: the emulator needs no key; give --podflare-url URL too")
     if url:
         _check_url(url, values["url"][1])
     seed = given.get("seed", "")
@@ -232,6 +231,7 @@ def _check_url(url: str, source: str) -> None:
     try:
         parts = urlsplit(url)
         well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+        well_formed = well_formed and parts.port != 0  # a port beyond 65535 is a ValueError
     except ValueError:
         well_formed = False
     if not well_formed:

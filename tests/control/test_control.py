@@ -295,6 +295,11 @@ def test_a_filter_of_the_journal_that_can_find_nothing_is_a_mistake(emulator: Em
         emulator.requests(status="404")  # type: ignore[arg-type]
     with pytest.raises(EmulatorError, match="language: expected python or bash, got 'sh'"):
         emulator.execs(language="sh")  # type: ignore[arg-type]
+    for code in (5, re.compile(b"x")):
+        with pytest.raises(
+            EmulatorError, match="code: expected a string, or a regular expression for strings"
+        ):
+            emulator.execs(code=code)  # type: ignore[arg-type]
     with pytest.raises(EmulatorError, match="sandbox: expected a sandbox or its id, got None"):
         emulator.sandbox(None)  # type: ignore[arg-type]
     assert emulator.requests(call="create") == []

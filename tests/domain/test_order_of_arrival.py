@@ -97,6 +97,22 @@ def test_a_merge_ends_the_wait_of_an_exec_in_the_winner_and_not_of_one_in_the_pa
 
 
 @SLOW
+def test_a_fork_that_a_reset_overtakes_leaves_no_child_of_a_sandbox_that_is_kept() -> None:
+    async def reset_meanwhile() -> list[str]:
+        async with serving() as registry:
+            kept = await registry.create(SandboxOrder())
+            forking = asyncio.ensure_future(kept.fork(2))
+            await asyncio.sleep(0)
+            await registry.destroy_all([kept.id])
+            with pytest.raises(GuestFailed, match="the emulator was reset"):
+                await forking
+            assert await said((await kept.fork(1)).children[0], "print(1)") == ["1", 0]
+            return await registry.destroy_all()
+
+    assert len(asyncio.run(reset_meanwhile())) == 2
+
+
+@SLOW
 def test_a_create_that_a_reset_overtakes_leaves_no_sandbox() -> None:
     async def reset_meanwhile() -> list[str]:
         async with serving() as registry:

@@ -181,6 +181,7 @@ def test_command_line_wins_over_environment_and_environment_over_ini_file(
         (["--podflare-log=all"], "*--podflare-log: expected off, error, warning or info, got 'all'*"),
         (["--podflare-url=localhost:7070"], "*--podflare-url: expected a server's URL such as http*"),
         (["--podflare-url=http://[::1"], "*--podflare-url: expected a server's URL such as http*"),
+        (["--podflare-url=http://127.0.0.1:70700"], "*--podflare-url: expected a server's URL such as http*"),
         (["--podflare-url=https://api.example"], "*needs a key: set *PODFLARE_API_KEY, or name*"),
         (
             ["--podflare-url=http://127.0.0.1:1", "--podflare-api-key-env=STAGING_KEY"],
@@ -197,6 +198,14 @@ def test_a_mistake_ends_the_run_at_once_and_says_what_to_write(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
     assert len(result.stderr.lines) <= 2
+
+
+def test_the_keys_variable_may_stand_in_the_ini_file_for_runs_with_a_url(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\npodflare_api_key_env = STAGING_KEY")
+    pytester.makepyfile("def test(): ...")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("--podflare-url=http://127.0.0.1:1")
+    result.stderr.fnmatch_lines(["*needs a key: set the environment variable STAGING_KEY*"])
 
 
 def test_a_mistake_in_the_ini_file_names_the_file(pytester: pytest.Pytester) -> None:

@@ -40,8 +40,8 @@ class Sandbox:
     """A cloud sandbox: a long-lived Python REPL with its own filesystem, which can be forked in memory.
 
     `with Sandbox(...) as sandbox` creates it on the server, and destroys it at the end of the block. The
-    alternative is `sandbox = Sandbox(...)` and `sandbox.close()`. It may be used from several threads,
-    or from several tasks of one event loop: the server runs one exec at a time, and the others wait.
+    alternative is `sandbox = Sandbox(...)` and `sandbox.close()`. It may be used from several
+    threads: the server runs one exec at a time, and the others wait.
 
     Args:
         template: Name of the template that the sandbox starts from.
