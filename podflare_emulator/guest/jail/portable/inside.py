@@ -44,7 +44,12 @@ def build_base(order: Order) -> None:
         shutil.copytree(
             f"{plain.guest_code()}/{_ROOM}", f"{code}/{_ROOM}", ignore=shutil.ignore_patterns("__pycache__")
         )
-    mapping.write_boot(tree + base.PACKAGES.format(version=order.python.version), code)
+    packages = tree + base.PACKAGES.format(version=order.python.version)
+    mapping.write_boot(packages, code)
+    for source in bytecode.missing(
+        packages
+    ):  # otherwise the zygote would write it, between the first jails and the rest
+        bytecode.write(source)
 
 
 def settle(order: Order) -> None:
