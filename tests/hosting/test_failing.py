@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Ends
 from podflare_emulator.hosting.isolation import launch
+from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.hosting.network import Router
 
@@ -41,3 +43,27 @@ def test_a_launch_without_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HostingError, match="namespace isolation is not available here"):
         asyncio.run(launch("namespace", find(None), ()))
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_a_jail_that_cannot_be_prepared() -> None:
+    async def main() -> None:
+        try:
+            launched = await launch("namespace", find(None), ())
+        except HostingError as error:
+            pytest.skip(str(error))
+        launcher = launched.launcher
+        inside = psutil.Process(launcher._warden.pid).children(recursive=True)
+        zygote = next(process for process in inside if "zygote" in process.cmdline())
+        jails = Path(f"/proc/{zygote.pid}/root/state/jails")
+        before = set(jails.iterdir())
+        try:
+            for _ in range(100):
+                with pytest.raises(HostingError):
+                    await launcher.guest("default", {}, Limits(rootfs_gb=-1))  # which no file system can have
+            while len(set(jails.iterdir()) - before) >= 100:  # fewer are made ahead
+                await asyncio.sleep(0.01)
+        finally:
+            await launched.guest.end()
+            await launcher.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 30))

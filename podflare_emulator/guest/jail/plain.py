@@ -110,8 +110,8 @@ class Keep:
 
         `left`: whether all processes in it are known to have ended.
         """
-        baseline = self._baselines.pop(name)
-        if not left or len(self._restored) == _MOST_RESTORED or not self._restores:
+        baseline = self._baselines.pop(name, None)
+        if baseline is None or not left or len(self._restored) == _MOST_RESTORED or not self._restores:
             return [name]
         base = os.open(f"{self.state}/base", _DIRECTORY)
         try:

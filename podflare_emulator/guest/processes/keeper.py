@@ -88,10 +88,14 @@ class Keeper:
 
     def _make_jail(self, request: int, disk_gb: int | None) -> None:
         name = os.urandom(5).hex()  # it identifies processes, even among those of other emulators
-        if isinstance(self._keep, Keep):
-            entrance, baseline = self._keep.prepare(name, disk_gb)
-        else:
-            entrance, baseline = self._keep.prepare(name)
+        try:
+            if isinstance(self._keep, Keep):
+                entrance, baseline = self._keep.prepare(name, disk_gb)
+            else:
+                entrance, baseline = self._keep.prepare(name)
+        except OSError:
+            self._remove(name, left=False)
+            raise
         settles_in = max(0, tree.SETTLING - (tree.now() - baseline)) / 1e9
         answer = {"id": request, "jail": name, "baseline": baseline, "settles_in": settles_in}
         self._connection.send(answer, entrance)

@@ -17,4 +17,8 @@ def no_garbage() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():  # else it would thaw what somebody has frozen
+            # What was made has grown old: the next search, which is for young garbage, need not look through it.
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()

@@ -212,9 +212,10 @@ class Keep:
     def take_back(self, name: str, *, left: bool) -> list[str]:
         """Forgets the jail, and the layers that nobody else needs; removes what is quicker to remove than to delegate.
 
-        Returns the names of what is still to be removed.
+        The jail may have been prepared only in part. Returns the names of what is still to be removed.
         """
-        os.close(self.held.pop(name))
+        if name in self.held:
+            os.close(self.held.pop(name))
         layers = self._layers.let_go(name)
         system = self._system_of(name)
         names = [name, *layers]
