@@ -17,7 +17,6 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.network import Network
 from podflare_emulator.hosting.pause import Pause
 
-_FIRST = 1  # so many without a pause
 _AFTER = 0.020  # seconds: lets the caller that took jails continue before the next ones are made
 
 
@@ -114,10 +113,12 @@ class Jails:
         self._awaited: list[Jail] = []
         self._refill: asyncio.Task[None] | None = None
         self._pause = Pause()
+        self._taken = 0
 
     async def take(self, count: int) -> list[Jail]:
         """Takes `count` jails at once; if one cannot be made, takes none and raises HostingError."""
         self._spare = max(self._spare, count + 2)
+        self._taken += count
         jails = [self._stock.popleft() for _ in range(min(count, len(self._stock)))]
         try:
             while len(jails) < count:
@@ -136,7 +137,7 @@ class Jails:
         return jails
 
     def refill(self) -> None:
-        if len(self._stock) < _FIRST:
+        if len(self._stock) < self._taken:
             self._pause.end()
         if self._refill is None or self._refill.done():
             loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
@@ -157,7 +158,7 @@ class Jails:
                 if self._is_awaited():  # leave the processor to the guests that are starting
                     await asyncio.sleep(_AFTER)
                 else:
-                    if len(self._stock) >= _FIRST:
+                    if len(self._stock) >= self._taken:
                         await self._pause.wait()
                     self._stock.append(await self._make())
 

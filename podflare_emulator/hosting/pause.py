@@ -9,9 +9,9 @@ _LATER = 0.1  # seconds
 
 
 class Pause:
-    """Between the first few things made ahead and the next: a run that needs only one must not pay for all.
+    """Between things made ahead, once there are as many as were taken: a run that needs only one must not pay for all.
 
-    `end` it when one of the first few is taken.
+    `end` it when there are fewer again.
     """
 
     def __init__(self) -> None:

@@ -23,8 +23,6 @@ from .server import Server
 from .wire import Wire
 
 ENGINES: tuple[ForkEngine, ...] = ("live", "replay")
-# A replay asks a jail for its tree only, which under preload isolation is as under portable isolation.
-_REPLAYS = ("namespace", "portable")
 _ABOUT_FORKS = ("fork", "merge", "seed_example")
 _ABOUT_OS_FORK = "fork_libraries"  # what it cuts off, a replay has not
 
@@ -53,7 +51,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             )
             for engine in (ENGINES if about_forks else ENGINES[:1])
             for name in backends
-            if engine == "live" or name in _REPLAYS or backend
         ]
         metafunc.parametrize("server", [url] if url else kinds, indirect=True, scope="session")
     if "backend" in metafunc.fixturenames:

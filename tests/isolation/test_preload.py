@@ -262,3 +262,19 @@ def test_musl_is_told_that_it_is_not_supported(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "confstr", unknown)
     with pytest.raises(EmulatorError, match="musl is not supported"):
         Emulator(isolation="preload", server="thread").start()
+
+
+def test_a_directory_that_vanishes_during_a_copy_leaves_the_working_directory(said: Said) -> None:
+    code = (
+        "import os, shutil\n"
+        "from podflare_guest.files import tree\n"
+        "os.makedirs('/root/from/d'), os.mkdir('/root/to')\n"
+        "for name in 'ab': os.symlink('x', '/root/from/d/' + name)\n"
+        "def resolve(path):\n"
+        "    shutil.rmtree('/root/from/d')\n"
+        "    return path\n"
+        "ends = [os.open(f'/root/{name}', os.O_RDONLY) for name in ('from', 'to')]\n"
+        "tree.synchronize(*ends, resolve=resolve)\n"
+        "print(len(os.listdir('/root/to/d')), os.getcwd())"
+    )
+    assert said(code) == "1 /root"

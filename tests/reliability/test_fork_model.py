@@ -193,8 +193,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[*backends(), "layers"])
 def client(request: pytest.FixtureRequest, engine: str) -> Iterator[Client]:
     """`layers`: namespace isolation, where forks share whatever there is."""
-    if engine == "replay" and request.param in ("layers", "preload"):
-        pytest.skip("a fork by replay shares no layers, and asks a jail for its tree only")
+    if engine == "replay" and request.param == "layers":
+        pytest.skip("a fork by replay shares no layers")
     layers = request.param == "layers"
     isolation, files = ("namespace", "layers") if layers else (request.param, "auto")
     with serving(isolation, fork=engine, fork_files=files) as emulator, Client(host=emulator.url) as client:

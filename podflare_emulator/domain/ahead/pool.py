@@ -12,7 +12,6 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.pause import Pause
 
-_FIRST = 1  # so many without a pause
 _AFTER = 0.003  # seconds: lets a create be answered before the next guest is made
 
 
@@ -25,12 +24,14 @@ class Pool:
         self._ready: deque[Guest] = deque()
         self._refill: asyncio.Task[None] | None = None
         self._pause = Pause()
+        self._taken = 0
 
     def add(self, guest: Guest) -> None:
         self._ready.append(guest)
 
     async def take(self) -> Guest:
         """A ready guest, or a new one; raises HostingError if it cannot be made."""
+        self._taken += 1
         guest = None
         while self._ready and guest is None:
             candidate = self._ready.popleft()
@@ -42,7 +43,7 @@ class Pool:
         return guest or await self._make()
 
     def refill(self) -> None:
-        if len(self._ready) < _FIRST:
+        if len(self._ready) < self._taken:
             self._pause.end()
         if self._refill is None or self._refill.done():
             loop = asyncio.get_running_loop()  # the task belongs to no request: it must not carry one's trace
@@ -61,6 +62,6 @@ class Pool:
         # On failure, the next `take` tries again, and reports why.
         with contextlib.suppress(HostingError, OSError):
             while len(self._ready) < self._size:
-                if len(self._ready) >= _FIRST:
+                if len(self._ready) >= self._taken:
                     await self._pause.wait()
                 self._ready.append(await self._make())

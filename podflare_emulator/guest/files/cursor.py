@@ -6,12 +6,28 @@ import contextlib
 import errno
 import posix
 import sys
+from collections.abc import Iterator
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW
 # How many nested directories are held open at once; in deeper trees, ancestors are opened again from the root.
 _WINDOW = 32
 # The errors from opening a listed name that has vanished, or has become something else.
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ESTALE})
+
+
+@contextlib.contextmanager
+def staying() -> Iterator[None]:
+    """Stays in the working directory: a call below a removed directory makes libfakechroot change to that one."""
+    try:
+        here = posix.open(".", _DIRECTORY)
+    except OSError:  # it was removed, or may not be read
+        yield
+        return
+    try:
+        yield
+    finally:
+        posix.fchdir(here)
+        posix.close(here)
 
 
 class _Level:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection
 
 from .contents import copy_contents, copy_metadata, printable
-from .cursor import VANISHED, Cursor
+from .cursor import VANISHED, Cursor, staying
 from .links import Links
 from .removal import remove
 from .special import copy_fifo, copy_symlink
@@ -87,7 +87,8 @@ def synchronize(
         return []
     synchronization = _Synchronization(source, target, skip, untouched_since, changes, resolve, most)
     try:
-        synchronization.run()
+        with staying():
+            synchronization.run()
     finally:
         synchronization.close()
     return synchronization.problems

@@ -18,7 +18,7 @@ from select import POLLIN, poll
 from typing import Any
 
 from ..files.contents import printable
-from ..files.cursor import VANISHED, Cursor
+from ..files.cursor import VANISHED, Cursor, staying
 from ..files.seeding import make_directories
 from ..jail.interface import Jail
 from ..protocol import Message
@@ -56,7 +56,8 @@ def answer(jail: Jail, names: dict[str, Any], flush: Callable[[], None], questio
             case "write":
                 return _write(root, question["path"], question["base64"], question["append"])
             case "list":
-                return {"entries": _entries(root, question["path"], jail.mounts)}
+                with staying():
+                    return {"entries": _entries(root, question["path"], jail.mounts)}
             case _:
                 flush()  # otherwise the forked process would print it too
                 return {"globals": _globals(names, root)}
