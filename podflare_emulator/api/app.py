@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api import requests
@@ -21,7 +22,6 @@ from podflare_emulator.api.routes.mcp import McpRoutes
 from podflare_emulator.api.routes.sandboxes import SandboxRoutes
 from podflare_emulator.api.routes.spaces import SpaceRoutes
 from podflare_emulator.api.routes.terminals import TerminalRoutes
-from podflare_emulator.api.routing import Router
 from podflare_emulator.api.tracing import Traced, find_tracer
 from podflare_emulator.vocabulary.logs import logger
 from podflare_emulator.vocabulary.sandbox_errors import (
@@ -57,7 +57,7 @@ def build_app(
         routes += ControlRoutes(control).routes()
     routes += McpRoutes(registry).routes()
     routes += ContractRoutes(served, calls(control) if control else {}).routes()
-    router = Router(routes)
+    router = Router(routes, redirect_slashes=False)
     app: ASGIApp = ErrorAnswers(Guard(NotFromInside(router, registry), settings))
     tracer = find_tracer()
     return Regions(AccessLog(Traced(app, tracer) if tracer else app, record or Requests()))
@@ -73,6 +73,8 @@ class ErrorAnswers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # With an "app" in the scope, Starlette's router raises its 404 and 405 instead of answering itself.
+        scope["app"] = self
         # A trailing slash is ignored, not redirected: most clients follow no redirect of a POST.
         scope["path"] = scope["path"].rstrip("/") or "/"
         try:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from starlette.routing import Route
 
 from podflare_emulator.api.contract import answers, service
 from podflare_emulator.api.contract import control as of_control
 from podflare_emulator.api.contract.control import ControlCall
-from podflare_emulator.api.routing import Route
 from podflare_emulator.vocabulary.regions import ALIASES, REGIONS
 
 _Schema = dict[str, Any]
@@ -82,7 +82,9 @@ def build(routes: Iterable[Route], control: Mapping[str, ControlCall]) -> _Schem
 
 
 def _routed(routes: Iterable[Route]) -> list[tuple[str, str]]:
-    return [(route.path, method) for route in routes for method in sorted(route.methods or ())]
+    return [
+        (route.path, method) for route in routes for method in sorted((route.methods or set()) - {"HEAD"})
+    ]
 
 
 def _operation(path: str, method: str, call: service.Call, of: Mapping[str, _Schema]) -> _Schema:

@@ -6,10 +6,9 @@ from functools import cached_property
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from podflare_emulator.api.contract.control import ControlCall
-from podflare_emulator.api.routes.endpoint import Endpoint
-from podflare_emulator.api.routing import Route
 
 
 class ContractRoutes:
@@ -20,7 +19,7 @@ class ContractRoutes:
         self._control = control
 
     def routes(self) -> list[Route]:
-        return [Route("/openapi.json", Endpoint(self.document), methods=["GET"])]
+        return [Route("/openapi.json", self.document, methods=["GET"])]
 
     async def document(self, request: Request) -> Response:
         return Response(self._encoded, media_type="application/json")

@@ -8,12 +8,11 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from podflare_emulator.api.bodies import read
 from podflare_emulator.api.contract.control import calls
 from podflare_emulator.api.gone import cancelling_when_gone
-from podflare_emulator.api.routes.endpoint import Endpoint
-from podflare_emulator.api.routing import Route
 from podflare_emulator.vocabulary.arguments import signature_mismatch
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
 
@@ -31,7 +30,7 @@ class ControlRoutes:
         self._calls = calls(control)
 
     def routes(self) -> list[Route]:
-        return [Route("/_emulator/{name}", Endpoint(self.call), methods=["POST"])]
+        return [Route("/_emulator/{name}", self.call, methods=["POST"])]
 
     async def call(self, request: Request) -> Response:
         """`{"result": ...}`; 404 for an unknown call, 400 for arguments that do not fit."""

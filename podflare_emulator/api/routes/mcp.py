@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from podflare_emulator.api.bodies import LIMIT, again, whole
-from podflare_emulator.api.routing import Route
 from podflare_emulator.mcp.server import answered, build
 from podflare_emulator.mcp.tools import Tools
 from podflare_emulator.vocabulary.errors import EmulatorError

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from podflare_emulator.api import ndjson
@@ -13,7 +14,6 @@ from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.faults import Disturb, last_words
 from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.api.routes.made import Made
-from podflare_emulator.api.routing import Route
 from podflare_emulator.domain.registry import SandboxOrder
 from podflare_emulator.vocabulary.settings import Settings
 

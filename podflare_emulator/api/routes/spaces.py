@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from podflare_emulator.api.bodies import ResumeBody, given, read
 from podflare_emulator.api.entrance.regions import asked_for
 from podflare_emulator.api.routes.endpoint import Calls
 from podflare_emulator.api.routes.made import Made
-from podflare_emulator.api.routing import Route
 from podflare_emulator.domain.registry import ResumeOrder
 from podflare_emulator.vocabulary.settings import Settings
 

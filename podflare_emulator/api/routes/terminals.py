@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from podflare_emulator.api import ndjson
 from podflare_emulator.api.bodies import InputBody, ReadBody, SizeBody, TerminalBody, read
 from podflare_emulator.api.routes.endpoint import Calls
-from podflare_emulator.api.routing import Route
 from podflare_emulator.domain.execution import SEVERED
 from podflare_emulator.domain.terminals import Session, TerminalOrder
 from podflare_emulator.vocabulary.sandbox_errors import InvalidRequest
