@@ -89,9 +89,8 @@ class SandboxRegistry:
         self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
         self._gone: set[str] = set()
-        self._to_keep: Collection[
-            str
-        ] = ()  # ids at the last reset, which those who keep them take for theirs
+        # Ids at the last reset, which those who keep them take for theirs.
+        self._to_keep: Collection[str] = ()
         self.seeds = Seeds()
         self.ledger = Ledger(self.clock.now)
         self.stubs = Stubs()

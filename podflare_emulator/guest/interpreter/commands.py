@@ -162,9 +162,8 @@ def _calls(directory: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _remove(directory: str) -> None:
-    with contextlib.suppress(
-        FileNotFoundError, NotADirectoryError
-    ):  # user code may have removed or replaced it
+    # User code may have removed or replaced it.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in posix.listdir(directory):
             posix.unlink(f"{directory}/{name}")
         posix.rmdir(directory)

@@ -135,10 +135,8 @@ def _entries(root: str, path: str, mounts: frozenset[str]) -> list[tuple[str, st
                     cursor.down(name)
                     levels.append(_names(cursor))
             except OSError as error:
-                if error.errno not in (
-                    *VANISHED,
-                    errno.EACCES,
-                ):  # a directory that may not be read is skipped
+                # A directory that may not be read is skipped.
+                if error.errno not in (*VANISHED, errno.EACCES):
                     raise
     finally:
         cursor.close()

@@ -152,9 +152,7 @@ def _fork_twice(namespaces: int) -> bool:
             os._exit(0)
     try:
         _, status = os.waitpid(middle, 0)
-    except (
-        ChildProcessError
-    ):  # user code ignores SIGCHLD, or its handler has waited: nobody knows how it ended
+    except ChildProcessError:  # user code ignores SIGCHLD or has waited in its handler: how it ended is unknown
         return False
     number = os.waitstatus_to_exitcode(status)
     if number:

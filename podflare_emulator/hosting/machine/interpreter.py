@@ -31,7 +31,7 @@ _BENDING = (
 
 # Runs in the interpreter in question, which need not be this one. `entries`: its sys.path.
 _PROBE = """
-import glob, importlib.util, os, sys, sysconfig
+import importlib.util, os, sys, sysconfig
 standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
 standard |= {os.path.join(path, "lib-dynload") for path in standard}
 # Setuptools' editable installs add no directory to the path, but a finder that knows where each package lies.
@@ -57,6 +57,7 @@ if sys.platform == "linux":
 prefix = os.path.realpath(sys.base_prefix)
 pip = ""
 if not importlib.util.find_spec("pip"):  # uv makes environments without it
+    import glob
     places = (os.path.join(sysconfig.get_path("stdlib"), "ensurepip", "_bundled"), "/usr/share/python-wheels")
     wheels = [wheel for place in places for wheel in glob.glob(os.path.join(os.path.realpath(place), "pip-*.whl"))]
     pip = next((wheel[len(prefix) + 1:] for wheel in wheels if wheel.startswith(prefix + os.sep)), "")

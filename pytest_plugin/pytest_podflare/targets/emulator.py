@@ -191,9 +191,8 @@ class EmulatorTarget:
         outer, ours = self._between_tests, partial(self._arrange_for_all, stubs, commands)
         self._scopes.append(ours)
         try:
-            if (
-                self._emulator.arrange_again is outer
-            ):  # otherwise a running test has just requested this scope
+            # Otherwise a running test has just requested this scope.
+            if self._emulator.arrange_again is outer:
                 self._emulator.arrange_again = ours
                 ours()
             with self.emulator.redirect_clients():

@@ -46,9 +46,8 @@ def build_base(order: Order) -> None:
         )
     packages = tree + base.PACKAGES.format(version=order.python.version)
     mapping.write_boot(packages, code)
-    for source in bytecode.missing(
-        packages
-    ):  # otherwise the zygote would write it, between the first jails and the rest
+    # Otherwise the zygote would write it, between the first jails and the rest.
+    for source in bytecode.missing(packages):
         bytecode.write(source)
 
 

@@ -46,9 +46,8 @@ def dress_subprocess(module: Any) -> dict[str, Any]:
 def dress_asyncio(module: Any) -> dict[str, Any]:
     kind = module.BaseSubprocessTransport
     receive, lose = kind._pipe_data_received, kind._pipe_connection_lost
-    waiting: dict[
-        tuple[int, int], tuple[bytes, Any]
-    ] = {}  # by transport and descriptor: the data, and a timer
+    # By transport and descriptor: the data, and a timer.
+    waiting: dict[tuple[int, int], tuple[bytes, Any]] = {}
 
     def flush(self: Any, fd: int) -> bytes:
         data, timer = waiting.pop((id(self), fd), (b"", None))
