@@ -152,8 +152,8 @@ def _fork_twice(namespaces: int) -> bool:
             os._exit(0)
     try:
         _, status = os.waitpid(middle, 0)
-    except ChildProcessError:  # user code ignores SIGCHLD or has waited in its handler: how it ended is unknown
-        return False
+    except ChildProcessError:
+        return False  # user code ignores SIGCHLD, or has waited in its handler: how it ended is unknown
     number = os.waitstatus_to_exitcode(status)
     if number:
         raise OSError(number, f"fork: {os.strerror(number)}")

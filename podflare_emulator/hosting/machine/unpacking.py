@@ -118,7 +118,8 @@ def _extract(tar: tarfile.TarFile, target: str) -> None:
             os.link(_place(target, member.linkname), place, follow_symlinks=False)
         else:
             tar.extract(member, target, numeric_owner=True, **trusted)  # type: ignore[arg-type]
-    for path, member in reversed(directories):  # last: writing into them takes permission, and changes their times
+    # Last, as writing into them takes permission and changes their times.
+    for path, member in reversed(directories):
         if os.geteuid() == 0:
             os.chown(path, member.uid, member.gid)
         os.chmod(path, member.mode)
