@@ -245,7 +245,6 @@ def test_the_sdk_warns_of_threads_that_stay_with_the_parent(sandbox: Sandbox, fo
 
 
 @pytest.mark.usefixtures("ours")
-@pytest.mark.replay_differs("code that starts threads is run again: none is left behind")
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: os.waitpid(-1, os.WNOHANG)"])
 def test_a_parent_with_threads_may_leave_its_child_processes_to_the_kernel_or_to_a_handler(
     wire: Wire, handler: str

@@ -78,6 +78,7 @@ def test_a_full_screen_program_redraws_at_a_new_size(wire: Wire) -> None:
     program = (
         "import curses, signal\n"
         "def main(screen):\n"
+        "    screen.timeout(500)\n"  # curses misses a signal that comes just before it waits without a limit
         "    while True:\n"
         "        screen.erase()\n"
         "        screen.addstr(0, 0, '%d rows, %d columns' % screen.getmaxyx())\n"

@@ -56,4 +56,6 @@ def _plugins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def run_pytest(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     """Runs pytest on the test's files, in an interpreter that has this client."""
     python = sys.executable if request.param == "our client" else published_python()
-    return lambda *options: pytester.run(python, "-m", "pytest", "-p", "no:cacheprovider", *options)
+    return lambda *options: pytester.run(
+        python, "-m", "pytest", "-p", "no:cacheprovider", *options, timeout=180
+    )

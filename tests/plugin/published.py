@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 
 PUBLISHED = "0.0.22"
+_PATIENCE = 180  # seconds
 
 
 def published_python() -> str:
@@ -54,6 +55,7 @@ def run_program(pytester: pytest.Pytester, python: str, program: str, environmen
         capture_output=True,
         text=True,
         env=environment,
+        timeout=_PATIENCE,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

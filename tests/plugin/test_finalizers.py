@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ..matrix import SLOW, servers
@@ -88,6 +90,46 @@ def test_many(podflare_emulator, podflare_sandbox):
     gc.collect()
     assert all("in the server's own thread" in error for error in said), said
 """
+
+
+_CLOSES_DURING_A_CLOSE = """
+import gc, time
+import httpcore
+from podflare import Sandbox
+
+class Tool:
+    def __init__(self, sandbox):
+        self.sandbox, self.me = sandbox, self
+
+    def __del__(self):
+        self.sandbox.close()
+
+def test_it(podflare_emulator, monkeypatch):
+    collected, other = Sandbox(), Sandbox()
+    pool = httpcore.ConnectionPool
+    assign = pool._assign_requests_to_connections
+
+    def collecting(pool):  # holds the pool's lock
+        gc.collect()
+        return assign(pool)
+
+    gc.disable()
+    Tool(collected)
+    monkeypatch.setattr(pool, "_assign_requests_to_connections", collecting)
+    other.close()
+    gc.enable()
+    until = time.monotonic() + 60
+    while len(podflare_emulator.requests(call="destroy", status=204)) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(podflare_emulator.requests(call="destroy", status=204)) == 2
+"""
+
+
+def test_a_finalizer_in_the_middle_of_another_close(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(_CLOSES_DURING_A_CLOSE)
+    run_pytest().assert_outcomes(passed=1)
 
 
 @SLOW

@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import FrameType
 from typing import Any
 
 from podflare_emulator.vocabulary.errors import EmulatorError
 
 _ENDS = {"close", "destroy_sandbox"}
 
+_SDK, _HERE = "podflare", __name__.rpartition(".")[0]
+
 _calling = threading.local()
-"""`depth`: the number of nested calls in progress in this thread."""
+"""`depth`: the number of nested calls in progress in this thread; `ends`: of those that end something."""
 
 
 @contextlib.contextmanager
@@ -49,17 +53,37 @@ def _methods(kind: type[Any]) -> dict[str, Any]:
 def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # Does not count itself in `depth`, as a sandbox's `close` calls its client, which needs no other thread.
-        if in_servers_thread() or getattr(_calling, "depth", 0) > 0:
+        nested = getattr(_calling, "ends", 0) > 0 and not _is_called_by_sdk(sys._getframe(1))
+        if nested or in_servers_thread() or getattr(_calling, "depth", 0) > 0:
             threading.Thread(target=elsewhere, args=args, kwargs=kwargs, daemon=True).start()
             return None
-        return method(*args, **kwargs)
+        return here(*args, **kwargs)
 
     def elsewhere(*args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(Exception):  # nobody is left to report it to
-            method(*args, **kwargs)
+            here(*args, **kwargs)
+
+    def here(*args: Any, **kwargs: Any) -> Any:
+        _calling.ends = getattr(_calling, "ends", 0) + 1
+        try:
+            return method(*args, **kwargs)
+        finally:
+            _calling.ends -= 1
 
     return call
+
+
+def _is_called_by_sdk(frame: FrameType | None) -> bool:
+    """Whether this is a step of a call in progress, as a sandbox's `close` calls its client; else a finalizer's."""
+    while frame and _module(frame).startswith(_HERE):
+        frame = frame.f_back
+    return (
+        frame is not None and _module(frame).partition(".")[0] == _SDK and frame.f_code.co_name != "__del__"
+    )
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
 
 
 def _calling_on(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
