@@ -53,7 +53,7 @@ class Keeper:
             return None
         names = os.listdir(f"{self._place}/root/state/jails")
         layers = sum(name.startswith("L") for name in names)
-        jails = len(names) - layers
+        jails = sum(name.endswith(".system") for name in names)  # each has one such directory
         with open(f"{self._place}/mountinfo", encoding="utf-8") as file:
             mounts = len(file.readlines())
         return layers - jails, len(os.listdir(f"{self._place}/fd")) - jails, mounts
