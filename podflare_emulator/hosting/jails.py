@@ -17,7 +17,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.network import Network
 from podflare_emulator.hosting.pause import Pause
 
-_AFTER = 0.020  # seconds: lets the caller that took jails continue before the next ones are made
+_AFTER = 0.004  # seconds: lets the caller that took jails continue before the next ones are made
 
 
 class Keeper(Protocol):
