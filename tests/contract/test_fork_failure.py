@@ -64,7 +64,7 @@ def test_nothing_is_left_of_a_fork_that_failed(own_emulator: Callable[..., Emula
 @SLOW
 def test_many_open_files_are_no_obstacle(sandbox: Sandbox, fork: Fork) -> None:
     printed(sandbox, "files = [open(f'/root/{n}', 'w') for n in range(900)]")
-    for child in fork(sandbox, 4)[::3]:
+    for child in fork(sandbox, 8)[::7]:
         printed(child, "for n, file in enumerate(files): _ = file.write(str(n)); file.close()")
         assert printed(child, "print(open('/root/899').read())") == "899"
 

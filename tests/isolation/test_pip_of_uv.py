@@ -19,7 +19,7 @@ FILE = f"/root/{wheel.file_name(NAME, '1.0')}"
 
 
 @SLOW
-@pytest.mark.parametrize("isolation", ["namespace", "portable"])  # of each kind of tree one
+@pytest.mark.parametrize("isolation", ["namespace", "preload", "portable"])
 def test_it_installs_and_uninstalls(isolation: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     for parent in list(tmp_path.parents)[:2]:

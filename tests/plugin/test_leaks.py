@@ -8,7 +8,7 @@ import pytest
 
 from podflare_emulator import Emulator
 
-from ..matrix import SLOW
+from ..matrix import SLOW, servers
 
 _LEAKING = """
 from podflare import Sandbox
@@ -52,8 +52,11 @@ def test_a_warning_of_the_sdks_points_at_the_test_though_its_sandboxes_are_watch
 
 
 @SLOW
-def test_by_default_each_is_a_warning_that_points_at_its_making(leaking: pytest.Pytester) -> None:
-    result = leaking.runpytest_subprocess("-rP")
+@pytest.mark.parametrize("server", servers())
+def test_by_default_each_is_a_warning_that_points_at_its_making(
+    leaking: pytest.Pytester, server: str
+) -> None:
+    result = leaking.runpytest_subprocess("-rP", f"--podflare-server={server}")
     result.assert_outcomes(passed=1, warnings=2)
     left = next(line for line in result.outlines if line.startswith("left open:")).split()[-1]
     result.stdout.fnmatch_lines(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..matrix import SLOW
+from ..matrix import SLOW, servers
 
 _PREPARED = """
 import pytest
@@ -20,7 +20,10 @@ def frame(sandbox):
 
 
 @SLOW
-def test_each_test_has_its_own_copy_of_memory_files_and_handles(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("server", servers())
+def test_each_test_has_its_own_copy_of_memory_files_and_handles(
+    pytester: pytest.Pytester, server: str
+) -> None:
     pytester.makepyfile(
         _PREPARED.format(options="")
         + """
@@ -31,7 +34,7 @@ def test(frame, number):
     assert frame.run_code("print(rows, open('/root/log').read())").stdout == f"[1, 2, 3, {number}] written"
 """
     )
-    result = pytester.runpytest_subprocess("-rP")
+    result = pytester.runpytest_subprocess("-rP", f"--podflare-server={server}")
     result.assert_outcomes(passed=4)
     assert result.outlines.count("preparing") == 1
 

@@ -21,7 +21,7 @@ from .conftest import Start
 pytestmark = LONG
 
 
-CLIENTS = 30
+CLIENTS = 50
 FEW = 10  # what fills the stocks as well
 
 

@@ -393,7 +393,7 @@ def test_a_directory_that_is_open_only_for_the_copy_gets_its_mode_back(source: P
     assert described(target) == described(source)
 
 
-_DEEP = 1_200  # levels: more than paths, descriptors and the recursion of Python allow
+_DEEP = 2_000  # levels: more than paths, descriptors and the recursion of Python allow
 
 
 @SLOW
