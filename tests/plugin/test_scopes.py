@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from ..matrix import SLOW
+from ..matrix import SLOW, servers
 
 RunPytest = Callable[..., pytest.RunResult]
 
 
 @SLOW
+@pytest.mark.parametrize("server", servers())
 def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
-    pytester: pytest.Pytester, run_pytest: RunPytest
+    pytester: pytest.Pytester, run_pytest: RunPytest, server: str
 ) -> None:
     pytester.makepyfile(
         test_a="""
@@ -43,7 +44,7 @@ def test_a_modules_sandbox_outlives_its_tests_and_no_longer(
             assert podflare_emulator.reset() == []
         """,
     )
-    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error")
+    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error", f"--podflare-server={server}")
     result.assert_outcomes(passed=4)
 
 
