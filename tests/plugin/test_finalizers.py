@@ -132,6 +132,36 @@ def test_a_finalizer_in_the_middle_of_another_close(
     run_pytest().assert_outcomes(passed=1)
 
 
+_CLOSES_IN_A_WIDER_SCOPE = """
+import threading
+import pytest
+from podflare import Client, Sandbox
+
+@pytest.fixture(scope="module")
+def client(podflare_emulator_module):
+    with Client(host=podflare_emulator_module.url) as client:
+        yield client
+
+def test_it(client, podflare_emulator, podflare_sandbox, monkeypatch):
+    started = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
+    for number in range(1, 4):
+        Sandbox(client=client).close()
+        Sandbox().close()
+        assert len(podflare_emulator.requests(call="destroy", status=204)) == 2 * number
+    podflare_sandbox.close()
+    assert len(podflare_emulator.requests(call="destroy", status=204)) == 7
+    assert not started
+"""
+
+
+def test_a_close_in_a_wider_scope_waits_for_the_answer(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(_CLOSES_IN_A_WIDER_SCOPE)
+    run_pytest().assert_outcomes(passed=1)
+
+
 @SLOW
 @pytest.mark.parametrize("server", servers())
 @pytest.mark.parametrize(

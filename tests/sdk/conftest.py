@@ -93,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def _handle(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        raw = self.rfile.read(length)
+        if len(raw) < length:  # the client has broken it off
+            self.close_connection = True
+            return
         body = json.loads(raw) if raw else None
         self.server.received.append(
             {

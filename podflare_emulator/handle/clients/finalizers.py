@@ -53,7 +53,7 @@ def _methods(kind: type[Any]) -> dict[str, Any]:
 def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nested = getattr(_calling, "ends", 0) > 0 and not _is_called_by_sdk(sys._getframe(1))
+        nested = getattr(_calling, "ends", 0) > 0 and not _is_a_step(sys._getframe(1))
         if nested or in_servers_thread() or getattr(_calling, "depth", 0) > 0:
             threading.Thread(target=elsewhere, args=args, kwargs=kwargs, daemon=True).start()
             return None
@@ -73,9 +73,14 @@ def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
     return call
 
 
-def _is_called_by_sdk(frame: FrameType | None) -> bool:
-    """Whether this is a step of a call in progress, as a sandbox's `close` calls its client; else a finalizer's."""
+def _is_a_step(frame: FrameType | None) -> bool:
+    """Whether this call is a step of the one in progress, as a sandbox's `close` calls its client; else a finalizer's.
+
+    Where one redirect is within another, the outer one's wrapper calls the inner one's: that is a step too.
+    """
     while frame and _module(frame).startswith(_HERE):
+        if frame.f_code.co_name == "here":
+            return True
         frame = frame.f_back
     return (
         frame is not None and _module(frame).partition(".")[0] == _SDK and frame.f_code.co_name != "__del__"
