@@ -139,8 +139,9 @@ from podflare import Client, Sandbox
 
 @pytest.fixture(scope="module")
 def client(podflare_emulator_module):
-    with Client(host=podflare_emulator_module.url) as client:
-        yield client
+    client = Client(host=podflare_emulator_module.url)
+    yield client
+    client.close()
 
 def test_it(client, podflare_emulator, podflare_sandbox, monkeypatch):
     started = []
