@@ -25,7 +25,7 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.isolation import BACKENDS, attempt, decline
 from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.hosting.machine.refusal import Refusal
-from podflare_emulator.hosting.network import helper
+from podflare_emulator.hosting.warden import Config, helper
 from podflare_emulator.vocabulary.settings import Settings
 
 _GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
@@ -190,7 +190,7 @@ def _temp_directory() -> None:
 
 async def _try(backend: str, python: Python) -> str | None:
     """Why the backend is not available; None if it is."""
-    outcome = await attempt(backend, python, ())
+    outcome = await attempt(Config(backend, python))
     if isinstance(outcome, Refusal):
         return outcome.reason
     launcher, guest = outcome

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from podflare_emulator.guest.order import Python, Seed
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.disposable import disposable
 from podflare_emulator.hosting.machine.refusal import Refusal
+from podflare_emulator.hosting.warden import Config, Warden
 
 BACKENDS = ("namespace", "preload", "portable")  # best first
 
@@ -27,40 +27,21 @@ class Launched(Struct, frozen=True):
     refusals: tuple[Refusal, ...]
 
 
-async def launch(
-    isolation: str,
-    python: Python,
-    seeds: tuple[Seed, ...],
-    *,
-    egress: bool = True,
-    egress_denied: str = "refuse",
-    egress_unenforced: bool = False,
-    files_on_disk: bool = False,
-    network: str = "auto",
-    layers_needed: bool = False,
-) -> Launched:
-    """Launches the named backend, or for "auto" the best that can make a guest; raises HostingError if none can.
+async def launch(config: Config, *, layers_needed: bool = False, begun: Warden | None = None) -> Launched:
+    """Launches the backend that `config` names, or for "auto" the best that can make a guest.
+
+    Raises HostingError if none can.
 
     Args:
-        egress: whether that guest reaches the network.
-        egress_denied: what happens to the connections of a guest without egress: "refuse" or "drop".
-        egress_unenforced: whether to accept a backend that cannot keep sandboxes off the network.
-        files_on_disk: whether sandboxes' files are kept on disk rather than in memory.
-        network: "host", "private" or "auto".
         layers_needed: whether the backend must let forks share layers of files.
+        begun: a warden that has begun with this configuration, but for the backend.
     """
-    wishes: dict[str, Any] = {
-        "egress": egress,
-        "egress_denied": egress_denied,
-        "egress_unenforced": egress_unenforced,
-        "files_on_disk": files_on_disk,
-        "network": network,
-        "layers_needed": layers_needed,
-    }
     refusals: list[Refusal] = []
-    for backend in BACKENDS if isolation == "auto" else (isolation,):
-        declined = decline(backend) if isolation == "auto" else None
-        outcome = declined or await attempt(backend, python, seeds, **wishes)
+    for backend in BACKENDS if config.isolation == "auto" else (config.isolation,):
+        declined = decline(backend) if config.isolation == "auto" else None
+        tried = replace(config, isolation=backend)
+        ours = begun if begun and begun.config == tried else None
+        outcome = declined or await attempt(tried, layers_needed=layers_needed, begun=ours)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
         else:
@@ -91,19 +72,11 @@ def decline(backend: str) -> Refusal | None:
 
 
 async def attempt(
-    backend: str,
-    python: Python,
-    seeds: tuple[Seed, ...],
-    *,
-    egress: bool = True,
-    egress_denied: str = "refuse",
-    egress_unenforced: bool = False,
-    files_on_disk: bool = False,
-    network: str = "auto",
-    layers_needed: bool = False,
+    config: Config, *, layers_needed: bool = False, begun: Warden | None = None
 ) -> Refusal | tuple[Launcher, Guest]:
-    """Tries one backend, up to a guest that is ready to run code."""
-    if python.root and backend != "namespace":
+    """Tries one backend, up to a guest that is ready to run code; the arguments are those of `launch`."""
+    backend = config.isolation
+    if config.python.root and backend != "namespace":
         return Refusal(backend, "a root filesystem (rootfs) needs namespace isolation")
     if backend in ("namespace", "preload") and sys.platform != "linux":
         return Refusal(backend, "it needs Linux")
@@ -114,25 +87,16 @@ async def attempt(
             preload.library()  # the warden would fail on it too, but starting one takes longer
         except OSError as error:
             return Refusal(backend, str(error))
-    launcher = Launcher(
-        backend,
-        python,
-        seeds,
-        egress=egress,
-        egress_denied=egress_denied,
-        egress_unenforced=egress_unenforced,
-        files_on_disk=files_on_disk,
-        network=network,
-    )
+    launcher = Launcher(config)
     try:
-        await launcher.start()
+        await launcher.start(begun)
     except (HostingError, OSError) as error:
         return Refusal(backend, str(error))
     if layers_needed and launcher.no_layers:
         await launcher.stop()
         return Refusal(backend, f"its forks share no layers of files: {launcher.no_layers}")
     try:
-        return launcher, await launcher.guest("default", {}, Limits(egress=egress))
+        return launcher, await launcher.guest("default", {}, Limits(egress=config.egress))
     except (HostingError, OSError) as error:
         await launcher.stop()
         return Refusal(backend, str(error))

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-import podflare_emulator.guest
-from podflare_emulator.guest.order import PROGRAMS, Order, Python, Seed
+from msgspec.structs import replace
+
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address, comes_from
 from podflare_emulator.hosting.channel import Channel
@@ -26,100 +21,42 @@ from podflare_emulator.hosting.guest import Ends, Guest
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits
-from podflare_emulator.hosting.machine.bytecode import compile_directory
 from podflare_emulator.hosting.machine.interpreter import find
-from podflare_emulator.hosting.network import Router, helper
+from podflare_emulator.hosting.network import Router
+from podflare_emulator.hosting.warden import Config, Warden
 
 _log = logging.getLogger("podflare_emulator")
 
-STATE_PREFIX = "podflare-emulator-"
 _SPARE_JAILS = 8
 _NO_LIMITS = Limits()
-_GUEST_CODE = str(Path(podflare_emulator.guest.__file__).parent)
 
 
 class Launcher:
     """One state directory, one warden, one keeper, and a zygote for each template."""
 
-    def __init__(
-        self,
-        isolation: str,
-        python: Python,
-        seeds: tuple[Seed, ...],
-        *,
-        egress: bool = True,
-        egress_denied: str = "refuse",
-        egress_unenforced: bool = False,
-        files_on_disk: bool = False,
-        network: str = "auto",
-    ) -> None:
-        self._egress = egress
-        self._network = network
-        self._isolation = isolation
-        self._egress_denied = egress_denied
-        self._egress_unenforced = egress_unenforced
-        self._files_on_disk = files_on_disk
-        self._python = python
-        self._seeds = seeds
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._isolation = config.isolation
+        self._python = config.python
         self._zygotes: dict[str, Zygote] = {}
         self._jails: dict[bool, Jails] = {}  # keyed by whether they have egress
         self._complaints: list[str] = []
         self._stopping = False
         self.no_layers = ""  # why forks cannot share layers of files, if they cannot
 
-    async def start(self) -> None:
-        """Raises HostingError, with the kernel's message, if the isolation backend is not available."""
+    async def start(self, begun: Warden | None = None) -> None:
+        """Raises HostingError, with the kernel's message, if the isolation backend is not available.
+
+        `begun`: a warden that has begun with the same configuration.
+        """
         self._loop = asyncio.get_running_loop()
-        network_order = self._network_order()
-        compile_directory(_GUEST_CODE)
-        self.state = os.path.realpath(tempfile.mkdtemp(prefix=STATE_PREFIX))
-        ours, theirs = socket.socketpair()
-        router, routers = socket.socketpair()
-        complaints, complain = os.pipe()
-        lock = os.open(f"{self.state}/.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        os.rename(f"{self.state}/.lock", f"{self.state}/lock")  # other wardens see it only once it is held
-        try:
-            self._warden = subprocess.Popen(
-                [
-                    *(
-                        sys.executable if self._python.root else self._python.executable,
-                        "-I",
-                        "-S",
-                        "-B",
-                        _GUEST_CODE,
-                    ),
-                    *("warden", str(theirs.fileno()), self.state),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=complain,
-                pass_fds=[theirs.fileno(), lock],
-                env={},
-                cwd="/",
-                start_new_session=True,  # Ctrl-C in the terminal must reach only the emulator
-            )
-        finally:
-            theirs.close()
-            os.close(complain)
-            os.close(lock)
-        os.set_blocking(complaints, False)
-        self._complaints_pipe = complaints
-        self._loop.add_reader(complaints, self._hear)
+        self._warden = begun or Warden(self._config)
+        os.set_blocking(self._warden.complaints.fileno(), False)
+        self._loop.add_reader(self._warden.complaints, self._hear)
         self._kept: asyncio.Future[Message] = self._loop.create_future()
-        self.keeper = Init(ours, self._received)
+        self.keeper = Init(self._warden.keeper, self._received)
         self.keeper.gone.add_done_callback(self._lost)
-        order = Order(
-            self.state,
-            self._isolation,
-            self._python,
-            self._seeds,
-            on_disk=self._files_on_disk,
-            drop=self._egress_denied == "drop",
-            **network_order,
-        )
-        self._router = Router(router)
-        self.keeper.channel.send(order.message(), [routers.detach()])
+        self._router = Router(self._warden.router)
         try:
             answer = await self._kept
             if "failed" in answer:
@@ -131,46 +68,25 @@ class Launcher:
         self._jails = {
             egress: Jails(partial(self._make_jail, egress=egress), _SPARE_JAILS) for egress in (True, False)
         }
-        self._jails[self._egress].refill()
-
-    def _network_order(self) -> dict[str, str]:
-        """The network part of the warden's order; raises HostingError if it is impossible here."""
-        if self._isolation != "namespace":
-            if self._network == "private":
-                raise HostingError("sandboxes share the machine's network here: use --network auto or host")
-            return {"network": "host", "helper": ""}
-        program = helper() if self._egress else ""
-        if self._network == "private" and self._egress and not program:
-            raise HostingError(
-                f"egress from a private network needs {' or '.join(PROGRAMS)}, and neither is installed: "
-                "apt-get install -y slirp4netns, or turn egress off (--no-egress)"
-            )
-        return {"network": self._network if program else "host", "helper": program}
+        self._jails[self._config.egress].refill()
 
     async def beside(self, executable: str) -> Launcher:
         """A running launcher of the same kind, for guests with another Python; raises HostingError."""
         python = await asyncio.to_thread(find, executable, self._python.root)
-        launcher = Launcher(
-            self._isolation,
-            python,
-            self._seeds,
-            egress=self._egress,
-            egress_denied=self._egress_denied,
-            egress_unenforced=self._egress_unenforced,
-            files_on_disk=self._files_on_disk,
-            network=self._network,
-        )
+        launcher = Launcher(replace(self._config, python=python))
         await launcher.start()
         return launcher
 
     @property
     def takes_egress_orders(self) -> bool:
         """Whether a sandbox may be created without egress: that is enforced, or need not be (`egress_unenforced`)."""
-        return self._isolation == "namespace" or self._egress_unenforced
+        return self._isolation == "namespace" or self._config.egress_unenforced
 
     def is_at(self, peer: Address, here: Address) -> bool:
         """Whether a sandbox's process holds the end `peer` of a TCP connection whose other end is `here`."""
-        return comes_from(self._warden.pid, peer, here)  # it adopts orphans, so all are its descendants
+        return comes_from(
+            self._warden.process.pid, peer, here
+        )  # it adopts orphans, so all are its descendants
 
     async def guest(self, template: str, preload: dict[str, str], limits: Limits = _NO_LIMITS) -> Guest:
         """A new guest in a new family; raises HostingError if it cannot be made."""
@@ -211,15 +127,15 @@ class Launcher:
         self.keeper.channel.close()
         await self._end_of_the_warden()
         self._hear()
-        self._loop.remove_reader(self._complaints_pipe)
-        os.close(self._complaints_pipe)
+        self._loop.remove_reader(self._warden.complaints)
+        self._warden.complaints.close()
 
     async def _end_of_the_warden(self) -> None:
         """Waits in a new thread: the loop's executor has shut down by the time `atexit` handlers run."""
         ended = self._loop.create_future()
 
         def wait() -> None:
-            self._warden.wait()
+            self._warden.process.wait()
             self._loop.call_soon_threadsafe(ended.set_result, None)
 
         waiting = threading.Thread(target=wait, name="podflare-emulator-end", daemon=True)
@@ -331,14 +247,13 @@ class Launcher:
 
     def _hear(self) -> None:
         """Processes inside write to stderr only if they have a bug: keep the last lines, and log them."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._complaints_pipe, 1 << 16)
-            if not data:
-                self._loop.remove_reader(self._complaints_pipe)
-            for line in data.decode("utf-8", "replace").splitlines():
-                self._complaints = [*self._complaints[-20:], line]
-                if not self._stopping:  # while stopping, it is only a guest interrupted in its start
-                    _log.warning("inside: %s", line)
+        data = self._warden.complaints.read(1 << 16)
+        if data == b"":
+            self._loop.remove_reader(self._warden.complaints)
+        for line in (data or b"").decode("utf-8", "replace").splitlines():
+            self._complaints = [*self._complaints[-20:], line]
+            if not self._stopping:  # while stopping, it is only a guest interrupted in its start
+                _log.warning("inside: %s", line)
 
 
 class Zygote:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import struct
 from collections.abc import Iterable
 
-from podflare_emulator.guest.order import PROGRAMS
 from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
@@ -18,11 +16,6 @@ from podflare_emulator.hosting.errors import HostingError
 
 _CHUNK = 1 << 16
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a RST, as if the connection were refused
-
-
-def helper() -> str:
-    """The program that gives private networks a way out; "" if none is installed."""
-    return next(filter(None, map(shutil.which, PROGRAMS)), "")
 
 
 class Router:

@@ -13,6 +13,7 @@ from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.isolation import launch
 from podflare_emulator.hosting.machine.interpreter import find
+from podflare_emulator.hosting.warden import Config
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, SandboxNotFound
 
 from ..matrix import SLOW
@@ -20,7 +21,7 @@ from ..matrix import SLOW
 
 @asynccontextmanager
 async def serving(seed: int | None = None) -> AsyncIterator[SandboxRegistry]:
-    launched = await launch("portable", find(None), ())
+    launched = await launch(Config("portable", find(None)))
     registry = SandboxRegistry(launched.launcher, pool_size=0, seed=seed)
     registry.warm(launched.guest)
     try:

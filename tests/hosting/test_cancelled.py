@@ -18,13 +18,14 @@ from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.hosting.network import Router
+from podflare_emulator.hosting.warden import Config
 
 from ..matrix import SLOW
 
 
 def jails(launcher: Launcher) -> int:
     """How many the keeper has."""
-    children = psutil.Process(launcher._warden.pid).children()
+    children = psutil.Process(launcher._warden.process.pid).children()
     (keeper,) = (child for child in children if child.name() != "podflare-router")
     return sum(os.readlink(path).startswith("mnt:") for path in _open_files(keeper.pid))
 
@@ -38,7 +39,7 @@ def _open_files(pid: int) -> Iterator[str]:
 def test_a_jail() -> None:
     async def main() -> None:
         try:
-            launched = await launch("namespace", find(None), (), network="host")
+            launched = await launch(Config("namespace", find(None), network="host"))
         except HostingError as error:
             pytest.skip(str(error))
         launcher = launched.launcher

@@ -17,6 +17,7 @@ from podflare_emulator.hosting.isolation import launch
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.interpreter import find
 from podflare_emulator.hosting.network import Router
+from podflare_emulator.hosting.warden import Config
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
@@ -41,18 +42,18 @@ def test_a_launch_without_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Router, "private", private)
     before = set(psutil.Process().children(recursive=True))
     with pytest.raises(HostingError, match="namespace isolation is not available here"):
-        asyncio.run(launch("namespace", find(None), ()))
+        asyncio.run(launch(Config("namespace", find(None))))
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
 def test_a_jail_that_cannot_be_prepared() -> None:
     async def main() -> None:
         try:
-            launched = await launch("namespace", find(None), ())
+            launched = await launch(Config("namespace", find(None)))
         except HostingError as error:
             pytest.skip(str(error))
         launcher = launched.launcher
-        inside = psutil.Process(launcher._warden.pid).children(recursive=True)
+        inside = psutil.Process(launcher._warden.process.pid).children(recursive=True)
         zygote = next(process for process in inside if "zygote" in process.cmdline())
         jails = Path(f"/proc/{zygote.pid}/root/state/jails")
         before = set(jails.iterdir())

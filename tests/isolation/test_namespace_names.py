@@ -22,9 +22,9 @@ import psutil
 from podflare import Sandbox
 from podflare_emulator import Emulator
 from podflare_emulator.guest.system import network
-from podflare_emulator.hosting import network as hosts_network
+from podflare_emulator.hosting import warden
 
-hosts_network.PROGRAMS = (sys.argv[1],)
+warden.PROGRAMS = (sys.argv[1],)
 network.raise_loopback()
 tap = network.make_way_out()  # pasta wants a default route
 asked = []

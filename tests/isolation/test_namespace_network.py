@@ -19,7 +19,7 @@ import pytest
 from podflare import Client, Sandbox
 from podflare_emulator import Emulator, EmulatorError
 from podflare_emulator.guest.order import PROGRAMS
-from podflare_emulator.hosting import network as hosts_network
+from podflare_emulator.hosting import warden
 
 from ..matrix import SLOW
 from ..serving import serving
@@ -57,7 +57,7 @@ def private(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     if not shutil.which(request.param):
         pytest.skip(f"{request.param} is not installed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hosts_network, "PROGRAMS", (request.param,))
+        patch.setattr(warden, "PROGRAMS", (request.param,))
         with serving("namespace", network="private", server="thread") as emulator:
             yield emulator
 
@@ -197,7 +197,7 @@ def test_there_is_a_way_out(make: Callable[..., Sandbox], outside: str, echo: Ca
 def test_an_answer_to_a_connection_that_is_half_closed(
     make: Callable[..., Sandbox], outside: str, echo: Callable[[str], int]
 ) -> None:
-    version = subprocess.run([hosts_network.PROGRAMS[0], "--version"], capture_output=True, text=True).stdout
+    version = subprocess.run([warden.PROGRAMS[0], "--version"], capture_output=True, text=True).stdout
     if version.startswith("pasta unknown"):
         pytest.skip("the pasta of Debian 12 loses it")
     code = f"""
@@ -370,7 +370,7 @@ input()
 
 @SLOW
 def test_without_a_helper_auto_takes_the_machines_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts_network, "PROGRAMS", ())
+    monkeypatch.setattr(warden, "PROGRAMS", ())
     with serving("namespace", server="thread", pool_size=0) as emulator:
         assert emulator.network == "host"
     with pytest.raises(EmulatorError, match="apt-get install -y slirp4netns"):

@@ -10,8 +10,8 @@ import sys
 from contextlib import suppress
 from socket import socket
 
+from podflare_emulator.handle.server.beginning import begin
 from podflare_emulator.handle.server.started import Started
-from podflare_emulator.handle.server.thread import ServerThread
 from podflare_emulator.vocabulary.errors import EmulatorError
 from podflare_emulator.vocabulary.settings import Settings
 
@@ -25,11 +25,17 @@ def serve(settings: Settings, entries: list[str]) -> None:
     lifeline = socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    server = ServerThread(settings, side_door=True, entries=entries)
+    begun = begin(settings, entries)
+    # While the warden starts.
+    from podflare_emulator.handle.server.thread import ServerThread
+
+    server = ServerThread(settings, side_door=True, entries=entries, begun=begun)
     try:
         answer: Started | EmulatorError = server.start()
     except EmulatorError as error:
         answer = EmulatorError(str(error))  # without its cause, which need not be picklable
+        if begun:
+            begun.close()
     sent = pickle.dumps(answer)
     with suppress(ConnectionError):  # the parent hung up without waiting for the answer
         lifeline.sendall(b"%d\n%b" % (len(sent), sent))

@@ -16,7 +16,7 @@ from importlib.util import find_spec, module_from_spec
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
-from podflare_emulator.guest.order import Seed
+from podflare_emulator.handle.server.beginning import hosting
 from podflare_emulator.handle.server.loading import import_server
 from podflare_emulator.handle.server.started import CALL, START, STOP, UNBOUNDED, Started
 from podflare_emulator.vocabulary.errors import NOT_RUNNING, EmulatorError
@@ -25,6 +25,7 @@ from podflare_emulator.vocabulary.settings import Settings, reachable_host
 if TYPE_CHECKING:
     from podflare_emulator.control.control import Control
     from podflare_emulator.domain.registry import SandboxRegistry
+    from podflare_emulator.hosting.warden import Warden
 
 _KEEP_ALIVE = 3600  # seconds: a test that pauses for long must not find its connection closed
 _GRACE = 1  # seconds for open streams at shutdown; their sandboxes are gone by then
@@ -33,16 +34,22 @@ _GRACE = 1  # seconds for open streams at shutdown; their sandboxes are gone by 
 class ServerThread:
     """With a `side_door`, the server also listens on a separate port for its starter's control calls.
 
-    `entries`: as in `find`, if this process is the server's own.
+    `entries`: as in `find`, if this process is the server's own. `begun`: its warden, if that has begun.
 
     Whatever a test does to its process affects this server; see `process` for one that is separate.
     """
 
     def __init__(
-        self, settings: Settings, *, side_door: bool = False, entries: list[str] | None = None
+        self,
+        settings: Settings,
+        *,
+        side_door: bool = False,
+        entries: list[str] | None = None,
+        begun: Warden | None = None,
     ) -> None:
         self._settings = settings
         self._entries = entries
+        self._begun = begun
         self._side_door = side_door
         self._taking_calls = threading.Lock()
         self._takes_calls = True
@@ -149,8 +156,8 @@ class ServerThread:
 
     async def _run(self, listener: socket.socket, started: Future[Started]) -> None:
         from podflare_emulator.hosting.errors import HostingError
-        from podflare_emulator.hosting.launcher import STATE_PREFIX
         from podflare_emulator.hosting.machine.unpacking import system
+        from podflare_emulator.hosting.warden import STATE_PREFIX
 
         try:
             with system(self._settings.rootfs, STATE_PREFIX) as root:
@@ -166,22 +173,16 @@ class ServerThread:
         from podflare_emulator.hosting.isolation import launch
         from podflare_emulator.hosting.machine.interpreter import find
 
-        seeds = tuple(Seed(mount.source, mount.target) for mount in self._settings.mounts)
         importing = self._loop.run_in_executor(
             None, partial(import_server, alone=self._entries is not None)
         )  # in parallel with the start of the processes inside
         try:
-            python = find(self._settings.python, root, self._entries)
+            begun = self._begun
+            python = begun.config.python if begun else find(self._settings.python, root, self._entries)
             launched = await launch(
-                self._settings.isolation,
-                python,
-                seeds,
-                egress=self._settings.egress,
-                egress_denied=self._settings.egress_denied,
-                egress_unenforced=self._settings.egress_unenforced,
-                files_on_disk=self._settings.files_on_disk,
-                network=self._settings.network,
+                hosting(self._settings, python),
                 layers_needed=self._settings.fork_files == "layers",
+                begun=begun,
             )
         finally:
             await importing
