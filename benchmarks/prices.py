@@ -81,6 +81,9 @@ PRICES = (
         "floor",
         "bash alone, from its start to its end, takes about three times the floor",
     ),
+    Price(
+        "the first `fork(1)` of a sandbox", "fork-first", "fork(1), first of a sandbox", 2.5, "floor", _CHILD
+    ),
     Price("`fork(1)`, small state", "fork-small", "fork(1), small state", 2.5, "floor", _CHILD),
     Price("`fork(5)`, small state", "fork-small", "fork(5), small state", 5, "floor", _CHILD),
     Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 20, "ms", _CHILD),

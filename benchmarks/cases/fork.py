@@ -82,6 +82,17 @@ for number in range({size} // {piece}):
 
 
 @case()
+def fork_first(bench: Bench) -> None:
+    """Of a new sandbox each time; the other cases fork one sandbox again and again."""
+    for stopwatch in bench.repeat("fork(1), first of a sandbox"):
+        with Sandbox(client=bench.client) as parent:
+            parent.run_code("x = 1")
+            with stopwatch:
+                (child,) = parent.fork(1)
+            child.close()
+
+
+@case()
 def fork_small(bench: Bench) -> None:
     _fork(bench, "small state", "x = 1")
 

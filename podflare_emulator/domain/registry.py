@@ -84,7 +84,7 @@ class SandboxRegistry:
         self._echo = echo  # whether last expressions are printed
         self._arranged_echo: bool | None = None  # None: as `_echo`
         engine: ForkEngine = ReplayFork() if fork == "replay" else LiveFork(fork_files)
-        self._engine = ForkAhead(engine)
+        self._forks = ForkAhead(engine)
         self._repeats = fork == "replay"
         self._records = self._repeats or state_dir is not None
         self._living: dict[str, Sandbox] = {}
@@ -232,7 +232,7 @@ class SandboxRegistry:
         self.webhooks.tell("sandbox.destroyed", sandbox_id=sandbox.id, reason=reason)
         if machine:
             await machine.guest.end()
-        await self._engine.settle()
+        await self._forks.settle()
 
     def _withdraw(self, sandbox: Sandbox) -> None:
         """Frees the id."""
@@ -336,7 +336,7 @@ class SandboxRegistry:
 
     def expect_forks(self, sandbox_id: str) -> None:
         """Has children made ahead of the next forks. Raises SandboxNotFound, GuestFailed."""
-        self._engine.expect(self.get(sandbox_id))
+        self._forks.expect(self.get(sandbox_id))
 
     async def merge(self, parent_id: str, winner_id: str) -> None:
         """The winner's machine takes over the parent's id. Waits for code that runs in either, then is one step.
@@ -357,7 +357,7 @@ class SandboxRegistry:
             self.ledger.merge(parent_id, winner_id)
             self.webhooks.tell("sandbox.merged", sandbox_id=parent_id, winner_id=winner_id)
         await replaced.guest.end()
-        await self._engine.settle()
+        await self._forks.settle()
 
     async def destroy_all(self, keep: Collection[str] = ()) -> list[str]:
         """For a reset: every sandbox but those to `keep`, every Space, and those that are being made.
@@ -410,7 +410,7 @@ class SandboxRegistry:
         sandbox = Sandbox(
             new_id,
             machine,
-            self._engine,
+            self._forks,
             self._adopt_child,
             self.ledger,
             self.stubs,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
 from podflare_emulator.domain.events import Event
 from podflare_emulator.domain.execution import Execution, Language
-from podflare_emulator.domain.forking import ForkEngine
+from podflare_emulator.domain.forking import Copies
 from podflare_emulator.domain.ledger import Exec, Ledger
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.terminals import Session, TerminalOrder, Terminals
@@ -29,6 +29,13 @@ _Result = TypeVar("_Result")
 MOST_CHILDREN = 32  # contract: in one fork
 RESET = "the emulator was reset"
 """The error of what a reset has overtaken."""
+
+
+class Forks(Protocol):
+    """Makes copies of the machines of sandboxes."""
+
+    async def fork(self, sandbox: Sandbox, n: int) -> Copies:
+        """As `ForkEngine`, for the sandbox's machine. The caller has the sandbox's turn."""
 
 
 class Forked(Struct, frozen=True):
@@ -54,7 +61,7 @@ class Sandbox:
         self,
         sandbox_id: str,
         machine: Machine,
-        engine: ForkEngine,
+        forks: Forks,
         adopt: Callable[[Machine, Sandbox], Sandbox],
         ledger: Ledger,
         stubs: Stubs,
@@ -66,7 +73,7 @@ class Sandbox:
         self.id = sandbox_id
         self.machine: Machine | None = machine
         self.turn = asyncio.Lock()
-        self._engine = engine
+        self._forks = forks
         self._adopt = adopt
         self._ledger = ledger
         self._stubs = stubs
@@ -172,7 +179,7 @@ class Sandbox:
                     "a sandbox created with custom ram_mib or rootfs_gb cannot be forked: it skipped the warm pool"
                 )
             try:
-                copies = await self._engine.fork(machine, n)
+                copies = await self._forks.fork(self, n)
             except HostingError as error:
                 if self.machine is not machine:  # destroyed meanwhile
                     raise SandboxNotFound from None

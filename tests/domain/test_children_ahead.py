@@ -38,7 +38,7 @@ class Family:
         self.made = 0
         self.fails = False
         self.waited: list[Guest] = []
-        engine = registry._engine._engine
+        engine = registry._forks._engine
         fork = engine.fork
 
         async def counting(machine: Any, n: int) -> Copies:
@@ -50,34 +50,45 @@ class Family:
         engine.fork = counting  # type: ignore[method-assign]
 
     @property
+    def all_waiting(self) -> list[Guest]:
+        assert self.parent.machine
+        brood = self.registry._forks._broods.get(self.parent.machine)
+        return [*brood._ready] if brood else []
+
+    @property
     def waiting(self) -> Guest | None:
-        (brood,) = self.registry._engine._broods.values()
-        return brood._child
+        return next(iter(self.all_waiting), None)
 
     async def fork(self, n: int = 1) -> list[Sandbox]:
         return (await self.parent.fork(n)).children
 
     async def has_one(self) -> Guest:
+        (child,) = await self.has(1)
+        return child
+
+    async def has(self, n: int) -> list[Guest]:
         for _ in range(2000):
-            if child := self.waiting:
-                self.waited.append(child)
-                return child
+            if len(ready := self.all_waiting) == n:
+                self.waited += ready
+                return ready
             await asyncio.sleep(0.005)
-        raise AssertionError("no child was made ahead")
+        raise AssertionError(f"{len(self.all_waiting)} children were made ahead")
 
     async def is_at_rest(self) -> None:
         """Whatever was begun has come to its end."""
-        (brood,) = self.registry._engine._broods.values()
+        assert self.parent.machine
+        brood = self.registry._forks._broods[self.parent.machine]
         if brood._making:
             await asyncio.wait([brood._making])
 
 
 @asynccontextmanager
-async def family(order: SandboxOrder = _ORDINARY) -> AsyncIterator[Family]:
+async def family(order: SandboxOrder = _ORDINARY, *, expect: bool = True) -> AsyncIterator[Family]:
     async with serving() as registry:
         parent = await registry.create(order)
         await said(parent, _PREPARE)
-        registry.expect_forks(parent.id)
+        if expect:
+            registry.expect_forks(parent.id)
         yield Family(registry, parent)
 
 
@@ -109,14 +120,67 @@ def test_nothing_is_made_before_the_first_fork_nor_for_others() -> None:
         async with family() as one:
             other = await one.registry.create(SandboxOrder())
             await other.fork(1)
-            assert [*one.registry._engine._broods] == [one.parent.machine]
+            await one.registry._forks.settle()
             assert one.waiting is None
+            assert one.made == 1
             (child,) = await one.fork()
             await one.has_one()
             await child.fork(1)
             assert one.made == 4
 
     asyncio.run(look())
+
+
+@SLOW
+@pytest.mark.parametrize("n", [1, 3])
+def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
+    async def fork_in_a_row() -> None:
+        async with family(expect=False) as one:
+            await one.fork(n)
+            await one.is_at_rest()
+            assert one.all_waiting == []
+            await one.fork(n)
+            for _ in range(3):
+                waiting = await one.has(n)
+                assert [_guest(child) for child in await one.fork(n)] == waiting
+            assert one.made in (5 * n, 6 * n)
+            await said(one.parent, "rows.append(1)")
+            await one.fork(n)
+            await one.is_at_rest()
+            assert one.all_waiting == []
+            assert [await said(child, "print(rows)") for child in await one.fork(n)] == [["[1]", 0]] * n
+
+    asyncio.run(fork_in_a_row())
+
+
+@SLOW
+def test_ready_children_are_at_most_eight() -> None:
+    async def fork_many() -> None:
+        async with family(expect=False) as one:
+            for _ in range(3):
+                for child in await one.fork(9):
+                    await one.registry.destroy(child.id)
+            await one.is_at_rest()
+            assert (one.all_waiting, one.made) == ([], 27)
+
+    asyncio.run(fork_many())
+
+
+@SLOW
+def test_what_is_ready_is_not_enough() -> None:
+    async def fork_more() -> None:
+        async with family(expect=False) as one:
+            await one.fork()
+            await one.fork()
+            await one.has_one()
+            assert len(await one.fork(3)) == 3
+            first, second, third = await one.has(3)
+            os.kill(second.pid, signal.SIGKILL)
+            await asyncio.wait_for(second.gone.wait(), 20)
+            assert [_guest(child) for child in await one.fork(2)] == [first, third]
+            assert len(await one.fork(3)) == 3
+
+    asyncio.run(fork_more())
 
 
 @SLOW
@@ -243,7 +307,7 @@ def test_a_parent_that_ends_while_a_child_is_made_leaves_none() -> None:
                 await one.registry.destroy(parent.id)
                 with pytest.raises(SandboxNotFound):
                     await parent.fork(1)
-                assert not one.registry._engine._ends
+                assert not one.registry._forks._ends
                 assert [*one.registry._living] == [child.id]
                 one.parent = child
                 one.registry.expect_forks(child.id)
@@ -365,6 +429,6 @@ def test_two_hundred_forks_leave_nothing() -> None:
             one.registry.expect_forks(other.id)
             await one.registry.destroy_all()
             gc.collect()
-            assert len(one.registry._engine._broods) == 1  # of the guest that `serving` holds
+            assert len(one.registry._forks._broods) == 1  # of the guest that `serving` holds
 
     asyncio.run(fork_in_a_row())

@@ -1,4 +1,4 @@
-"""Makes a child of an idle sandbox ahead of time, so that its next fork need not wait."""
+"""Makes children of idle sandboxes ahead of time, so that their next fork need not wait."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import weakref
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from podflare_emulator.domain.forking import Copies, ForkEngine
@@ -15,11 +16,17 @@ from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guest import Guest
 
-_AFTER = 0.001  # seconds: lets a fork be answered before the next child is made
+_AFTER = 0.001  # seconds: lets a fork be answered before the next children are made
+Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
+
+_MOST = 8  # children that are kept ready for a sandbox
 
 
 class ForkAhead:
-    """A fork engine that keeps a child ready for each sandbox that expects forks; for others it calls `engine`.
+    """Forks sandboxes by `engine`, and keeps children ready for those that will fork again.
+
+    These are sandboxes that expect forks, and those that have forked twice with nothing in between, as one does that a
+    test suite forks for each test.
 
     A ready child equals one made at the moment of the fork: its parent is at rest, and anything that reaches the
     parent discards the child. Until it is handed out it belongs to no sandbox: id, creation time and list entry come
@@ -32,47 +39,51 @@ class ForkAhead:
         self._one_at_once = asyncio.Lock()
         self._ends: set[asyncio.Task[None]] = set()
 
-    async def fork(self, machine: Machine, n: int) -> Copies:
-        brood = self._broods.get(machine)
-        if brood is None:
-            return await self._engine.fork(machine, n)
-        child = brood.take() if n == 1 else None
-        copies = Copies([child], at_rest=True) if child else await self._engine.fork(machine, n)
+    async def fork(self, sandbox: Sandbox, n: int) -> Copies:
+        """As `ForkEngine`, for the sandbox's machine. The caller has the sandbox's turn."""
+        machine = sandbox.working_machine()
+        brood = self._brood(machine)
+        ready = brood.take(n)
+        copies = Copies(ready, at_rest=True) if ready else await self._engine.fork(machine, n)
         if copies.at_rest:
-            brood.refill()
+            brood.forked(n, partial(self._make, sandbox, machine))
         return copies
 
     def expect(self, sandbox: Sandbox) -> None:
         """From its next fork on, keeps one child ready; raises SandboxNotFound, GuestFailed."""
         machine = sandbox.working_machine()
-        if machine.forkable and machine not in self._broods:
-            brood = _Brood(lambda: self._make(sandbox), self._end)
-            self._broods[machine] = brood
+        if machine.forkable:
+            self._brood(machine).is_expected = True
+
+    def _brood(self, machine: Machine) -> _Brood:
+        brood = self._broods.get(machine)
+        if brood is None:
+            brood = self._broods[machine] = _Brood(self._end)
             machine.guest.stirs = brood.discard
+        return brood
 
     async def settle(self) -> None:
         """Returns when no discarded child runs."""
         while self._ends:
             await asyncio.wait(self._ends)
 
-    async def _make(self, sandbox: Sandbox) -> Guest | None:
-        """None if the child cannot be made, or would differ from one that is made later."""
+    async def _make(self, sandbox: Sandbox, machine: Machine, n: int) -> list[Guest]:
+        """None if they cannot be made, or would differ from those that are made later."""
         async with self._one_at_once:
             if sandbox.turn.locked():
-                return None
+                return []
             async with sandbox.turn:
-                machine = sandbox.machine
-                if machine is None or machine.guest.ended:
-                    return None
+                if sandbox.machine is not machine or machine.guest.ended:
+                    return []
                 try:
-                    copies = await self._engine.fork(machine, 1)
+                    copies = await self._engine.fork(machine, n)
                 except (HostingError, OSError):  # the next fork tries again, and reports why
-                    return None
-        (child,) = copies.guests
+                    return []
         if copies.at_rest:
-            return child
-        self._end(child.end())
-        return None
+            return copies.guests
+        for child in copies.guests:
+            self._end(child.end())
+        return []
 
     def _end(self, ending: Coroutine[Any, Any, None]) -> None:
         task = _start(ending)
@@ -81,42 +92,45 @@ class ForkAhead:
 
 
 class _Brood:
-    """One machine's ready child, or the one that is being made."""
+    """One machine's ready children, or those that are being made."""
 
-    def __init__(
-        self,
-        make: Callable[[], Coroutine[Any, Any, Guest | None]],
-        end: Callable[[Coroutine[Any, Any, None]], None],
-    ) -> None:
-        self._make = make
+    def __init__(self, end: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self.is_expected = False
         self._end = end
-        self._child: Guest | None = None
+        self._ready: list[Guest] = []
         self._making: asyncio.Task[None] | None = None
+        self._has_forked = False  # and nothing has reached the machine since
 
-    def take(self) -> Guest | None:
-        child, self._child = self._child, None
-        if child and not child.lives:
+    def take(self, n: int) -> list[Guest]:
+        """As many children, or none."""
+        for child in [child for child in self._ready if not child.lives]:
+            self._ready.remove(child)
             self._end(child.end())
-            return None
-        return child
+        taken = self._ready[:n] if len(self._ready) >= n else []
+        del self._ready[: len(taken)]
+        return taken
 
-    def refill(self) -> None:
-        if self._child is None and (self._making is None or self._making.done()):
-            self._making = _start(self._fill())
+    def forked(self, n: int, make: Make) -> None:
+        """The machine has made `n` children, and is at rest; `make` makes more."""
+        wanted = n if self._has_forked and n <= _MOST else int(self.is_expected)
+        self._has_forked = True
+        if len(self._ready) < wanted and (self._making is None or self._making.done()):
+            self._making = _start(self._fill(wanted, make))
 
     def discard(self) -> None:
-        """Something reaches the parent: a child made before that would differ from one made after it."""
+        """Something reaches the parent: children made before that would differ from those made after it."""
+        self._has_forked = False
         making, self._making = self._making, None
         if making and not making.done():
             making.cancel()
             self._end(_over(making))
-        child, self._child = self._child, None
-        if child:
+        ready, self._ready = self._ready, []
+        for child in ready:
             self._end(child.end())
 
-    async def _fill(self) -> None:
+    async def _fill(self, wanted: int, make: Make) -> None:
         await asyncio.sleep(_AFTER)
-        self._child = await self._make()
+        self._ready += await make(wanted - len(self._ready))
 
 
 def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
