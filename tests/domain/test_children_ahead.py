@@ -19,7 +19,7 @@ from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.domain.terminals import TerminalOrder
 from podflare_emulator.domain.testing.death import LastWords
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.guests.guest import Guest
 from podflare_emulator.vocabulary.sandbox_errors import GuestFailed, SandboxNotFound
 
 from ..matrix import SLOW

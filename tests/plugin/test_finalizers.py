@@ -134,14 +134,14 @@ def test_a_finalizer_in_the_middle_of_another_close(
 
 _CLOSES_IN_A_WIDER_SCOPE = """
 import threading
+from contextlib import closing
 import pytest
 from podflare import Client, Sandbox
 
 @pytest.fixture(scope="module")
 def client(podflare_emulator_module):
-    client = Client(host=podflare_emulator_module.url)
-    yield client
-    client.close()
+    with closing(Client(host=podflare_emulator_module.url)) as client:
+        yield client
 
 def test_it(client, podflare_emulator, podflare_sandbox, monkeypatch):
     started = []
@@ -183,3 +183,25 @@ def test_a_finalizer_that_closes_a_sandbox_of_the_published_client(
 ) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", f"-W ignore --podflare-server={server}")
     assert "1 passed" in run_with_the_published_client(pytester, monkeypatch, _CLOSES)
+
+
+_CLOSES_WHAT_A_FORK_HAS_MADE = """
+import pytest
+from podflare import Sandbox
+from podflare.errors import ThreadsLeftBehindWarning
+
+@pytest.mark.parametrize("wider", [None, "podflare_emulator_module"])
+def test_it(podflare_emulator, podflare_sandbox, request, wider):
+    if wider:
+        request.getfixturevalue(wider)
+    podflare_sandbox.run_code("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()")
+    podflare_emulator.latency("destroy", 0.2)
+    with pytest.raises(ThreadsLeftBehindWarning):
+        podflare_sandbox.fork(2)
+    assert len(podflare_emulator.requests(call="destroy", status=204)) == 2
+"""
+
+
+def test_a_call_that_closes_as_a_step_waits_for_the_answer(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(_CLOSES_WHAT_A_FORK_HAS_MADE)
+    pytester.runpytest_subprocess("-W", "error::podflare.errors.ForkWarning").assert_outcomes(passed=2)

@@ -14,7 +14,7 @@ from podflare_emulator.domain.forking import Copies, ForkEngine
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.sandbox import Sandbox
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.guests.guest import Guest
 
 _AFTER = 0.001  # seconds: lets a fork be answered before the next children are made
 Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]

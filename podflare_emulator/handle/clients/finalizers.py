@@ -23,7 +23,7 @@ _ENDS = {"close", "destroy_sandbox"}
 _SDK, _HERE = "podflare", __name__.rpartition(".")[0]
 
 _calling = threading.local()
-"""`depth`: the number of nested calls in progress in this thread; `ends`: of those that end something."""
+"""`depth`: the number of nested calls in progress in this thread."""
 
 
 @contextlib.contextmanager
@@ -53,8 +53,8 @@ def _methods(kind: type[Any]) -> dict[str, Any]:
 def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nested = getattr(_calling, "ends", 0) > 0 and not _is_a_step(sys._getframe(1))
-        if nested or in_servers_thread() or getattr(_calling, "depth", 0) > 0:
+        nested = getattr(_calling, "depth", 0) > 0 and not _is_a_step(sys._getframe(1))
+        if nested or in_servers_thread():
             threading.Thread(target=elsewhere, args=args, kwargs=kwargs, daemon=True).start()
             return None
         return here(*args, **kwargs)
@@ -63,28 +63,25 @@ def _ending(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
         with contextlib.suppress(Exception):  # nobody is left to report it to
             here(*args, **kwargs)
 
-    def here(*args: Any, **kwargs: Any) -> Any:
-        _calling.ends = getattr(_calling, "ends", 0) + 1
-        try:
-            return method(*args, **kwargs)
-        finally:
-            _calling.ends -= 1
-
+    here = _counted(method)
     return call
 
 
 def _is_a_step(frame: FrameType | None) -> bool:
     """Whether this call is a step of the one in progress, as a sandbox's `close` calls its client; else a finalizer's.
 
-    Where one redirect is within another, the outer one's wrapper calls the inner one's: that is a step too.
+    Then only the SDK's own code is between the two: a failing `fork`, for one, closes the children. Where one redirect
+    is within another, the outer one's wrapper calls the inner one's: that is a step too.
     """
-    while frame and _module(frame).startswith(_HERE):
-        if frame.f_code.co_name == "here":
+    while frame and (
+        _module(frame).partition(".")[0] in (_SDK, "contextlib") or _module(frame).startswith(_HERE)
+    ):
+        if frame.f_code is _COUNTED:
             return True
+        if frame.f_code.co_name == "__del__":
+            return False
         frame = frame.f_back
-    return (
-        frame is not None and _module(frame).partition(".")[0] == _SDK and frame.f_code.co_name != "__del__"
-    )
+    return False
 
 
 def _module(frame: FrameType) -> str:
@@ -101,10 +98,23 @@ def _calling_on(method: Any, in_servers_thread: Callable[[], bool]) -> Any:
                 "of the program is collected there, and its finalizer calls the server. A finalizer may close "
                 "sandboxes; for more, run the server in its own process: Emulator(server='process')"
             )
+        return here(*args, **kwargs)
+
+    here = _counted(method)
+    return call
+
+
+def _counted(method: Any) -> Any:
+    @functools.wraps(method)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         _calling.depth = getattr(_calling, "depth", 0) + 1
         try:
             return method(*args, **kwargs)
         finally:
             _calling.depth -= 1
 
-    return call
+    return counted
+
+
+_COUNTED = _counted(len).__code__
