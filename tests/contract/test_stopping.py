@@ -21,13 +21,14 @@ from .server import Server
 pytestmark = pytest.mark.usefixtures("ours")
 
 SILENT = "import time; time.sleep(1000)"
+LIMIT = 2  # seconds; on a busy machine too it has spoken by then
 SPEAKING = f"import sys; print('out'); print('err', file=sys.stderr); {SILENT}"
 
 
 @SLOW
 def test_run_code_stops_at_its_time_limit(sandbox: Sandbox) -> None:
-    with pytest.raises(ExecTimeoutError, match=r"within 0\.5 seconds") as caught:
-        sandbox.run_code(SPEAKING, timeout=0.5)
+    with pytest.raises(ExecTimeoutError, match=f"within {LIMIT} seconds") as caught:
+        sandbox.run_code(SPEAKING, timeout=LIMIT)
     assert isinstance(caught.value, TimeoutError)
     assert isinstance(caught.value, PodflareError)
     assert (caught.value.stdout, caught.value.stderr) == ("out", "err")
@@ -48,9 +49,10 @@ def test_bash_too_if_python_ignores_interrupts(sandbox: Sandbox) -> None:
     assert printed(sandbox, "print(os.path.exists('/root/not-reached'))") == "False"
 
 
+@SLOW
 def test_a_flood_too(sandbox: Sandbox) -> None:
     with pytest.raises(ExecTimeoutError) as caught:
-        sandbox.run_code("while True: print('more')", timeout=0.3)
+        sandbox.run_code("while True: print('more')", timeout=1)
     assert caught.value.stdout.startswith("more\nmore")
     assert printed(sandbox, "print('next')") == "next"
 
@@ -153,7 +155,7 @@ def in_loop(server: Server) -> Callable[[Callable[[AsyncSandbox], Awaitable[Any]
 def test_async_time_limit(in_loop: Callable[..., None]) -> None:
     async def use(sandbox: AsyncSandbox) -> None:
         with pytest.raises(ExecTimeoutError) as caught:
-            await sandbox.run_code(SPEAKING, timeout=0.5)
+            await sandbox.run_code(SPEAKING, timeout=LIMIT)
         assert (caught.value.stdout, caught.value.stderr) == ("out", "err")
 
     in_loop(use)

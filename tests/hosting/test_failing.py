@@ -40,10 +40,10 @@ def test_a_launch_without_a_router(monkeypatch: pytest.MonkeyPatch) -> None:
         raise HostingError("the router ended before it was ready")
 
     monkeypatch.setattr(Router, "private", private)
-    before = set(psutil.Process().children(recursive=True))
+    before = set(psutil.Process().children())
     with pytest.raises(HostingError, match="namespace isolation is not available here"):
         asyncio.run(launch(Config("namespace", find(None))))
-    assert set(psutil.Process().children(recursive=True)) <= before
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_jail_that_cannot_be_prepared() -> None:

@@ -29,7 +29,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def is_held() -> tuple[list[str], set[psutil.Process]]:
-    return sorted(os.listdir("/proc/self/fd")), set(psutil.Process().children(recursive=True))
+    return sorted(os.listdir("/proc/self/fd")), set(psutil.Process().children())
 
 
 def test_one_that_cannot_start_leaves_nothing(temporary: Path) -> None:

@@ -71,8 +71,9 @@ async def test_attach_list_resize_kill_and_close(podflare_emulator: Any) -> None
 
 async def test_a_block_that_is_cancelled_kills_what_it_has_made(podflare_emulator: Any) -> None:
     async with AsyncSandbox() as sandbox:
-        with anyio.move_on_after(0.2):
+        with anyio.CancelScope() as scope:
             async with await sandbox.pty.create(cmd="sleep 600") as terminal:
+                scope.deadline = anyio.current_time() + 0.1
                 await terminal.wait()
         async with await sandbox.pty.attach(terminal.id) as killed:
             assert await killed.wait(_PATIENCE) == 137

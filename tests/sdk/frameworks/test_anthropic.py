@@ -14,7 +14,7 @@ from podflare.integrations.anthropic import (
 )
 
 from ...matrix import SLOW
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 def _tool_use(tool_input: Any, name: str = "code_execution") -> dict[str, Any]:
@@ -173,17 +173,18 @@ def test_long_output_is_cut_at_a_limit(podflare_sandbox: Sandbox) -> None:
     assert "cut" not in _text(handle_code_execution_tool_use(asked, podflare_sandbox))
 
 
+@SLOW
 def test_code_that_takes_too_long_is_an_error_for_the_model(podflare_sandbox: Sandbox) -> None:
-    block: Any = handle_code_execution_tool_use(_tool_use({"code": SLEEPS}), podflare_sandbox, timeout=0.3)
+    block: Any = handle_code_execution_tool_use(_tool_use({"code": SLEEPS}), podflare_sandbox, timeout=LIMIT)
     assert block["is_error"]
-    assert "within 0.3 seconds" in _text(block)
+    assert f"within {LIMIT} seconds" in _text(block)
 
 
 async def _is_stopped(sandbox: AsyncSandbox) -> str:
     await async_handle_code_execution_tool_use(_tool_use({"code": "kept = 41"}), sandbox)
     sleeps = async_handle_code_execution_tool_use(_tool_use({"code": SLEEPS}), sandbox)
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(sleeps, 0.5)
+        await asyncio.wait_for(sleeps, LIMIT)
     return _text(await async_handle_code_execution_tool_use(_tool_use({"code": AFTERWARDS}), sandbox))
 
 

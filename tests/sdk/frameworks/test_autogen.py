@@ -14,7 +14,8 @@ from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 
 from podflare.integrations.autogen import PodflareCodeExecutor
 
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from ...matrix import SLOW
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 async def _run(executor: CodeExecutor, *blocks: tuple[str, str]) -> CodeResult:
@@ -56,14 +57,16 @@ def test_its_own_sandbox_ends_with_it_and_a_restart_makes_a_fresh_one(open_sandb
     assert open_sandboxes() == []
 
 
+@SLOW
 def test_a_block_that_takes_too_long(podflare_sandbox: Sandbox) -> None:
-    executor = PodflareCodeExecutor(podflare_sandbox, timeout=0.5)
+    executor = PodflareCodeExecutor(podflare_sandbox, timeout=LIMIT)
     asyncio.run(_run(executor, ("python", "kept = 41")))
-    with pytest.raises(asyncio.TimeoutError, match=r"begun(.|\n)*within 0.5 seconds"):
+    with pytest.raises(asyncio.TimeoutError, match=rf"begun(.|\n)*within {LIMIT} seconds"):
         asyncio.run(_run(executor, ("python", f"print('begun'); {SLEEPS}")))
     assert asyncio.run(_run(executor, ("python", AFTERWARDS))).output == STOPPED
 
 
+@SLOW
 @pytest.mark.parametrize("kind", ["blocking", "async"])
 def test_a_token_that_is_cancelled_stops_the_code(
     podflare_sandbox: Sandbox, podflare_async_sandbox: AsyncSandbox, kind: str
@@ -73,7 +76,7 @@ def test_a_token_that_is_cancelled_stops_the_code(
     async def stop_and_go_on() -> str:
         await _run(executor, ("python", "kept = 41"))
         token = CancellationToken()
-        asyncio.get_running_loop().call_later(0.5, token.cancel)
+        asyncio.get_running_loop().call_later(LIMIT, token.cancel)
         with pytest.raises(asyncio.CancelledError):
             await executor.execute_code_blocks([CodeBlock(SLEEPS, "python")], token)
         return (await _run(executor, ("python", AFTERWARDS))).output
@@ -81,13 +84,14 @@ def test_a_token_that_is_cancelled_stops_the_code(
     assert asyncio.run(stop_and_go_on()) == STOPPED
 
 
+@SLOW
 def test_a_call_that_times_out_stops_the_code(podflare_sandbox: Sandbox) -> None:
     executor = PodflareCodeExecutor(podflare_sandbox)
 
     async def stop_and_go_on() -> str:
         await _run(executor, ("python", "kept = 41"))
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(_run(executor, ("python", SLEEPS)), 0.5)
+            await asyncio.wait_for(_run(executor, ("python", SLEEPS)), LIMIT)
         return (await _run(executor, ("python", AFTERWARDS))).output
 
     assert asyncio.run(stop_and_go_on()) == STOPPED

@@ -9,7 +9,7 @@ from podflare import AsyncSandbox, NotFoundError, Sandbox
 from podflare.gemini import async_run_function_call, podflare_function_declaration, run_function_call
 
 from ...matrix import SLOW
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 def _call(**arguments: Any) -> dict[str, Any]:
@@ -52,10 +52,11 @@ def test_a_sandbox_that_is_gone_is_an_error_for_the_program(
         run_function_call(_call(code="1"), sandbox)
 
 
+@SLOW
 def test_limits_of_time_and_of_output(podflare_sandbox: Sandbox) -> None:
     answer = run_function_call(_call(code="print('x' * 100)"), podflare_sandbox, max_output=10)
     assert "90 characters cut" in answer["stdout"]
-    assert run_function_call(_call(code=SLEEPS), podflare_sandbox, timeout=0.3)["exit_code"] == 124
+    assert run_function_call(_call(code=SLEEPS), podflare_sandbox, timeout=LIMIT)["exit_code"] == 124
 
 
 @SLOW
@@ -63,7 +64,7 @@ def test_a_cancelled_call_stops_the_code(podflare_async_sandbox: AsyncSandbox) -
     async def stop_and_go_on() -> Any:
         await async_run_function_call(_call(code="kept = 41"), podflare_async_sandbox)
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(async_run_function_call(_call(code=SLEEPS), podflare_async_sandbox), 0.5)
+            await asyncio.wait_for(async_run_function_call(_call(code=SLEEPS), podflare_async_sandbox), LIMIT)
         return await async_run_function_call(_call(code=AFTERWARDS), podflare_async_sandbox)
 
     assert asyncio.run(stop_and_go_on())["stdout"] == STOPPED

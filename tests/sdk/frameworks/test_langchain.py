@@ -17,7 +17,7 @@ pytest.importorskip("langchain_core", reason="the package langchain-core is not 
 from podflare.langchain import PodflareTool
 
 from ...matrix import SLOW
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 def _destroyed(received: list[dict[str, Any]]) -> int:
@@ -123,7 +123,7 @@ def test_a_call_that_times_out_stops_the_code(
     async def stop_and_go_on() -> str:
         await tool.ainvoke({"code": "kept = 41"})
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(tool.ainvoke({"code": SLEEPS}), 0.5)
+            await asyncio.wait_for(tool.ainvoke({"code": SLEEPS}), LIMIT)
         return str(await tool.ainvoke({"code": AFTERWARDS}))
 
     assert STOPPED in asyncio.run(stop_and_go_on())

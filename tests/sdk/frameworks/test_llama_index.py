@@ -11,7 +11,7 @@ pytest.importorskip("llama_index.core", reason="the package llama-index-core is 
 
 from podflare.integrations.llama_index import PodflareToolSpec
 
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -72,7 +72,7 @@ def test_a_call_that_times_out_stops_the_code(podflare_async_sandbox: AsyncSandb
     async def stop_and_go_on() -> str:
         await tool.acall(code="kept = 41")
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(tool.acall(code=SLEEPS), 0.5)
+            await asyncio.wait_for(tool.acall(code=SLEEPS), LIMIT)
         return str((await tool.acall(code=AFTERWARDS)).content)
 
     assert STOPPED in asyncio.run(stop_and_go_on())

@@ -13,7 +13,7 @@ from podflare import AsyncSandbox, Client, NotFoundError, Sandbox
 from podflare.integrations.openai_agents import podflare_code_interpreter
 
 from ...matrix import SLOW
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 @pytest.fixture
@@ -215,8 +215,9 @@ def test_an_async_sandbox(agents: Any, podflare_async_sandbox: AsyncSandbox) -> 
     assert "'stdout': '42'" in output["output"]
 
 
+@SLOW
 def test_limits_of_time_and_of_output(agents: Any, podflare_sandbox: Sandbox) -> None:
-    tool = podflare_code_interpreter(podflare_sandbox, timeout=0.3, max_output=10)
+    tool = podflare_code_interpreter(podflare_sandbox, timeout=LIMIT, max_output=10)
     outputs = _run(agents, tool, {"code": "print('x' * 100)"}, {"code": SLEEPS})
     assert "90 characters cut" in outputs[0]["output"]
     assert "'exit_code': 124" in outputs[1]["output"]
@@ -232,7 +233,7 @@ def test_a_run_that_times_out_stops_the_code(
     async def stop_and_go_on() -> str:
         await _run_agent(agents, tool, {"code": "kept = 41"})
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(_run_agent(agents, tool, {"code": SLEEPS}), 0.5)
+            await asyncio.wait_for(_run_agent(agents, tool, {"code": SLEEPS}), LIMIT)
         (output,) = await _run_agent(agents, tool, {"code": AFTERWARDS})
         return str(output["output"])
 
@@ -245,7 +246,7 @@ def test_the_frameworks_own_limit_of_a_tool_stops_the_code(agents: Any, podflare
     if not hasattr(tool, "timeout_seconds"):
         pytest.skip("this version of openai-agents has no limit of time for a tool")
     _run(agents, tool, {"code": "kept = 41"})
-    tool.timeout_seconds = 0.5
+    tool.timeout_seconds = LIMIT
     (told,) = _run(agents, tool, {"code": SLEEPS})
     assert "timed out" in told["output"]
     (output,) = _run(agents, tool, {"code": AFTERWARDS})

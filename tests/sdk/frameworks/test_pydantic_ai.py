@@ -15,7 +15,8 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from podflare.integrations.pydantic_ai import PodflareTool
 
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from ...matrix import SLOW
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 def _agent(tool: PodflareTool, *codes: str) -> Agent[None, str]:
@@ -62,13 +63,14 @@ def test_a_sandbox_that_is_gone_ends_the_run(sandbox: Sandbox, instead: dict[str
         _output(_agent(PodflareTool(sandbox), "1"))
 
 
+@SLOW
 def test_a_run_that_times_out_stops_the_code(podflare_async_sandbox: AsyncSandbox) -> None:
     tool = PodflareTool(podflare_async_sandbox)
 
     async def stop_and_go_on() -> str:
         await _agent(tool, "kept = 41").run("go")
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(_agent(tool, SLEEPS).run("go"), 0.5)
+            await asyncio.wait_for(_agent(tool, SLEEPS).run("go"), LIMIT)
         return (await _agent(tool, AFTERWARDS).run("go")).output
 
     assert STOPPED in asyncio.run(stop_and_go_on())

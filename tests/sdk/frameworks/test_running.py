@@ -22,7 +22,7 @@ from podflare.integrations.running import CodeRunner
 from podflare.integrations.settings import SandboxSettings
 
 from ...matrix import SLOW
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 def _runner(sandbox: Any = None, **arguments: Any) -> CodeRunner:
@@ -76,12 +76,12 @@ def test_as_many_characters_are_kept_as_are_allowed(limit: int) -> None:
 @SLOW
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_code_that_takes_too_long_is_told_to_the_model(podflare_sandbox: Sandbox, kind: str) -> None:
-    runner = _runner(podflare_sandbox, timeout=0.5)
+    runner = _runner(podflare_sandbox, timeout=LIMIT)
     runner.run("kept = 41")
     code = f"print('begun'); {SLEEPS}"
     result = runner.run(code) if kind == "sync" else asyncio.run(runner.run_async(code))
     assert (result.stdout, result.exit_code) == ("begun", 124)
-    assert "did not finish within 0.5 seconds" in result.stderr
+    assert f"did not finish within {LIMIT} seconds" in result.stderr
     assert runner.run(AFTERWARDS).stdout == STOPPED
 
 
@@ -93,7 +93,7 @@ def test_cancelling_stops_the_code(podflare_sandbox: Sandbox, backend: str) -> N
 
     async def stop_and_go_on() -> str:
         await runner.run_async("kept = 41")
-        with anyio.move_on_after(0.5) as scope:
+        with anyio.move_on_after(LIMIT) as scope:
             await runner.run_async(SLEEPS)
         assert scope.cancelled_caught
         return (await runner.run_async(AFTERWARDS)).stdout

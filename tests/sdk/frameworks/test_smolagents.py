@@ -14,7 +14,8 @@ from smolagents.utils import AgentError
 
 from podflare.integrations.smolagents import PodflareExecutor
 
-from .stopping import AFTERWARDS, SLEEPS, STOPPED
+from ...matrix import SLOW
+from .stopping import AFTERWARDS, LIMIT, SLEEPS, STOPPED
 
 
 class _Scripted(Model):
@@ -81,10 +82,11 @@ def test_its_own_sandbox_ends_with_it(open_sandboxes: Any) -> None:
     assert open_sandboxes() == []
 
 
+@SLOW
 def test_code_that_takes_too_long_is_stopped(podflare_sandbox: Sandbox) -> None:
-    executor = PodflareExecutor(podflare_sandbox, timeout=0.5)
+    executor = PodflareExecutor(podflare_sandbox, timeout=LIMIT)
     executor("kept = 41")
-    with pytest.raises(AgentError, match=r"within 0\.5 seconds"):
+    with pytest.raises(AgentError, match=f"within {LIMIT} seconds"):
         executor(SLEEPS)
     assert executor(AFTERWARDS).logs == STOPPED
 
