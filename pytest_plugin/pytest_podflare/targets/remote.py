@@ -112,6 +112,9 @@ class RemoteTarget:
             )
         return True
 
+    def forget_endings(self, *, wider: bool) -> None:
+        pass
+
     def close(self, sandbox: Any) -> None:
         sandbox.close()
 
