@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from podflare_emulator.control.inspection_calls import InspectionControl
+from podflare_emulator.domain.ahead import children
 from podflare_emulator.domain.forking import Copies
 from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
@@ -131,6 +132,12 @@ def test_nothing_is_made_before_the_first_fork_nor_for_others() -> None:
     asyncio.run(look())
 
 
+@pytest.fixture(autouse=True)
+def _every_fork_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is."""
+    monkeypatch.setattr(children, "_QUICK", 600)
+
+
 @SLOW
 @pytest.mark.parametrize("n", [1, 3])
 def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
@@ -154,16 +161,19 @@ def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
 
 
 @SLOW
-def test_ready_children_are_at_most_eight() -> None:
-    async def fork_many() -> None:
+@pytest.mark.parametrize(("n", "quick"), [(9, 600), (1, 0)], ids=["nine", "a slow one"])
+def test_none_are_ready_that_would_cost_much(n: int, quick: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_QUICK", quick)
+
+    async def fork_in_a_row() -> None:
         async with family(expect=False) as one:
             for _ in range(3):
-                for child in await one.fork(9):
+                for child in await one.fork(n):
                     await one.registry.destroy(child.id)
             await one.is_at_rest()
-            assert (one.all_waiting, one.made) == ([], 27)
+            assert (one.all_waiting, one.made) == ([], 3 * n)
 
-    asyncio.run(fork_many())
+    asyncio.run(fork_in_a_row())
 
 
 @SLOW

@@ -20,13 +20,16 @@ _AFTER = 0.001  # seconds: lets a fork be answered before the next children are 
 Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
 
 _MOST = 8  # children that are kept ready for a sandbox
+_QUICK = (
+    0.05  # seconds: a fork that takes longer copies much, which nobody is to pay for who has not asked for it
+)
 
 
 class ForkAhead:
     """Forks sandboxes by `engine`, and keeps children ready for those that will fork again.
 
     These are sandboxes that expect forks, and those that have forked twice with nothing in between, as one does that a
-    test suite forks for each test.
+    test suite forks for each test, if that was quick.
 
     A ready child equals one made at the moment of the fork: its parent is at rest, and anything that reaches the
     parent discards the child. Until it is handed out it belongs to no sandbox: id, creation time and list entry come
@@ -43,10 +46,15 @@ class ForkAhead:
         """As `ForkEngine`, for the sandbox's machine. The caller has the sandbox's turn."""
         machine = sandbox.working_machine()
         brood = self._brood(machine)
-        ready = brood.take(n)
-        copies = Copies(ready, at_rest=True) if ready else await self._engine.fork(machine, n)
+        make = partial(self._make, sandbox, machine)
+        if ready := brood.take(n):
+            brood.forked(n, make)
+            return Copies(ready, at_rest=True)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        copies = await self._engine.fork(machine, n)
         if copies.at_rest:
-            brood.forked(n, partial(self._make, sandbox, machine))
+            brood.forked(n, make, is_quick=loop.time() - began <= _QUICK)
         return copies
 
     def expect(self, sandbox: Sandbox) -> None:
@@ -110,9 +118,9 @@ class _Brood:
         del self._ready[: len(taken)]
         return taken
 
-    def forked(self, n: int, make: Make) -> None:
+    def forked(self, n: int, make: Make, *, is_quick: bool = True) -> None:
         """The machine has made `n` children, and is at rest; `make` makes more."""
-        wanted = n if self._has_forked and n <= _MOST else int(self.is_expected)
+        wanted = n if self._has_forked and is_quick and n <= _MOST else int(self.is_expected)
         self._has_forked = True
         if len(self._ready) < wanted and (self._making is None or self._making.done()):
             self._making = _start(self._fill(wanted, make))
