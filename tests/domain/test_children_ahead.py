@@ -134,8 +134,9 @@ def test_nothing_is_made_before_the_first_fork_nor_for_others() -> None:
 
 @pytest.fixture(autouse=True)
 def _every_fork_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is."""
+    """However busy the machine is; and several children are kept."""
     monkeypatch.setattr(children, "_QUICK", 600)
+    monkeypatch.setattr(children, "_KEPT", 600)
 
 
 @SLOW
@@ -161,19 +162,33 @@ def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
 
 
 @SLOW
-@pytest.mark.parametrize(("n", "quick"), [(9, 600), (1, 0)], ids=["nine", "a slow one"])
-def test_none_are_ready_that_would_cost_much(n: int, quick: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "_QUICK", quick)
+def test_none_is_ready_where_forks_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_QUICK", 0)
 
     async def fork_in_a_row() -> None:
         async with family(expect=False) as one:
             for _ in range(3):
-                for child in await one.fork(n):
-                    await one.registry.destroy(child.id)
+                await one.fork()
             await one.is_at_rest()
-            assert (one.all_waiting, one.made) == ([], 3 * n)
+            assert (one.all_waiting, one.made) == ([], 3)
 
     asyncio.run(fork_in_a_row())
+
+
+@SLOW
+def test_of_several_one_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_KEPT", 0.01)
+
+    async def wait() -> None:
+        async with family(expect=False) as one:
+            await one.fork(3)
+            await one.fork(3)
+            child = await one.has_one()
+            await one.registry._forks.settle()
+            assert (one.made, child.lives) == (9, True)
+            assert [_guest(forked) for forked in await one.fork()] == [child]
+
+    asyncio.run(wait())
 
 
 @SLOW

@@ -19,7 +19,7 @@ from podflare_emulator.hosting.guests.guest import Guest
 _AFTER = 0.001  # seconds: lets a fork be answered before the next children are made
 Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
 
-_MOST = 8  # children that are kept ready for a sandbox
+_KEPT = 2.0  # seconds that several children are kept ready; after that only one is
 _QUICK = (
     0.05  # seconds: a fork that takes longer copies much, which nobody is to pay for who has not asked for it
 )
@@ -107,6 +107,7 @@ class _Brood:
         self._end = end
         self._ready: list[Guest] = []
         self._making: asyncio.Task[None] | None = None
+        self._reducing: asyncio.TimerHandle | None = None
         self._has_forked = False  # and nothing has reached the machine since
 
     def take(self, n: int) -> list[Guest]:
@@ -120,7 +121,7 @@ class _Brood:
 
     def forked(self, n: int, make: Make, *, is_quick: bool = True) -> None:
         """The machine has made `n` children, and is at rest; `make` makes more."""
-        wanted = n if self._has_forked and is_quick and n <= _MOST else int(self.is_expected)
+        wanted = n if self._has_forked and is_quick else int(self.is_expected)
         self._has_forked = True
         if len(self._ready) < wanted and (self._making is None or self._making.done()):
             self._making = _start(self._fill(wanted, make))
@@ -132,13 +133,20 @@ class _Brood:
         if making and not making.done():
             making.cancel()
             self._end(_over(making))
-        ready, self._ready = self._ready, []
-        for child in ready:
-            self._end(child.end())
+        self._keep(0)
 
     async def _fill(self, wanted: int, make: Make) -> None:
         await asyncio.sleep(_AFTER)
         self._ready += await make(wanted - len(self._ready))
+        if self._reducing:
+            self._reducing.cancel()
+        self._reducing = asyncio.get_running_loop().call_later(_KEPT, self._keep, 1)
+
+    def _keep(self, most: int) -> None:
+        """Ends the ready children but these."""
+        for child in self._ready[most:]:
+            self._end(child.end())
+        del self._ready[most:]
 
 
 def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
