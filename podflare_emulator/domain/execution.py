@@ -12,8 +12,8 @@ from podflare_emulator.domain.ledger import Exec
 from podflare_emulator.domain.machine import Machine
 from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ended
-from podflare_emulator.hosting.output import Stream
+from podflare_emulator.hosting.guests.ended import Ended
+from podflare_emulator.hosting.guests.output import Stream
 from podflare_emulator.vocabulary.answers import Answer, Step
 from podflare_emulator.vocabulary.clock import Clock
 

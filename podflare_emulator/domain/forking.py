@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from podflare_emulator.domain.history import Call, Digest
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ended, Guest
+from podflare_emulator.hosting.guests.ended import Ended
+from podflare_emulator.hosting.guests.guest import Guest
 
 if TYPE_CHECKING:
     from podflare_emulator.domain.machine import Machine

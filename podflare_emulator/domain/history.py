@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
-from podflare_emulator.hosting.output import Stream
+from podflare_emulator.hosting.guests.orders import NO_COMMANDS, CommandTable
+from podflare_emulator.hosting.guests.output import Stream
 
 
 class Digest:

@@ -10,8 +10,8 @@ from msgspec import Struct
 from podflare_emulator.domain.events import Journal, Lines
 from podflare_emulator.domain.history import History
 from podflare_emulator.domain.terminals import Terminals
-from podflare_emulator.hosting.guest import Guest
-from podflare_emulator.hosting.output import Stream
+from podflare_emulator.hosting.guests.guest import Guest
+from podflare_emulator.hosting.guests.output import Stream
 
 _log = logging.getLogger("podflare_emulator")
 

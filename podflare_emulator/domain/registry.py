@@ -28,7 +28,8 @@ from podflare_emulator.domain.testing.commands import Commands
 from podflare_emulator.domain.testing.stubs import Stubs
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Files, Guest
+from podflare_emulator.hosting.guests.guest import Guest
+from podflare_emulator.hosting.guests.orders import Files
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.vocabulary.clock import Clock

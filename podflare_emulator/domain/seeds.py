@@ -7,7 +7,7 @@ import sys
 import tempfile
 import weakref
 
-from podflare_emulator.hosting.guest import File, Files
+from podflare_emulator.hosting.guests.orders import File, Files
 
 
 class Seeds:

@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from podflare_emulator.hosting.guest import Guest
-from podflare_emulator.hosting.terminal import Terminal
+from podflare_emulator.hosting.guests.guest import Guest
+from podflare_emulator.hosting.guests.terminal import Terminal
 from podflare_emulator.vocabulary.sandbox_errors import TerminalNotFound
 
 from .events import unfinished, without

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.guests.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.disposable import disposable

@@ -17,7 +17,8 @@ from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address, comes_from
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ends, Guest
+from podflare_emulator.hosting.guests.ends import Ends
+from podflare_emulator.hosting.guests.guest import Guest
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Branch, Jail, Jails
 from podflare_emulator.hosting.limits import Limits

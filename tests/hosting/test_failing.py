@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ends
+from podflare_emulator.hosting.guests.ends import Ends
 from podflare_emulator.hosting.isolation import launch
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.hosting.machine.interpreter import find

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Guest
+from podflare_emulator.hosting.guests.guest import Guest
 from podflare_emulator.hosting.pause import Pause
 
 _AFTER = 0.003  # seconds: lets a create be answered before the next guest is made

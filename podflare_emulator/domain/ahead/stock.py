@@ -11,7 +11,8 @@ from podflare_emulator.domain.ahead.pool import Pool
 from podflare_emulator.domain.seeds import Seeds
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Ended, Guest
+from podflare_emulator.hosting.guests.ended import Ended
+from podflare_emulator.hosting.guests.guest import Guest
 from podflare_emulator.hosting.launcher import Launcher
 from podflare_emulator.hosting.limits import Limits
 from podflare_emulator.vocabulary.templates import BUILT_IN, Template

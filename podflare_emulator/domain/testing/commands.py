@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from podflare_emulator.domain.testing.stubs import newest_first
-from podflare_emulator.hosting.guest import NO_COMMANDS, CommandTable
+from podflare_emulator.hosting.guests.orders import NO_COMMANDS, CommandTable
 from podflare_emulator.vocabulary.answers import Answer
 
 # Bash's builtins and keywords, and bash itself, since the sandbox runs all bash code with it.

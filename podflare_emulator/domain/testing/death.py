@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from podflare_emulator.hosting.errors import HostingError
-from podflare_emulator.hosting.guest import Guest
-from podflare_emulator.hosting.output import Sink, Stream
+from podflare_emulator.hosting.guests.guest import Guest
+from podflare_emulator.hosting.guests.output import Sink, Stream
 
 
 class LastWords:

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,60 +16,17 @@ from podflare_emulator.guest.protocol import Message
 from podflare_emulator.guest.system.peers import Address
 from podflare_emulator.hosting.channel import Channel
 from podflare_emulator.hosting.errors import HostingError
+from podflare_emulator.hosting.guests.ended import Ended
+from podflare_emulator.hosting.guests.ends import Ends, close_all, close_kept
+from podflare_emulator.hosting.guests.orders import NO_COMMANDS, CommandTable, Files
+from podflare_emulator.hosting.guests.output import Output, Sink
+from podflare_emulator.hosting.guests.terminal import Terminal
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Branch, Jail
-from podflare_emulator.hosting.output import Output, Sink
-from podflare_emulator.hosting.terminal import Terminal
 
 _CHANGES_NOTHING = ("fork", "branch", "show")
 
 _Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
-
-
-class Ended(Struct, frozen=True):
-    """A guest has ended by itself. `code`: its exit code, or minus the signal; None if it is unknown."""
-
-    code: int | None
-
-    @property
-    def exit_code(self) -> int:
-        """As a shell would report it."""
-        if self.code is None:
-            return 128 + signal.SIGKILL
-        return 128 - self.code if self.code < 0 else self.code
-
-    def __str__(self) -> str:
-        if self.code is None:
-            return "ended"
-        if self.code >= 0:
-            return f"ended by itself with exit code {self.code}"
-        try:
-            name = f" ({signal.Signals(-self.code).name})"
-        except ValueError:
-            name = ""
-        return f"was killed by signal {-self.code}{name}"
-
-
-class File(NamedTuple):
-    """A file to write: absolute path in the sandbox, permission bits, and where its bytes are in the contents."""
-
-    path: str
-    mode: int
-    start: int
-    size: int
-
-
-class Contents(Protocol):
-    """The bytes of many files; its descriptor is open as long as somebody refers to it."""
-
-    def fileno(self) -> int: ...
-
-
-class Files(NamedTuple):
-    """Files to write, all with the same contents."""
-
-    entries: Sequence[File]
-    contents: Contents
 
 
 class Forked(Struct, frozen=True):
@@ -83,48 +39,6 @@ class Forked(Struct, frozen=True):
     threads: int
     processes: int
     at_rest: bool
-
-
-class CommandTable(Struct, frozen=True):
-    """The stubbed commands of a sandbox and their answers; see guest/interpreter/commands.py.
-
-    `version` distinguishes one table from another.
-    """
-
-    version: int
-    entries: Sequence[Message]
-
-
-NO_COMMANDS = CommandTable(0, ())
-
-
-class Ends:
-    """The descriptors of a guest that is about to be made, to keep and to give away; raises HostingError.
-
-    `with_init`: the guest gets its own init; `init` is our end of the connection with that.
-    """
-
-    def __init__(self, *, with_init: bool = False) -> None:
-        pipes: list[int] = []
-        sockets: list[socket.socket] = []
-        try:
-            for _ in range(2):
-                pipes += os.pipe()
-            for _ in range(1 + with_init):
-                sockets += socket.socketpair()
-        except OSError as error:  # too many open files in this process
-            _close_all(pipes, sockets)
-            raise HostingError(f"no sandbox can be made: {error}") from error
-        for number in pipes[1::2]:
-            os.fchmod(number, 0o666)  # a program that opens /dev/stderr may run as another user
-        self.kept = pipes[0], pipes[2]
-        self.socket, *inits = sockets[::2]
-        self.init = inits[0] if inits else None
-        control, *others = (sock.detach() for sock in sockets[1::2])
-        self.given = (control, *pipes[1::2], *others)
-
-    def close_kept(self) -> None:
-        _close_all(self.kept, [self.socket, *([self.init] if self.init else [])])
 
 
 class Guest:
@@ -232,8 +146,8 @@ class Guest:
                 ends.append(Ends())
                 descriptors += (*ends[-1].given, *jail.give_entrance())
         except HostingError:
-            _close_all(descriptors)
-            _close_kept(ends)
+            close_all(descriptors)
+            close_kept(ends)
             await _end_all(children, unused)
             raise
         try:
@@ -251,7 +165,7 @@ class Guest:
             if self._let_in:
                 await _all(child.let_in(self._let_in) for child in children)
         except BaseException:
-            _close_kept(ends)
+            close_kept(ends)
             await _end_all(children, unused)
             raise
         finally:
@@ -392,7 +306,7 @@ class Guest:
             if not arriving.done():
                 arriving.set_result((message, descriptors))
             else:  # nobody waits for it now
-                _close_all(descriptors)
+                close_all(descriptors)
 
     def _finish(self, result: int | Ended) -> None:
         on_exit, self._on_exit = self._on_exit, None
@@ -427,18 +341,6 @@ def _checked(arrived: _Arrived) -> _Arrived:
     if "failed" in arrived[0]:
         raise HostingError(arrived[0]["failed"])
     return arrived
-
-
-def _close_all(descriptors: Iterable[int], sockets: Iterable[socket.socket] = ()) -> None:
-    for number in descriptors:
-        os.close(number)
-    for sock in sockets:
-        sock.close()
-
-
-def _close_kept(ends: Iterable[Ends]) -> None:
-    for end in ends:
-        end.close_kept()
 
 
 async def _all(waited_for: Iterable[Awaitable[object]]) -> None:

@@ -1,0 +1,1 @@
+"""The host's handles on guests, the interpreters of sandboxes: their code, their output, their terminals, their end."""
