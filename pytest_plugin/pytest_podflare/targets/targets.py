@@ -26,7 +26,7 @@ class Targets:
         self._url = options.url
         self._targets: dict[str, Target] = {}
         if options.url:
-            self._targets["real"] = RemoteTarget(options)
+            self._targets["real"] = RemoteTarget(options, setups)
         if both or not options.url:
             self._targets["emulator"] = EmulatorTarget(options, setups)
 
