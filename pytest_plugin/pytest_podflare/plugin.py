@@ -104,6 +104,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     marker.check(item)
+    if targets := item.config.stash.get(_TARGETS, None):
+        targets.forget_endings(item.parent)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -5,7 +5,7 @@ Loaded and registered when `podflare` gets imported or a server starts, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import Any, Literal, get_args
 
 import pytest
@@ -47,10 +47,15 @@ class Setups:
             # A fixture that this one uses may have made it, and have a wider scope.
             self.scopes.setdefault(sandbox, scope)
 
-    def end(self, scope: Scope) -> None:
-        """Stops keeping the sandboxes of this scope and of narrower ones."""
+    def end(self, scope: Scope, earlier: Collection[str]) -> None:
+        """Stops keeping the sandboxes of this scope and of narrower ones.
+
+        `earlier`: those that were made before it began stay. Their fixtures are older and so end later, in a wider one.
+        """
         over = SCOPES[SCOPES.index(scope) :]
-        self.scopes = {sandbox: of for sandbox, of in self.scopes.items() if of not in over}
+        self.scopes = {
+            sandbox: of for sandbox, of in self.scopes.items() if of not in over or sandbox in earlier
+        }
 
 
 def first(names: list[str]) -> None:

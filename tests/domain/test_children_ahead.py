@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from podflare_emulator.control.inspection_calls import InspectionControl
+from podflare_emulator.domain.ahead import children
 from podflare_emulator.domain.forking import Copies
 from podflare_emulator.domain.registry import SandboxOrder, SandboxRegistry
 from podflare_emulator.domain.sandbox import Sandbox
@@ -131,6 +132,13 @@ def test_nothing_is_made_before_the_first_fork_nor_for_others() -> None:
     asyncio.run(look())
 
 
+@pytest.fixture(autouse=True)
+def _every_fork_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is; and several children are kept."""
+    monkeypatch.setattr(children, "_QUICK", 600)
+    monkeypatch.setattr(children, "_KEPT", 600)
+
+
 @SLOW
 @pytest.mark.parametrize("n", [1, 3])
 def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
@@ -154,16 +162,33 @@ def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
 
 
 @SLOW
-def test_ready_children_are_at_most_eight() -> None:
-    async def fork_many() -> None:
+def test_none_is_ready_where_forks_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_QUICK", 0)
+
+    async def fork_in_a_row() -> None:
         async with family(expect=False) as one:
             for _ in range(3):
-                for child in await one.fork(9):
-                    await one.registry.destroy(child.id)
+                await one.fork()
             await one.is_at_rest()
-            assert (one.all_waiting, one.made) == ([], 27)
+            assert (one.all_waiting, one.made) == ([], 3)
 
-    asyncio.run(fork_many())
+    asyncio.run(fork_in_a_row())
+
+
+@SLOW
+def test_of_several_one_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_KEPT", 0.01)
+
+    async def wait() -> None:
+        async with family(expect=False) as one:
+            await one.fork(3)
+            await one.fork(3)
+            child = await one.has_one()
+            await one.registry._forks.settle()
+            assert (one.made, child.lives) == (9, True)
+            assert [_guest(forked) for forked in await one.fork()] == [child]
+
+    asyncio.run(wait())
 
 
 @SLOW

@@ -166,6 +166,45 @@ def test_on_a_real_api_what_is_closed_prepared_or_gone_is_no_leak(
 
 
 @SLOW
+def test_on_a_real_api_a_wider_fixture_keeps_its_own_though_a_test_asks_for_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator
+) -> None:
+    monkeypatch.setenv("PODFLARE_API_KEY", "pk_real")
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+        from pytest_podflare import prepared_sandbox
+
+        @pytest.fixture(scope="module")
+        def helper():
+            with Sandbox() as helper:
+                yield helper
+
+        @pytest.fixture(scope="class")
+        def forked(helper):
+            (child,) = helper.fork()
+            with child:
+                yield child
+
+        @prepared_sandbox(scope="module")
+        def prepared(sandbox, helper):
+            helper.run_code("x = 1")
+
+        class Test:
+            @pytest.mark.parametrize("number", range(2))
+            def test(self, prepared, request, number):
+                for name in ("helper", "forked"):
+                    assert request.getfixturevalue(name).run_code("print(x)").stdout == "1"
+        """
+    )
+    pytester.runpytest_subprocess(
+        "-p", "no:randomly", f"--podflare-url={real.url}", "--podflare-leaks=error"
+    ).assert_outcomes(passed=2)
+    assert real.reset() == []
+
+
+@SLOW
 def test_one_that_cannot_be_destroyed_is_told(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, real: Emulator
 ) -> None:

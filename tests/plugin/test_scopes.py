@@ -297,3 +297,131 @@ def test_on_a_real_api_its_tests_are_skipped(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test(podflare_emulator_session): ...")
     result = pytester.runpytest_subprocess("--podflare-url=http://127.0.0.1:9")
     result.assert_outcomes(skipped=1)
+
+
+def test_a_scope_that_comes_late_leaves_older_sandboxes_to_their_fixture(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="module")
+        def box(podflare_emulator_session):
+            with Sandbox() as box:
+                yield box
+                assert box.run_code("print(1)").stdout == "1"
+
+        def test_one(box):
+            pass
+
+        def test_two(podflare_emulator_module):
+            Sandbox().close()
+        """
+    )
+    run_pytest("-p", "no:randomly", "--podflare-leaks=error").assert_outcomes(passed=2)
+
+
+def test_default_stubs_of_a_class_replace_those_that_stand(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        @pytest.fixture(scope="module", params=["podflare_emulator_module", "podflare_stubs"], autouse=True)
+        def wider(request):
+            return request.getfixturevalue(request.param)
+
+        @pytest.fixture(scope="session")
+        def podflare_stubs():
+            return {"outer()": "outer"}
+
+        def answers(sandbox):
+            return [sandbox.run_code(code).stdout for code in ("outer()", "inner()")]
+
+        def test_before(podflare_sandbox):
+            assert answers(podflare_sandbox) == ["outer", ""]
+
+        class Test:
+            @pytest.fixture(scope="class")
+            @classmethod
+            def podflare_stubs(cls):
+                return {"inner()": "inner"}
+
+            def test_one(self, podflare_sandbox):
+                assert answers(podflare_sandbox) == ["", "inner"]
+
+            def test_two(self, podflare_emulator_class, podflare_sandbox):
+                assert answers(podflare_sandbox) == ["", "inner"]
+
+        def test_after(podflare_sandbox):
+            assert answers(podflare_sandbox) == ["outer", ""]
+        """
+    )
+    run_pytest("-p", "no:randomly").assert_outcomes(passed=8)
+
+
+def test_what_ends_with_a_scope_is_not_in_the_next_tests_journal(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+        from pytest_podflare import prepared_sandbox
+
+        @prepared_sandbox(scope="class")
+        def ready(sandbox):
+            sandbox.run_code("x = 1")
+
+        @pytest.fixture(scope="class")
+        def box(podflare_emulator_session):
+            with Sandbox() as box:
+                yield box
+
+        class TestPrepared:
+            def test(self, ready, podflare_emulator):
+                pass
+
+        class TestMade:
+            def test(self, box, podflare_emulator):
+                assert {one.sandbox for one in podflare_emulator.requests()} == {box.id}
+
+        class TestNothing:
+            def test(self, podflare_emulator):
+                assert podflare_emulator.requests() == []
+        """
+    )
+    run_pytest("-p", "no:randomly").assert_outcomes(passed=3)
+
+
+def test_what_a_wider_fixture_arranges_stands_while_no_test_has_its_own(
+    pytester: pytest.Pytester, run_pytest: RunPytest
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+
+        def test_before(podflare_emulator):
+            pass
+
+        @pytest.fixture(scope="module")
+        def box(podflare_emulator_module):
+            podflare_emulator_module.stub("ask()", stdout="told")
+            with Sandbox() as box:
+                yield box
+
+        class TestOne:
+            def test(self, box):
+                assert box.run_code("ask()").stdout == "told"
+
+        class TestTwo:
+            def test(self, box):
+                assert box.run_code("ask()").stdout == "told"
+        """
+    )
+    run_pytest("-p", "no:randomly").assert_outcomes(passed=3)

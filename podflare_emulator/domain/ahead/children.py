@@ -19,14 +19,17 @@ from podflare_emulator.hosting.guests.guest import Guest
 _AFTER = 0.001  # seconds: lets a fork be answered before the next children are made
 Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
 
-_MOST = 8  # children that are kept ready for a sandbox
+_KEPT = 2.0  # seconds that several children are kept ready; after that only one is
+_QUICK = (
+    0.05  # seconds: a fork that takes longer copies much, which nobody is to pay for who has not asked for it
+)
 
 
 class ForkAhead:
     """Forks sandboxes by `engine`, and keeps children ready for those that will fork again.
 
     These are sandboxes that expect forks, and those that have forked twice with nothing in between, as one does that a
-    test suite forks for each test.
+    test suite forks for each test, if that was quick.
 
     A ready child equals one made at the moment of the fork: its parent is at rest, and anything that reaches the
     parent discards the child. Until it is handed out it belongs to no sandbox: id, creation time and list entry come
@@ -43,10 +46,15 @@ class ForkAhead:
         """As `ForkEngine`, for the sandbox's machine. The caller has the sandbox's turn."""
         machine = sandbox.working_machine()
         brood = self._brood(machine)
-        ready = brood.take(n)
-        copies = Copies(ready, at_rest=True) if ready else await self._engine.fork(machine, n)
+        make = partial(self._make, sandbox, machine)
+        if ready := brood.take(n):
+            brood.forked(n, make)
+            return Copies(ready, at_rest=True)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        copies = await self._engine.fork(machine, n)
         if copies.at_rest:
-            brood.forked(n, partial(self._make, sandbox, machine))
+            brood.forked(n, make, is_quick=loop.time() - began <= _QUICK)
         return copies
 
     def expect(self, sandbox: Sandbox) -> None:
@@ -99,6 +107,7 @@ class _Brood:
         self._end = end
         self._ready: list[Guest] = []
         self._making: asyncio.Task[None] | None = None
+        self._reducing: asyncio.TimerHandle | None = None
         self._has_forked = False  # and nothing has reached the machine since
 
     def take(self, n: int) -> list[Guest]:
@@ -110,9 +119,9 @@ class _Brood:
         del self._ready[: len(taken)]
         return taken
 
-    def forked(self, n: int, make: Make) -> None:
+    def forked(self, n: int, make: Make, *, is_quick: bool = True) -> None:
         """The machine has made `n` children, and is at rest; `make` makes more."""
-        wanted = n if self._has_forked and n <= _MOST else int(self.is_expected)
+        wanted = n if self._has_forked and is_quick else int(self.is_expected)
         self._has_forked = True
         if len(self._ready) < wanted and (self._making is None or self._making.done()):
             self._making = _start(self._fill(wanted, make))
@@ -124,13 +133,20 @@ class _Brood:
         if making and not making.done():
             making.cancel()
             self._end(_over(making))
-        ready, self._ready = self._ready, []
-        for child in ready:
-            self._end(child.end())
+        self._keep(0)
 
     async def _fill(self, wanted: int, make: Make) -> None:
         await asyncio.sleep(_AFTER)
         self._ready += await make(wanted - len(self._ready))
+        if self._reducing:
+            self._reducing.cancel()
+        self._reducing = asyncio.get_running_loop().call_later(_KEPT, self._keep, 1)
+
+    def _keep(self, most: int) -> None:
+        """Ends the ready children but these."""
+        for child in self._ready[most:]:
+            self._end(child.end())
+        del self._ready[most:]
 
 
 def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

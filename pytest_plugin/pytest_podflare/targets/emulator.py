@@ -62,6 +62,12 @@ class SessionEmulator(Emulator):
         if lasting:
             self._call("exempt_from_lifetimes", sandboxes=[*lasting])
 
+    def forget_requests(self) -> None:
+        """Empties the journal, if there is anything in it. Destroys nothing."""
+        with suppress(EmulatorError):
+            if self._call("requests"):
+                self.reset(keep=[one["sandbox"] for one in self._call("sandboxes")])
+
     def made(self) -> list[str]:
         """Ids of the sandboxes that clients in this process have made."""
         return self._origins.made
@@ -79,6 +85,7 @@ class EmulatorTarget:
         self._state: Literal["stopped", "launched", "serves"] = "stopped"
         self._has_forgotten = False  # a server was killed, and its arrangements are to be made again
         self._has_told = False  # the loss of the server was reported
+        self._has_ended_a_test = False  # and nothing was arranged since
         self.taken = ""
         # What each scope arranges for all tests. They may end in any order, as a running test can ask for one.
         self._scopes: list[partial[None]] = []
@@ -172,7 +179,7 @@ class EmulatorTarget:
         self.echo = self._default_echo if wishes.echo_last_expression is None else wishes.echo_last_expression
         self._emulator.arrange_again = partial(self._arrange_for_all, stubs, commands)
         try:
-            self._arrange_for_all(stubs, commands, again=False)
+            self._arrange_within(self._between_tests, stubs, commands, ())
             self._arrange(wishes)
             with self.emulator.redirect_clients():
                 yield
@@ -181,6 +188,7 @@ class EmulatorTarget:
             self.egress, self.echo = self._default_egress, self._default_echo
             self._close_tools()
             left_open = self._reset(remember=True)  # reports a failing teardown only once they are gone
+            self._has_ended_a_test = True
         self._report(left_open, wishes.leaks or self._leaks)
 
     @contextmanager
@@ -189,18 +197,19 @@ class EmulatorTarget:
     ) -> Iterator[None]:
         self.emulator.exempt_from_patchers()
         outer, ours = self._between_tests, partial(self._arrange_for_all, stubs, commands)
+        earlier = frozenset(self._emulator.made())
         self._scopes.append(ours)
         try:
             # Otherwise a running test has just requested this scope.
             if self._emulator.arrange_again is outer:
                 self._emulator.arrange_again = ours
-                ours()
+                self._arrange_within(outer, stubs, commands, earlier)  # of a fixture in progress, perhaps
             with self.emulator.redirect_clients():
                 yield
         finally:
             self._scopes.remove(ours)
             self._emulator.arrange_again = self._between_tests
-            self._setups.end(scope)
+            self._setups.end(scope, earlier)
             self._close_tools()
             left_open = [] if self._has_told else self._reset()
         self._report(left_open, self._leaks)
@@ -225,6 +234,11 @@ class EmulatorTarget:
         self._has_told = True
         return f"the Podflare emulator's server has ended during this test; do not kill it.\n{AFTER_A_LOSS}"
 
+    def forget_endings(self, *, wider: bool) -> None:
+        has_ended, self._has_ended_a_test = self._has_ended_a_test, False
+        if wider and has_ended and self._state == "serves" and not self.is_lost:
+            self._emulator.forget_requests()
+
     def _close_tools(self) -> None:
         made = set(self._emulator.made()) - self.kept - self._setups.scopes.keys()
         leaks.close_tools(made, self.emulator.without_faults())
@@ -232,9 +246,27 @@ class EmulatorTarget:
     def _report(self, left_open: list[str], policy: Any) -> None:
         leaks.report([(name, self.emulator.origin(name)) for name in left_open], policy)
 
-    def _arrange_for_all(
-        self, stubs: Mapping[Any, Any], commands: Mapping[str, Any], *, again: bool = True
+    def _arrange_within(
+        self,
+        outer: partial[None] | None,
+        stubs: Mapping[Any, Any],
+        commands: Mapping[str, Any],
+        keep: Collection[str],
     ) -> None:
+        """As `_arrange_for_all`, where what `outer` has arranged stands: its stubs would answer beside these."""
+        if outer and outer.args[0] is stubs and outer.args[1] is commands:
+            self._arrange_network_and_log()
+        elif outer and any(outer.args):
+            self._emulator.reset(keep)  # arranges these instead
+        else:
+            self._arrange_for_all(stubs, commands)
+
+    def _arrange_for_all(self, stubs: Mapping[Any, Any], commands: Mapping[str, Any]) -> None:
+        self._arrange_network_and_log()
+        self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
+        self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
+
+    def _arrange_network_and_log(self) -> None:
         if self._log != "off":
             self.emulator.keep_log(self._log)
         if not self.egress:
@@ -243,11 +275,6 @@ class EmulatorTarget:
             self.emulator.egress = True
         if self.echo != self.emulator.echo_last_expression:
             self.emulator.echo_last_expression = self.echo
-        standing = None if again else self._between_tests
-        if standing and standing.args[0] is stubs and standing.args[1] is commands:
-            return  # still in place since the previous test
-        self._stub("fixture podflare_stubs", self.emulator.stub, stubs, default=True)
-        self._stub("fixture podflare_commands", self.emulator.stub_command, commands, default=True)
 
     def _arrange(self, wishes: Wishes) -> None:
         try:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from podflare_emulator.handle.emulator import Emulator
     from pytest_podflare.marker import Wishes
     from pytest_podflare.options import Options
-    from pytest_podflare.scopes import Scope
+    from pytest_podflare.scopes import Scope, Setups
 
 
 class RemoteTarget:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, setups: Setups) -> None:
         assert options.url is not None
+        self._setups = setups
         self.kept = set[str]()
         self.taken = ""
         self.is_lost = False
@@ -73,10 +74,10 @@ class RemoteTarget:
             pytest.skip(f"only the emulator's clock can be moved, but the tests run against {self._url}")
         self.egress = self._default_egress if wishes.egress is None else wishes.egress
         origins = Origins()
-        with overlapping(partial(self._redirecting_clients, origins)):
+        with overlapping(partial(self._redirecting_clients, origins)), self._noting_setups(origins):
             yield
-            leaks.close_tools(set(origins.made) - self.kept, self.without_faults())
-        left_open = [name for name in origins.left_open if name not in self.kept and self._destroy(name)]
+            leaks.close_tools(set(origins.made) - self._lasting, self.without_faults())
+        left_open = [name for name in origins.left_open if name not in self._lasting and self._destroy(name)]
         leaks.report([(name, origins.of(name)) for name in left_open], wishes.leaks or self._leaks)
 
     def serving_scope(
@@ -95,6 +96,20 @@ class RemoteTarget:
             inside.enter_context(origins.recording(*sandboxes))
             yield
 
+    @contextmanager
+    def _noting_setups(self, origins: Origins) -> Iterator[None]:
+        """Inside, `Setups` sees what fixtures of wider scopes make that the running test asks for."""
+        before, self._setups.made = self._setups.made, lambda: origins.made
+        try:
+            yield
+        finally:
+            self._setups.made = before
+
+    @property
+    def _lasting(self) -> set[str]:
+        """Ids of what the running test has brought about, and later ones use."""
+        return self.kept | self._setups.scopes.keys()
+
     def _destroy(self, name: str) -> bool:
         """Destroys it; returns whether it existed: it may be another server's, or have ended at its time limit."""
         import httpx  # installed with the SDK that has made it
@@ -111,6 +126,9 @@ class RemoteTarget:
                 stacklevel=1,
             )
         return True
+
+    def forget_endings(self, *, wider: bool) -> None:
+        pass
 
     def close(self, sandbox: Any) -> None:
         sandbox.close()

@@ -65,6 +65,13 @@ class Target(Protocol):
         """As `serving_one_test`, for fixtures of a wider scope: their sandboxes are gone afterwards."""
         ...
 
+    def forget_endings(self, *, wider: bool) -> None:
+        """Call it before each test: what wider scopes did when they ended is not to be in its journal.
+
+        `wider`: whether any may have ended since the test before.
+        """
+        ...
+
     def close(self, sandbox: Any) -> None:
         """Closes a fixture's sandbox, unaffected by faults of the running test."""
         ...

@@ -22,10 +22,11 @@ class Targets:
 
     def __init__(self, options: Options, setups: Setups, *, both: bool) -> None:
         self._scopes: list[Target] = []  # may end in any order
+        self._node: Any = None
         self._url = options.url
         self._targets: dict[str, Target] = {}
         if options.url:
-            self._targets["real"] = RemoteTarget(options)
+            self._targets["real"] = RemoteTarget(options, setups)
         if both or not options.url:
             self._targets["emulator"] = EmulatorTarget(options, setups)
 
@@ -71,6 +72,12 @@ class Targets:
                 yield
         finally:
             self._scopes.remove(target)
+
+    def forget_endings(self, node: Any) -> None:
+        """As in `Target`. `node`: the class or module of the test that is about to begin."""
+        wider, self._node = node is not self._node, node
+        for target in self._targets.values():
+            target.forget_endings(wider=wider)
 
     def choose(self, wish: str | None, where: str | None) -> Target:
         """The target for a test with this `target` in its marker; skips the test if that is not available.
