@@ -337,6 +337,7 @@ class Emulator(Faults, Stubs):
         self._files.forget()
         self._env.forget()
         self._arranged_stubs.clear()
+        self._only_defaults = False
         self._faults.clear()
         self._egress = True
         self._reachable = ()

@@ -60,11 +60,12 @@ class Files:
         if not arranged:
             yield
             return
-        self._call("clear_files")
+        self.clear()
         try:
             yield
         finally:
             self._call("add_files", files=arranged)
+            self._arranged = [*arranged, *self._arranged]
 
 
 def _contents(path: SandboxPath, source: Source) -> Iterator[dict[str, Any]]:

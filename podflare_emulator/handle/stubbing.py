@@ -26,6 +26,7 @@ class Stubs(Record):
     def __init__(self) -> None:
         super().__init__()
         self._arranged_stubs: list[Stub | CommandStub] = []
+        self._only_defaults = False
 
     def stub(
         self,
@@ -144,13 +145,15 @@ class Stubs(Record):
     @contextmanager
     def only_default_stubs(self) -> Iterator[None]:
         """A context manager: inside, only default stubs answer. For preparations that outlive the test."""
-        if not self._arranged_stubs:
+        if not self._arranged_stubs or self._only_defaults:
             yield
             return
         self._call("leave_only_default_stubs", only=True)
+        self._only_defaults = True
         try:
             yield
         finally:
+            self._only_defaults = False
             self._call("leave_only_default_stubs", only=False)
 
     def assert_all_stubs_used(self) -> None:

@@ -51,16 +51,17 @@ class Shelf:
 
     def _prepare(self, target: Target, prepare: Prepare, check: bool) -> Any:
         _, *fixtures = inspect.signature(prepare).parameters
-        arguments = {name: self._request.getfixturevalue(name) for name in fixtures}
-        sandbox = target.create_lasting_sandbox()
-        try:
-            with target.only_default_stubs():
+        with target.preparing():
+            # These fixtures outlive the running test too.
+            arguments = {name: self._request.getfixturevalue(name) for name in fixtures}
+            sandbox = target.create_sandbox()
+            try:
                 prepare(sandbox, **arguments)
-            if check:
-                _check(sandbox, prepare.__name__)
-        except BaseException:
-            sandbox.close()
-            raise
+                if check:
+                    _check(sandbox, prepare.__name__)
+            except BaseException:
+                sandbox.close()
+                raise
         target.kept.add(sandbox.id)
         target.expect_forks(sandbox)
         return sandbox

@@ -97,3 +97,16 @@ def test_stubs_are_gone_and_default_ones_too(emulator: Emulator) -> None:
         assert "stubbed" not in sandbox.run_code("pip --version", "bash").stdout
         emulator.stub("2", stdout="stubbed again")
         assert sandbox.run_code("print(2)").stdout == "stubbed again"
+
+
+def test_what_is_set_aside_twice_comes_back_at_the_end_of_the_outer(emulator: Emulator) -> None:
+    emulator.files["/root/file"] = "1"
+    emulator.env["NAME"] = "value"
+    code = "import os; print(os.path.exists('/root/file'), os.environ.get('NAME'))"
+    with emulator.files.set_aside(), emulator.env.set_aside():
+        with emulator.files.set_aside(), emulator.env.set_aside():
+            pass
+        with Sandbox() as sandbox:
+            assert sandbox.run_code(code).stdout == "False None"
+    with Sandbox() as sandbox:
+        assert sandbox.run_code(code).stdout == "True value"

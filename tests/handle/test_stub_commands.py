@@ -295,6 +295,8 @@ def test_only_the_defaults_answer_what_is_prepared_for_other_tests(any_emulator:
         any_emulator.stub("ask", stdout="the test's")
         any_emulator.stub_command("aws", stdout="the test's")
         with any_emulator.only_default_stubs():
+            with any_emulator.only_default_stubs():
+                pass
             assert (sandbox.run_code("ask").stdout, bash(sandbox, "aws")) == ("default", "default")
         assert (sandbox.run_code("ask").stdout, bash(sandbox, "aws")) == ("the test's", "the test's")
 

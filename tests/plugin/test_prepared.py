@@ -212,3 +212,35 @@ def test(frame, podflare_emulator, number):
     result = pytester.runpytest_subprocess("-rP", "-p", "no:randomly", "--podflare-seed=5")
     result.assert_outcomes(passed=4)
     assert result.outlines.count("expected") == 1
+
+
+def test_a_fixture_that_it_uses_meets_nothing_of_the_first_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from podflare import Sandbox
+        from pytest_podflare import prepared_sandbox
+
+        @pytest.fixture(scope="module")
+        def helper():
+            with Sandbox() as helper:
+                helper.run_code("x = 5")
+                yield helper
+
+        @prepared_sandbox(scope="module")
+        def ready(sandbox, helper):
+            sandbox.run_code("y = " + helper.run_code("print(x)").stdout)
+
+        @pytest.mark.podflare(stubs={"x": "no"}, env={"A": "b"}, files={"/root/f": ""}, faults={"create": 500})
+        def test_first(ready, podflare_emulator):
+            assert ready.run_code("print(y)").stdout == "5"
+            with Sandbox.connect(ready.id) as same:
+                assert same.run_code("x").stdout == "no"
+
+        def test_second(ready, request):
+            helper = request.getfixturevalue("helper")
+            code = "import os; print(x, os.environ.get('A'), os.path.exists('/root/f'))"
+            assert helper.run_code(code).stdout == "5 None False"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly", "--podflare-leaks=error").assert_outcomes(passed=2)

@@ -323,25 +323,24 @@ class EmulatorTarget:
             with self.without_faults():
                 sandbox.close()
 
-    def create_lasting_sandbox(self) -> Any:
-        reachable = self.emulator.reachable
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        ours = self.emulator
+        reachable = ours.reachable
         if reachable:
-            self.emulator.reachable = ()
+            ours.reachable = ()
         try:
-            with self.emulator.files.set_aside(), self.emulator.env.set_aside(), self.emulator.lasting_ids():
-                return self.create_sandbox()
+            with ours.files.set_aside(), ours.env.set_aside(), ours.lasting_ids(), ours.only_default_stubs():
+                yield
         finally:
             if reachable:
-                self.emulator.reachable = reachable
+                ours.reachable = reachable
 
     def expect_forks(self, sandbox: Any) -> None:
         self.emulator.expect_forks(sandbox.id)
 
     def without_faults(self) -> AbstractContextManager[None]:
         return self.emulator.without_faults()
-
-    def only_default_stubs(self) -> AbstractContextManager[None]:
-        return self.emulator.only_default_stubs()
 
     def last(self) -> tuple[str, str]:
         with suppress(EmulatorError):

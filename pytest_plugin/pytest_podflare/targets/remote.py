@@ -133,16 +133,13 @@ class RemoteTarget:
     def close(self, sandbox: Any) -> None:
         sandbox.close()
 
-    def create_lasting_sandbox(self) -> Any:
-        return self.create_sandbox()
+    def preparing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def expect_forks(self, sandbox: Any) -> None:
         pass
 
     def without_faults(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def only_default_stubs(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def last(self) -> tuple[str, str]:

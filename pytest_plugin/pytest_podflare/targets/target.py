@@ -76,8 +76,8 @@ class Target(Protocol):
         """Closes a fixture's sandbox, unaffected by faults of the running test."""
         ...
 
-    def create_lasting_sandbox(self) -> Any:
-        """As `create_sandbox`, for one that outlives the test that makes it, and has none of that test's settings."""
+    def preparing(self) -> AbstractContextManager[None]:
+        """Inside, sandboxes are made that outlive the running test, and have and meet none of its settings."""
         ...
 
     def expect_forks(self, sandbox: Any) -> None:
@@ -90,10 +90,6 @@ class Target(Protocol):
 
     def without_faults(self) -> AbstractContextManager[None]:
         """Inside, the running test's faults are off, for calls that its fixtures make."""
-        ...
-
-    def only_default_stubs(self) -> AbstractContextManager[None]:
-        """Inside, the running test's own stubs are off."""
         ...
 
     def describe(self) -> str:
