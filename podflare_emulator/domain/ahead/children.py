@@ -17,19 +17,18 @@ from podflare_emulator.hosting.errors import HostingError
 from podflare_emulator.hosting.guests.guest import Guest
 
 _AFTER = 0.001  # seconds: lets a fork be answered before the next children are made
-Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
-
 _KEPT = 2.0  # seconds that several children are kept ready; after that only one is
-_QUICK = (
-    0.05  # seconds: a fork that takes longer copies much, which nobody is to pay for who has not asked for it
-)
+# Seconds. A fork that takes longer copies much, which is done ahead only for those who ask for it.
+_QUICK = 0.05
+
+Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
 
 
 class ForkAhead:
-    """Forks sandboxes by `engine`, and keeps children ready for those that will fork again.
+    """Forks sandboxes by `engine`, and keeps children ready for those that are likely to fork again.
 
-    These are sandboxes that expect forks, and those that have forked twice with nothing in between, as one does that a
-    test suite forks for each test, if that was quick.
+    These are sandboxes that expect forks, and those that have forked twice with nothing in between, if that was quick:
+    a test suite may set one up and fork it for each test.
 
     A ready child equals one made at the moment of the fork: its parent is at rest, and anything that reaches the
     parent discards the child. Until it is handed out it belongs to no sandbox: id, creation time and list entry come
