@@ -59,8 +59,8 @@ settings = BaseSubprocessTransport._pipe_data_received.__globals__
 async def main():
     command = "for n in $(seq 9); do printf %s ${PWD:0:20}; sleep 0.001; printf '%s/x\\n' ${PWD:20}; done"
     command += "; read; printf /tmp/; read"
-    program = await asyncio.create_subprocess_exec("bash", "-c", command, stdin=-1, stdout=-1)
     patience, settings["_PATIENCE"] = settings["_PATIENCE"], 60
+    program = await asyncio.create_subprocess_exec("bash", "-c", command, stdin=-1, stdout=-1)
     said = b""
     while said.count(b"\\n") < 9: said += await program.stdout.read(1000)
     settings["_PATIENCE"] = patience
