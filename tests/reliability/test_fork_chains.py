@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,9 +50,10 @@ class Keeper:
 
         None while it makes a jail, in which it is then.
         """
-        if not os.path.isdir(f"{self._place}/root/state/jails"):
+        try:
+            names = os.listdir(f"{self._place}/root/state/jails")
+        except FileNotFoundError:
             return None
-        names = os.listdir(f"{self._place}/root/state/jails")
         layers = sum(name.startswith("L") for name in names)
         jails = sum(name.endswith(".system") for name in names)  # each has one such directory
         with open(f"{self._place}/mountinfo", encoding="utf-8") as file:
@@ -61,14 +63,16 @@ class Keeper:
 
 def settled(keeper: Keeper) -> object:
     """What it holds when it has nothing more to do."""
-    seen: list[object] = []
+    seen, since = keeper.held(), time.monotonic()
 
     def nothing_changes() -> bool:
-        seen.append(keeper.held())
-        return len(seen) > 20 and seen[-1] is not None and len(set(seen[-20:])) == 1
+        nonlocal seen, since
+        if (now := keeper.held()) != seen or now is None:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 1
 
     eventually(nothing_changes)
-    return seen[-1]
+    return seen
 
 
 def write(sandbox: Sandbox) -> None:

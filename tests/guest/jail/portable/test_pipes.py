@@ -30,6 +30,7 @@ def test_a_path_may_be_cut_anywhere(monkeypatch: pytest.MonkeyPatch, size: int) 
 @pytest.mark.parametrize("at", range(1, 3 * len(ROOT)))
 def test_a_path_may_be_cut_where_the_pipe_was_empty(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     monkeypatch.setattr(pipes.calls, "current", lambda: PathMap(ROOT, ()))
+    monkeypatch.setattr(pipes, "_PATIENCE", 60)  # a busy machine may be long about the rest
     reader, writer = os.pipe()
     printed = PRINTED.encode()
     with pipes.Pipe(reader) as pipe:
@@ -50,13 +51,20 @@ def test_what_may_begin_a_path_and_does_not_is_read_at_once(monkeypatch: pytest.
         os.close(writer)
 
 
+# The rest of a path may be long in coming on a busy machine. What is none is read as soon as ever.
 STREAMED = """
 import asyncio
+from asyncio.base_subprocess import BaseSubprocessTransport
+settings = BaseSubprocessTransport._pipe_data_received.__globals__
 async def main():
     command = "for n in $(seq 9); do printf %s ${PWD:0:20}; sleep 0.001; printf '%s/x\\n' ${PWD:20}; done"
-    command += "; printf /tmp/; read"
+    command += "; read; printf /tmp/; read"
+    patience, settings["_PATIENCE"] = settings["_PATIENCE"], 60
     program = await asyncio.create_subprocess_exec("bash", "-c", command, stdin=-1, stdout=-1)
     said = b""
+    while said.count(b"\\n") < 9: said += await program.stdout.read(1000)
+    settings["_PATIENCE"] = patience
+    program.stdin.write(b"\\n")
     while not said.endswith(b"/tmp/"): said += await program.stdout.read(1000)
     program.stdin.close()
     print(said.replace(b"/", b"|"), await program.wait() > 0)
