@@ -12,8 +12,6 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform"),
     # Of the test's own process, whose threads the child does not need.
     pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
-    # Of eventlet, if another test has loaded it.
-    pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning"),
 ]
 
 
