@@ -217,9 +217,9 @@ class Sandbox:
         async with self.turn:  # waits for a fork in progress
             if running is None or running.finished:
                 await keep(machine)
-            if machine.guest.ended:
-                raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
             await machine.guest.stop()
+            if machine.guest.ended:  # its init is there even so, and stops what is left
+                raise HostingError(f"the sandbox's interpreter {machine.guest.ended}")
         return Frozen(machine, running if running and not running.finished else None)
 
     def leave(self) -> Machine | None:

@@ -84,6 +84,15 @@ def test_an_interpreter_that_dies_meanwhile_leaves_no_space() -> None:
     async def die_meanwhile() -> None:
         async with serving() as registry:
             sandbox = await registry.create(_ORDER)
+            assert sandbox.machine
+            guest = sandbox.machine.guest
+            stop = guest.stop
+
+            async def stop_what_has_died() -> None:
+                await asyncio.wait_for(guest.gone.wait(), 20)
+                await stop()
+
+            guest.stop = stop_what_has_died  # type: ignore[method-assign]
             dying = asyncio.ensure_future(sandbox.exec("1", "python", LastWords(0, lambda: None)))
             await asyncio.sleep(0)
             await registry.clock.advance(60)

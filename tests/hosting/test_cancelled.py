@@ -27,12 +27,13 @@ def jails(launcher: Launcher) -> int:
     """How many the keeper has."""
     children = psutil.Process(launcher._warden.process.pid).children()
     (keeper,) = (child for child in children if child.name() != "podflare-router")
-    return sum(os.readlink(path).startswith("mnt:") for path in _open_files(keeper.pid))
+    return sum(file.startswith("mnt:") for file in _open_files(keeper.pid))
 
 
 def _open_files(pid: int) -> Iterator[str]:
     for number in os.listdir(f"/proc/{pid}/fd"):
-        yield f"/proc/{pid}/fd/{number}"
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield os.readlink(f"/proc/{pid}/fd/{number}")
 
 
 @SLOW
