@@ -79,7 +79,7 @@ def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scop
     for scope in scopes:
         result.stdout.fnmatch_lines(
             [
-                "*ERROR at teardown of Test.test_two*",
+                "*ERROR at teardown of Test.test_*",
                 "1 sandbox(es) left open;*",
                 f"  sbx_*, made at of_*/test_{scope}.py:7",
             ]
