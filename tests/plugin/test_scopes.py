@@ -74,12 +74,12 @@ def test_what_a_fixture_leaves_open_is_told_and_destroyed_at_the_end_of_its_scop
         pytester.mkpydir(f"of_{number}").joinpath(f"test_{scope}.py").write_text(
             _LEFT_OPEN.replace("{scope}", scope)
         )
-    result = run_pytest("--podflare-leaks=error")
+    result = run_pytest("-p", "no:randomly", "--podflare-leaks=error")
     result.assert_outcomes(passed=2 * len(scopes), errors=len(scopes))
     for scope in scopes:
         result.stdout.fnmatch_lines(
             [
-                "*ERROR at teardown of Test.test_*",
+                "*ERROR at teardown of Test.test_two*",
                 "1 sandbox(es) left open;*",
                 f"  sbx_*, made at of_*/test_{scope}.py:7",
             ]
