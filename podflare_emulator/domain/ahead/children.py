@@ -75,7 +75,7 @@ class ForkAhead:
             await asyncio.wait(self._ends)
 
     async def _make(self, sandbox: Sandbox, machine: Machine, n: int) -> list[Guest]:
-        """None if they cannot be made, or would differ from those that are made later."""
+        """No children if they cannot be made, or would differ from those that are made later."""
         async with self._one_at_once:
             if sandbox.turn.locked():
                 return []
