@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -60,6 +61,11 @@ class Decoder:
         self._bytes += data
         return bool(data)
 
+    @property
+    def has_some(self) -> bool:
+        """Whether bytes have arrived that no message was made of."""
+        return bool(self._bytes)
+
     def next(self) -> tuple[Message, list[int]] | None:
         """The next complete message and its descriptors, if one has arrived."""
         if len(self._bytes) < _HEADER.size:
@@ -99,6 +105,14 @@ class Connection:
             except ConnectionError:
                 return None
         return arrived
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether nothing arrives within this time. Returns at once if something does."""
+        if self._decoder.has_some:
+            return False
+        listening = select.poll()
+        listening.register(self._socket, select.POLLIN)
+        return not listening.poll(seconds * 1000)
 
     def waiting(self) -> tuple[Message, list[int]] | None:
         """A message that has been read from the socket but not returned yet; `select` does not report it."""

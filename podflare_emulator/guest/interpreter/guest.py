@@ -12,11 +12,13 @@ from ..files import seeding
 from ..fork import following, fork
 from ..jail.interface import Jail
 from ..protocol import Connection, Message
-from ..system import imports, kernel
+from ..system import heap, imports, kernel
 from ..system.descriptors import hide
 from . import bash, inspection, limits, terminals
 from .commands import Commands
 from .repl import Repl
+
+_SILENCE = 0.05  # seconds without a message, before free memory goes back to the system
 
 
 def run(
@@ -95,6 +97,8 @@ class Guest:
                     if os.getpid() != self.pid:  # user code has forked, and this is the child
                         os._exit(code)
                     self.connection.send({"exit": code, **self.commands.report(self.jail.root)})
+                    if heap.may_have_much() and self.connection.is_silent(_SILENCE):
+                        heap.give_back()
                 case "fork":
                     fork.fork(self, message["children"], descriptors, message["files"])
                 case "show":

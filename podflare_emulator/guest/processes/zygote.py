@@ -12,6 +12,7 @@ from typing import Protocol
 from ..interpreter.repl import Repl
 from ..jail import environment
 from ..protocol import Connection, Message
+from ..system import heap
 
 
 class Starter(Protocol):
@@ -39,6 +40,7 @@ def main(descriptor: int) -> None:
     os.environ.update(environment.of_sandbox(""))
     sys.argv = [""]
     gc.collect()
+    heap.use_huge_pages()
     gc.freeze()  # a collection in a guest must not touch, and so copy, memory that all guests share
     connection.send({"ready": True})
     while (arrived := connection.receive()) is not None:
