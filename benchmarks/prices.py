@@ -112,10 +112,9 @@ PRICES = (
         "`fork(5)`, 1 GB of small objects",
         "fork-objects-1-gb",
         "fork(5), 1 GB in small objects",
-        101,
+        15,
         "ms",
-        "page tables: Python's arenas are smaller than a huge page, and so are on small ones; moving 1 GB to huge ones "
-        "takes 1.1 s, as much as 50 children",
+        _CHILD,
     ),
     Price(
         "idle sandbox, 200 at once",

@@ -105,9 +105,9 @@ def give_back() -> None:
 
 def _can_gain() -> bool:
     """Whether this CPython is one whose ways are known, and malloc's heap gets huge pages."""
-    if sys.implementation.name != "cpython" or not (3, 10) <= sys.version_info < _UNKNOWN or sys.maxsize < 1 << 32:
+    if sys.implementation.name != "cpython" or sys.maxsize < 1 << 32 or not (3, 10) <= sys.version_info < _UNKNOWN:
         return False
-    if not hasattr(libc, "gnu_get_libc_version") or not _arenas():
+    if not hasattr(libc, "gnu_get_libc_version") or not hasattr(os, "memfd_create") or not _arenas():
         return False
     libc.gnu_get_libc_version.restype = ctypes.c_char_p
     version = tuple(map(int, libc.gnu_get_libc_version().split(b".")[:2]))
