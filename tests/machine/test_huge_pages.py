@@ -49,7 +49,9 @@ def test_small_objects_lie_on_huge_pages(machine: Sandbox) -> None:
 def test_memory_that_is_free_goes_back_when_the_sandbox_is_idle(machine: Sandbox) -> None:
     before = resident(machine)
     held = resident(machine, "held = [{'number': i} for i in range(600_000)]")
-    machine.run_code("kept = [object() for _ in range(1_000)]; del held")  # what is free is not at the heap's end
+    machine.run_code(
+        "kept = [object() for _ in range(1_000)]; del held"
+    )  # what is free is not at the heap's end
     for _ in range(100):
         time.sleep(0.1)
         if resident(machine) - before < (held - before) // 4:

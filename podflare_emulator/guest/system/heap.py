@@ -46,11 +46,13 @@ class _Allocator(ctypes.Structure):
 
 
 class _Usage(ctypes.Structure):
-    """struct mallinfo2, in bytes."""
+    """mallinfo2, in bytes."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    _fields_ = (
+        ("heap", ctypes.c_size_t),
+        ("others", ctypes.c_size_t * 7),
+        ("free", ctypes.c_size_t),
+        ("at_the_end", ctypes.c_size_t),
     )
 
 
@@ -99,13 +101,17 @@ def may_have_much() -> bool:
 def give_back() -> None:
     """Returns free memory to the system if there is much. Huge pages with free parts are split by that."""
     usage = libc.mallinfo2()
-    if usage.fordblks > max(_KEPT, usage.arena // 4):
+    if usage.free > max(_KEPT, usage.heap // 4):
         libc.malloc_trim(0)
 
 
 def _can_gain() -> bool:
     """Whether this CPython is one whose ways are known, and malloc's heap gets huge pages."""
-    if sys.implementation.name != "cpython" or sys.maxsize < 1 << 32 or not (3, 10) <= sys.version_info < _UNKNOWN:
+    if (
+        sys.implementation.name != "cpython"
+        or sys.maxsize < 1 << 32
+        or not (3, 10) <= sys.version_info < _UNKNOWN
+    ):
         return False
     if not hasattr(libc, "gnu_get_libc_version") or not hasattr(os, "memfd_create") or not _arenas():
         return False
