@@ -27,7 +27,7 @@ class Keeper(Protocol):
 
     def stay(self, parent: str) -> None: ...
 
-    async def copy(self, name: str, order: Message) -> Message: ...
+    async def copy(self, parent: str, children: Sequence[str], order: Message) -> Message: ...
 
     def remove(self, name: str, left: bool) -> None: ...
 
@@ -91,12 +91,12 @@ class Jail:
         """
         return await self._keeper.branch(self.name, [child.name for child in children], freeze=freeze)
 
-    async def copy(self, order: Message) -> Message:
-        """Has the keeper copy another jail's tree into this one; returns its `problems`. Raises HostingError.
+    async def copy(self, children: Iterable[Jail], order: Message) -> Message:
+        """Has the keeper copy this jail's tree into those of children; returns its `problems`. Raises HostingError.
 
         `order`: as the guest in this jail sent it; see guest/fork/fork.py.
         """
-        return await self._keeper.copy(self.name, order)
+        return await self._keeper.copy(self.name, [child.name for child in children], order)
 
     def stay(self) -> None:
         """The parent has not moved to its new tree."""

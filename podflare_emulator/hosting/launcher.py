@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
@@ -29,6 +30,7 @@ from podflare_emulator.hosting.warden import Config, Warden
 _log = logging.getLogger("podflare_emulator")
 
 _SPARE_JAILS = 8
+_MOST_TARGETS = 8  # of a process that copies: it holds up to 33 directories of each open
 _NO_LIMITS = Limits()
 
 
@@ -199,8 +201,22 @@ class Launcher:
         answer, descriptors = await self.keeper.channel.request(order)
         return Branch(answer["depth"], descriptors)
 
-    async def copy(self, name: str, order: Message) -> Message:
-        """As `Keeper` in jails.py. The keeper starts a process for it, which answers on a separate socket."""
+    async def copy(self, parent: str, children: Sequence[str], order: Message) -> Message:
+        """As `Keeper` in jails.py. There is a process for each processor, and each copies to some of the children."""
+        processes = max(min(len(children), os.cpu_count() or 1), math.ceil(len(children) / _MOST_TARGETS))
+        copying = [self._copy(parent, children[first::processes], order) for first in range(processes)]
+        done = await asyncio.gather(
+            *copying, return_exceptions=True
+        )  # all of them: they write to the children's trees
+        answers: list[Message] = []
+        for answer in done:
+            if isinstance(answer, BaseException):
+                raise answer
+            answers.append(answer)
+        return answers[0]  # they have read the same tree
+
+    async def _copy(self, parent: str, children: Sequence[str], order: Message) -> Message:
+        """The keeper starts a process for it, which answers on a separate socket."""
         ours, theirs = socket.socketpair()
         answered: asyncio.Future[Message] = self._loop.create_future()
 
@@ -210,11 +226,15 @@ class Launcher:
 
         channel = Channel(ours, lambda message, _: answered.set_result(message), end)
         try:
-            self.keeper.channel.send({"op": "copy", "jail": name, **order}, [theirs.detach()])
-            return await answered
+            message = {"op": "copy", "jail": parent, "children": children, **order}
+            self.keeper.channel.send(message, [theirs.detach()])
+            answer = await answered
         finally:
             answered.cancel()
             channel.close()
+        if "failed" in answer:
+            raise HostingError(answer["failed"])
+        return answer
 
     def stay(self, parent: str) -> None:
         with contextlib.suppress(HostingError):

@@ -270,7 +270,7 @@ def test_a_directory_that_vanishes_during_a_copy_leaves_the_working_directory(sa
         "from podflare_guest.files import tree\n"
         "os.makedirs('/root/from/d'), os.mkdir('/root/to')\n"
         "for name in 'ab': os.symlink('x', '/root/from/d/' + name)\n"
-        "def resolve(path):\n"
+        "def resolve(path, _):\n"
         "    shutil.rmtree('/root/from/d')\n"
         "    return path\n"
         "ends = [os.open(f'/root/{name}', os.O_RDONLY) for name in ('from', 'to')]\n"

@@ -39,6 +39,30 @@ def copy_contents(reader: int, writer: int, status: posix.stat_result, *, may_se
         _copy_range(reader, writer, 0, size)
 
 
+def read_small(reader: int, status: posix.stat_result) -> bytes | None:
+    """The bytes of a regular file that is small and has no holes, None of any other. `status`: of `reader`."""
+    if status.st_size > _SMALL or status.st_blocks * 512 < status.st_size:
+        return None
+    return posix.pread(reader, status.st_size, 0) if status.st_size else b""
+
+
+def write(writer: int, content: bytes) -> None:
+    """Writes the bytes of an empty file."""
+    written = 0
+    while written < len(content):
+        written += posix.write(writer, content[written:])
+
+
+def has_attributes(reader: int) -> bool:
+    """Whether it has extended attributes that this process can see."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(posix.listxattr(reader))
+    except OSError:  # the file system has none
+        return False
+
+
 def copy_metadata(
     reader: int | None, writer: int, status: posix.stat_result, found: posix.stat_result | None = None
 ) -> None:

@@ -6,12 +6,13 @@ import errno
 import posix
 
 from .cursor import Cursor
+from .targets import Targets
 
 
 class Links:
     """The files of the source that have several names. `target`: where their copies are."""
 
-    def __init__(self, target: Cursor) -> None:
+    def __init__(self, target: Targets) -> None:
         self._target = target
         self._first: dict[tuple[int, int], str] = {}  # inode -> the path of its first name in the target
 
@@ -27,25 +28,26 @@ class Links:
         if status.st_nlink == 1:
             return False
         first = self._first.get((status.st_dev, status.st_ino))
-        return first is not None and self._link(first, name)
+        return first is not None and all(_link(target, first, name) for target in self._target.cursors)
 
-    def _link(self, path: str, name: str) -> bool:
-        """False if it is not possible."""
-        there = self._target.fd
+
+def _link(target: Cursor, path: str, name: str) -> bool:
+    """False if it is not possible, which is then so in every target."""
+    there = target.fd
+    try:
+        if len(path) < 1000:  # of at most 4 bytes each: within PATH_MAX
+            posix.link(path, name, src_dir_fd=target.root, dst_dir_fd=there, follow_symlinks=False)
+            return True
+        walk = Cursor(target.root)
         try:
-            if len(path) < 1000:  # of at most 4 bytes each: within PATH_MAX
-                posix.link(path, name, src_dir_fd=self._target.root, dst_dir_fd=there, follow_symlinks=False)
-                return True
-            walk = Cursor(self._target.root)
-            try:
-                *parents, first = path.split("/")
-                for parent in parents:
-                    walk.down(parent)
-                posix.link(first, name, src_dir_fd=walk.fd, dst_dir_fd=there, follow_symlinks=False)
-            finally:
-                walk.close()
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                raise
-            return False  # too many links, or the two names are on different mounts
-        return True
+            *parents, first = path.split("/")
+            for parent in parents:
+                walk.down(parent)
+            posix.link(first, name, src_dir_fd=walk.fd, dst_dir_fd=there, follow_symlinks=False)
+        finally:
+            walk.close()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        return False  # too many links, or the two names are on different mounts
+    return True

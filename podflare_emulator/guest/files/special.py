@@ -12,15 +12,21 @@ from .cursor import VANISHED
 
 
 def copy_symlink(
-    name: str, status: posix.stat_result, here: int, there: int, resolve: Callable[[str], str]
+    name: str,
+    status: posix.stat_result,
+    here: int,
+    there: int,
+    resolve: Callable[[str, int], str],
+    index: int,
 ) -> posix.stat_result | None:
+    """`resolve` and `index`: as of `synchronize` in tree.py."""
     try:
         destination = posix.readlink(name, dir_fd=here)
     except OSError as error:
         if error.errno in VANISHED or error.errno == errno.EINVAL:  # no longer a symlink
             return None
         raise
-    posix.symlink(resolve(destination), name, dir_fd=there)
+    posix.symlink(resolve(destination, index), name, dir_fd=there)
     if (status.st_uid, status.st_gid) != (posix.geteuid(), posix.getegid()):
         attempt_chown(name, (status.st_uid, status.st_gid), there)
     posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)

@@ -13,13 +13,13 @@ import errno
 import posix
 import stat
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
-from .contents import copy_contents, copy_metadata, printable
+from .contents import copy_contents, copy_metadata, has_attributes, printable, read_small, write
 from .cursor import VANISHED, Cursor, staying
 from .links import Links
-from .removal import remove
 from .special import copy_fifo, copy_symlink
+from .targets import Targets
 
 # How far (ns) the clock of file systems' time stamps may lag behind, and a little more.
 SETTLING = 11_000_000
@@ -48,23 +48,23 @@ def copy(source: str, target: str) -> None:
 
 def synchronize(
     source: int,
-    target: int,
-    *,
+    *targets: int,
     skip: Collection[str] = (),
     untouched_since: int | None = None,
     changes: int | None = None,
-    resolve: Callable[[str], str] = str,
-    most: int | None = None,
+    resolve: Callable[[str, int], str] = lambda path, _: path,
 ) -> list[str]:
-    """Make the tree below the directory descriptor `target` equal to the one below `source`.
+    """Make the trees below the directory descriptors `targets` equal to the one below `source`.
+
+    Several targets must be equal to each other. What is copied is then read only once.
 
     Equal in names, contents, holes, hard links, modes, mtimes, and, as far as the process may set them, in
     owners and extended attributes. Sockets and device nodes are left out. `source` may change meanwhile: entries
-    that vanish are left out. Nobody else may change `target`.
+    that vanish are left out. Nobody else may change a target.
 
     Args:
         source: a descriptor of a directory; `O_PATH` is enough. It is only read.
-        target: a descriptor of the directory that is changed; `O_PATH` is enough.
+        targets: descriptors of the directories that are changed; `O_PATH` is enough.
         skip: paths relative to the root, such as "proc" or "dev/shm", that are neither entered, nor copied,
             nor removed from the target: mount points.
         untouched_since: a time from `now()`, taken when both trees held the same files. An entry that has not
@@ -72,30 +72,28 @@ def synchronize(
             Misses writes through a shared mapping on tmpfs, which change no time stamp.
         changes: a descriptor of a directory that has an entry wherever the two trees may differ: the upper layer
             of an overlay whose lower layers the target has too. Other entries are not looked at.
-        resolve: maps the target of a symbolic link in the source to its target in the copy.
-        most: how many files may be copied. If there are more, `TooMuch` is raised; a call without `most` does the
-            rest.
+        resolve: maps what a symbolic link in the source leads to, to what it leads to in the copy with this index.
 
     Returns:
         "path: reason" for each entry that was left out because it may not be read.
 
     Raises:
         OSError: `filename` is the path, relative to the root, that could not be copied (disk full, quota,
-            input/output error). The target is then neither the old tree nor the new one.
+            input/output error). A target is then neither the old tree nor the new one.
     """
-    if changes is not None and _is_empty(changes) and _rights(source) == _rights(target):
+    if (
+        changes is not None
+        and _is_empty(changes)
+        and all(_rights(source) == _rights(each) for each in targets)
+    ):
         return []
-    synchronization = _Synchronization(source, target, skip, untouched_since, changes, resolve, most)
+    synchronization = _Synchronization(source, targets, skip, untouched_since, changes, resolve)
     try:
         with staying():
             synchronization.run()
     finally:
         synchronization.close()
     return synchronization.problems
-
-
-class TooMuch(Exception):
-    """There are more files to copy than the caller allows."""
 
 
 class _Directory:
@@ -121,19 +119,17 @@ class _Synchronization:
     def __init__(
         self,
         source: int,
-        target: int,
+        targets: Sequence[int],
         skip: Collection[str],
         untouched_since: int | None,
         changes: int | None,
-        resolve: Callable[[str], str],
-        most: int | None,
+        resolve: Callable[[str, int], str],
     ) -> None:
         self.problems: list[str] = []
         self._resolve = resolve
-        self._left = most
         self._source = Cursor(source)
         try:
-            self._target = Cursor(target, unlock=True)
+            self._target = Targets(targets)
             self._changes = None if changes is None else Cursor(changes)
         except OSError:
             self._source.close()
@@ -197,28 +193,14 @@ class _Synchronization:
         in_place = parent.in_place and (parent.untouched or untouched)
         try:
             if in_place and parent.untouched:
-                self._target.down_later(name)
-            else:
-                in_place = self._enter_or_create(parent, name) and in_place
+                self._target.enter_later(name)
+            elif not self._target.enter(name):
+                in_place, parent.changed = False, True
         except OSError as error:
             raise self._named(name, error) from error
         if self._changes:
             self._changes.down_later(name)
         return _Directory(status, in_place=in_place, untouched=untouched)
-
-    def _enter_or_create(self, parent: _Directory, name: str) -> bool:
-        """Go down into the target's directory; False if it did not exist and was created."""
-        try:
-            self._target.down(name)
-        except OSError as error:
-            if error.errno not in VANISHED:
-                raise
-            parent.changed = True
-            remove(self._target.fd, name)
-            posix.mkdir(name, 0o700, dir_fd=self._target.fd)
-            self._target.down(name)
-            return False
-        return True
 
     def _copy_entries(self, directory: _Directory) -> None:
         """Copy the entries of the current directory, except its subdirectories, which become pending."""
@@ -286,32 +268,31 @@ class _Synchronization:
         self, directory: _Directory, name: str, status: posix.stat_result | None, here: int, replaces: bool
     ) -> None:
         """Copy one entry that is not a directory. `status`: None for a regular file whose status is not known yet."""
-        there = self._target.fd
         kind = stat.S_IFREG if status is None else stat.S_IFMT(status.st_mode)
         if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):
             # The target may have its own device here, even a mounted one; anything else must go.
-            if replaces and _kind(name, there) != kind:
-                remove(there, name)
+            if replaces and _kind(name, self._target.fd) != kind:
+                self._target.remove(name)
             return
         if replaces:
-            remove(there, name)
-        copied: posix.stat_result | None
+            self._target.remove(name)
+        copied: posix.stat_result | None = None
         if status is None:
-            copied = self._copy_file(directory, name, here, there)
+            copied = self._copy_file(directory, name, here)
         elif self._links.make(status, name):
             return
         elif kind == stat.S_IFREG:
-            copied = self._copy_file(directory, name, here, there)
+            copied = self._copy_file(directory, name, here)
         else:
-            self._count()
-            if kind == stat.S_IFLNK:
-                copied = copy_symlink(name, status, here, there, self._resolve)
-            else:
-                copied = copy_fifo(name, status, there)
+            for index, there in enumerate(self._target.fds):
+                if kind == stat.S_IFLNK:
+                    copied = copy_symlink(name, status, here, there, self._resolve, index)
+                else:
+                    copied = copy_fifo(name, status, there)
         if copied is not None and copied.st_nlink > 1:
             self._links.add(copied, name)
 
-    def _copy_file(self, directory: _Directory, name: str, here: int, there: int) -> posix.stat_result | None:
+    def _copy_file(self, directory: _Directory, name: str, here: int) -> posix.stat_result | None:
         """Copy a regular file; returns the status of what was copied, None if there was nothing to copy."""
         try:
             # O_NONBLOCK in case it has become a FIFO meanwhile.
@@ -328,26 +309,25 @@ class _Synchronization:
             status = posix.fstat(reader)
             if not stat.S_ISREG(status.st_mode) or self._links.make(status, name):
                 return None
-            self._count()
+            content = read_small(reader, status)
+            attributes = reader if has_attributes(reader) else None
             mode = status.st_mode & 0o777 | 0o600
-            writer = posix.open(name, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, mode, dir_fd=there)
-            try:
-                given = directory.given.get(mode)
-                if given is None:
-                    given = directory.given[mode] = posix.fstat(writer)
-                copy_contents(reader, writer, status)
-                copy_metadata(reader, writer, status, given)
-            finally:
-                posix.close(writer)
+            for there in self._target.fds:
+                writer = posix.open(name, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, mode, dir_fd=there)
+                try:
+                    given = directory.given.get(mode)
+                    if given is None:
+                        given = directory.given[mode] = posix.fstat(writer)
+                    if content is None:
+                        copy_contents(reader, writer, status)
+                    else:
+                        write(writer, content)
+                    copy_metadata(attributes, writer, status, given)
+                finally:
+                    posix.close(writer)
         finally:
             posix.close(reader)
         return status
-
-    def _count(self) -> None:
-        if self._left is not None:
-            if not self._left:
-                raise TooMuch
-            self._left -= 1
 
     def _finish(self, directory: _Directory) -> None:
         """Set the directory's metadata: creating entries changes it, the times above all."""
@@ -356,7 +336,8 @@ class _Synchronization:
         except OSError:
             reader = None  # moved meanwhile
         try:
-            copy_metadata(reader, self._target.fd, directory.status)
+            for there in self._target.fds:
+                copy_metadata(reader, there, directory.status)
         except OSError as error:
             raise self._named(None, error) from error
 
@@ -364,7 +345,7 @@ class _Synchronization:
         """Remove `name` from the target, whatever kind of entry it is."""
         directory.changed = True
         try:
-            remove(self._target.fd, name)
+            self._target.remove(name)
         except OSError as error:
             raise self._named(name, error) from error
 

@@ -55,7 +55,7 @@ def follow(guest: Guest, shown: Message, descriptors: Sequence[int]) -> Message:
                 source,
                 target,
                 skip=guest.jail.mounts,
-                resolve=lambda path: guest.jail.resolve(path, shown["mark"]),
+                resolve=lambda path, _: guest.jail.resolve(path, shown["mark"]),
             )
             for path, over, changes in zip(shown["written"], others[::2], others[1::2], strict=True):
                 problems += write_over(Written(path, over, changes), None)

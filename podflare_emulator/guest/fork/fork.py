@@ -18,7 +18,6 @@ from .interface import Guest
 from .open_resources import OpenResources
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_MOST_COPIED = 100  # files: beyond that, the keeper copies them faster
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
@@ -45,6 +44,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
         threads, processes = threads_left_behind(), left_behind.processes_of(guest)
         branch = _branch(guest, files, len(tickets), opened, alone=not threads and not processes)
         opened += branch.left
+        copied = _have_copied(guest) if branch.way == "copy" else None
         source = posix.open(guest.jail.root, _DIRECTORY)
         opened.append(source)
         written = guest.jail.written_over()
@@ -69,7 +69,7 @@ def fork(guest: Guest, tickets: list[Message], descriptors: list[int], files: st
             close_all({*opened, finished} - {*mine, *layers, *kept, finish})
             openmp.restrict(unpaused)
             branch = branch._replace(layers=layers)
-            _become(guest, tickets[number], mine, source, written, moment, branch)
+            _become(guest, tickets[number], mine, source, written, moment, branch, copied)
             posix.close(finish)
             return
     guest.connection.send(answer, left)
@@ -165,10 +165,12 @@ def _become(
     written: Sequence[Written],
     moment: _Moment,
     branch: _Branch,
+    copied: list[str] | None,
 ) -> None:
     """In a child: makes it a guest with its own pipes, tree and handles.
 
-    `source` and `written` are the parent's tree, and the system directories in which the parent has written.
+    `source` and `written` are the parent's tree, and the system directories in which the parent has written. `copied`:
+    the problems of a copy that its tree has already been made.
     """
     control, out, err, *entrance = descriptors
     try:
@@ -186,20 +188,17 @@ def _become(
         if guest.jail.stack and branch.layers:
             posix.close(guest.jail.stack.stand_on(branch.layers, branch.depth))
         target = posix.open(guest.jail.root, _DIRECTORY)
-        problems = []
-        if branch.way != "freeze":
-            try:
-                problems = tree.synchronize(
-                    source,
-                    target,
-                    skip=guest.jail.mounts,
-                    untouched_since=guest.baseline,
-                    changes=changes if branch.layers or not stood else None,
-                    resolve=guest.jail.resolve,
-                    most=None if guest.jail.left is None else _MOST_COPIED,
-                )
-            except tree.TooMuch:
-                problems = _have_copied(guest)
+        if copied is not None or branch.way == "freeze":
+            problems = copied or []
+        else:
+            problems = tree.synchronize(
+                source,
+                target,
+                skip=guest.jail.mounts,
+                untouched_since=guest.baseline,
+                changes=changes if branch.layers or not stood else None,
+                resolve=lambda path, _: guest.jail.resolve(path),
+            )
         for over in written:
             problems += write_over(over, guest.baseline)
         guest.baseline = ticket["baseline"]
@@ -216,10 +215,14 @@ def _become(
         posix._exit(1)
 
 
-def _have_copied(guest: Guest) -> list[str]:
-    """Asks the host to have the keeper copy the files."""
-    order = {"source": guest.jail.left, "skip": [*guest.jail.mounts], "since": guest.baseline}
-    guest.connection.send({"copy": order})
+def _have_copied(guest: Guest) -> list[str] | None:
+    """If there are many files, has the host have the keeper copy them into the children's jails: it is faster.
+
+    Returns the copies' problems, None if the children are to copy the files themselves.
+    """
+    if not guest.jail.has_copier or not ways.has_many(guest.jail, guest.baseline):
+        return None
+    guest.connection.send({"copy": {"skip": [*guest.jail.mounts], "since": guest.baseline}})
     arrived = guest.connection.receive()
     if arrived is None:
         posix._exit(0)

@@ -6,7 +6,7 @@ Sharing a layer costs next to nothing, whatever is in it. A copy is always possi
 from __future__ import annotations
 
 import posix
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from ..files import base
@@ -18,6 +18,7 @@ same shared layers. `freeze`: nothing, because the private layer is shared too, 
 
 # Files and bytes: up to here a copy is as fast, and has no after-effects.
 _FEW, _LITTLE = 300, 16 << 20
+_MOST_COPIED = 100  # files: beyond that, the keeper copies them faster than a guest
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
@@ -37,6 +38,23 @@ def choose(jail: Jail, files: str, *, alone: bool) -> Way:
 
 def without_freezing(jail: Jail) -> Way:
     return "share" if jail.stack and jail.stack.depth else "copy"
+
+
+def has_many(jail: Jail, since: int) -> bool:
+    """Whether so many files have changed `since` the sandbox began (ns) that the keeper copies them faster."""
+    root = posix.open(jail.root, _DIRECTORY)
+    changed = 0
+    try:
+        for entries, _ in _listings(root, jail.mounts):
+            for entry in entries:
+                changed += entry.stat(follow_symlinks=False).st_ctime_ns > since
+            if changed > _MOST_COPIED:
+                return True
+    except OSError:  # something in it may not be read, or has vanished
+        pass
+    finally:
+        posix.close(root)
+    return False
 
 
 def _is_worth_it(layer: int, files: str) -> bool:
@@ -75,8 +93,11 @@ def _has_links(layer: int) -> bool:
     return False
 
 
-def _listings(layer: int) -> Iterator[tuple[list[posix.DirEntry[str]], int]]:
-    """For each of its directories: the entries, valid until the next one, and how many of them are directories."""
+def _listings(layer: int, skip: Collection[str] = ()) -> Iterator[tuple[list[posix.DirEntry[str]], int]]:
+    """For each of its directories: the entries, valid until the next one, and how many of them are directories.
+
+    `skip`: paths of directories that are not entered.
+    """
     places = ["."]
     for place in places:  # the list grows meanwhile
         number = posix.open(place, _DIRECTORY, dir_fd=layer)
@@ -89,7 +110,7 @@ def _listings(layer: int) -> Iterator[tuple[list[posix.DirEntry[str]], int]]:
             yield entries, len(directories)
         finally:
             posix.close(number)
-        places += directories
+        places += [path for path in directories if path[2:] not in skip] if skip else directories
 
 
 def _shared_memory_is_there() -> bool:

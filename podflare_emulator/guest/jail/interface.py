@@ -67,8 +67,8 @@ class Jail(Protocol):
         """The layers of the tree, if it has any that forks can share."""
 
     @property
-    def left(self) -> str | None:
-        """The name of the jail that this process was in before, if the keeper copies trees faster than this process."""
+    def has_copier(self) -> bool:
+        """Whether the keeper can copy trees, and does so faster than this process."""
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         """`entrance`: the descriptors that came with the jail. From now on they belong to it."""

@@ -87,19 +87,19 @@ class Keep:
         self._baselines[name] = tree.now()
         return [], self._baselines[name]
 
-    def copy(self, source: str, target: str, *, skip: Sequence[str], since: int) -> list[str]:
-        """Makes a jail equal to another, as `tree.synchronize` does; nothing may change in the other meanwhile.
+    def copy(self, source: str, targets: Sequence[str], *, skip: Sequence[str], since: int) -> list[str]:
+        """Makes new jails equal to another, as `tree.synchronize` does; nothing may change in the other meanwhile.
 
         In guests, every path is mapped, which takes most of a copy's time. Here no path is.
         """
-        before, after = (f"{self.state}/jails/{name}" for name in (source, target))
-        descriptors = [os.open(path, _DIRECTORY) for path in (before, after)]
+        before, *after = (f"{self.state}/jails/{name}" for name in (source, *targets))
+        descriptors = [os.open(path, _DIRECTORY) for path in (before, *after)]
         try:
             return tree.synchronize(
                 *descriptors,
                 skip=skip,
                 untouched_since=since,
-                resolve=lambda path: _moved(path, before, after),
+                resolve=lambda path, index: _moved(path, before, after[index]),
             )
         finally:
             for number in descriptors:
@@ -172,11 +172,6 @@ class Whereabouts:
     @property
     def mark(self) -> str:
         return f"{self._variable}={self.tree}"
-
-    @property
-    def left(self) -> str:
-        """The name of the jail that it was in before."""
-        return self._before.rpartition("/")[2]
 
     def resolve(self, path: str, mark: str | None = None) -> str:
         """The present path of a file whose kernel path was `path` before the last move, or in the sandbox of `mark`."""

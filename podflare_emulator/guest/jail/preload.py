@@ -161,6 +161,7 @@ class PreloadJail:
     root = "/"
     prefix = ""
     changes = None
+    has_copier = True
     descriptors = ()
     written_over = staticmethod(plain.nothing_written_over)
     stack = None
@@ -171,10 +172,6 @@ class PreloadJail:
         self._state = state
         self._place = plain.Whereabouts(_BASE)
         self.resolve = self._place.resolve
-
-    @property
-    def left(self) -> str:
-        return self._place.left
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         os.unsetenv(_BASE)

@@ -118,10 +118,10 @@ class Keeper:
             return
         try:
             assert not isinstance(self._keep, Keep)
-            source, target = message["source"], message["jail"]
+            source, targets = message["jail"], message["children"]
             try:
                 answer: Message = {
-                    "problems": self._keep.copy(source, target, skip=message["skip"], since=message["since"])
+                    "problems": self._keep.copy(source, targets, skip=message["skip"], since=message["since"])
                 }
             except OSError as error:
                 answer = {"failed": str(error)}

@@ -24,7 +24,7 @@ from podflare_emulator.hosting.guests.terminal import Terminal
 from podflare_emulator.hosting.init import Init
 from podflare_emulator.hosting.jails import Branch, Jail
 
-_CHANGES_NOTHING = ("fork", "branch", "show")
+_CHANGES_NOTHING = ("fork", "branch", "copied", "show")
 
 _Arrived = tuple[Message, list[int]]  # an answer, and the descriptors that came with it
 
@@ -76,14 +76,6 @@ class Guest:
     async def arrive(self) -> None:
         """Waits until the process is ready; raises HostingError, with the process's reason, if it fails."""
         message = await asyncio.shield(self._ready)
-        if "copy" in message:
-            self._ready = self._loop.create_future()
-            try:
-                copied = await self.jail.copy(message["copy"])
-            except HostingError as error:
-                copied = {"failed": str(error)}
-            self._channel.send({"op": "copied", **copied})
-            message = await asyncio.shield(self._ready)
         if "failed" in message:
             raise HostingError(message["failed"])
         self.jail.is_awaited = False
@@ -176,8 +168,14 @@ class Guest:
         return Forked(children, *left_behind, at_rest)
 
     async def _fork(self, jails: Sequence[Jail], answering: asyncio.Future[_Arrived]) -> Message:
-        """Before it forks, the guest may ask for trees that share layers."""
+        """Before it forks, the guest may ask for copies of its tree, or for trees that share layers."""
         answer, _ = _checked(await answering)
+        if "copy" in answer:
+            try:
+                copied = await self.jail.copy(jails, answer["copy"])
+            except HostingError as error:
+                copied = {"failed": str(error)}
+            answer, _ = await self._ask({"op": "copied", **copied})
         if "branch" not in answer:
             return answer
         freeze = answer["branch"] == "freeze"

@@ -159,11 +159,35 @@ def test_any_tree_becomes_equal_to_any_other(source: Path, target: Path, seed: i
     assert described(target) == described(source)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_several_trees_become_equal_to_another_at_once(source: Path, target: Path, seed: int) -> None:
+    grow(source, random.Random(seed))
+    grow(target, random.Random(-seed))
+    (source / "large").write_bytes(os.urandom(200_000))
+    with opened(target.parent) as parent:
+        try:
+            tree.copy(str(target), str(target.parent / "second"))
+            with opened(source) as here, opened(target) as first, opened(target.parent / "second") as second:
+                assert tree.synchronize(here, first, second) == []
+            assert described(target) == described(target.parent / "second") == described(source)
+        finally:
+            removal.remove(parent, "second")
+
+
+def test_links_lead_elsewhere_in_each_copy(source: Path, target: Path) -> None:
+    (source / "away").symlink_to("/elsewhere")
+    (target.parent / "second").mkdir()
+    with opened(source) as here, opened(target) as first, opened(target.parent / "second") as second:
+        tree.synchronize(here, first, second, resolve=lambda path, index: f"{path}/{index}")
+    assert os.readlink(target / "away") == "/elsewhere/0"
+    assert os.readlink(target.parent / "second" / "away") == "/elsewhere/1"
+
+
 def test_links_lead_where_they_are_told_to(source: Path, target: Path) -> None:
     (source / "away").symlink_to(source / "file")
     (source / "near").symlink_to("file")
     with opened(source) as here, opened(target) as there:
-        tree.synchronize(here, there, resolve=lambda path: path.replace(str(source), str(target)))
+        tree.synchronize(here, there, resolve=lambda path, _: path.replace(str(source), str(target)))
     assert os.readlink(target / "away") == str(target / "file")
     assert os.readlink(target / "near") == "file"
 
@@ -482,18 +506,16 @@ def test_a_file_that_is_replaced_or_cut_short_during_the_copy_comes_over_whole(
 def test_a_file_that_shrinks_while_it_is_read_is_copied_as_far_as_it_goes(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = tree.read_small
+
+    def shrink(reader: int, status: os.stat_result) -> bytes | None:
+        os.truncate(source / "log", 10)
+        return real(reader, status)
+
+    monkeypatch.setattr(tree, "read_small", shrink)
     for size in (50_000, 500_000):
         (source / "log").write_bytes(b"x" * size)
-        real = tree.copy_contents
-
-        def shrink(reader: int, writer: int, status: os.stat_result, real: object = real) -> None:
-            os.truncate(source / "log", 10)
-            assert callable(real)
-            real(reader, writer, status)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(tree, "copy_contents", shrink)
-            assert synchronize(source, target) == []
+        assert synchronize(source, target) == []
         assert (target / "log").read_bytes() == b"x" * 10
 
 

@@ -55,7 +55,7 @@ class NamespaceJail:
     root = "/"
     prefix = ""
     stack: Stack | None = None
-    left = None
+    has_copier = False
     belongs = staticmethod(belongs)
 
     def __init__(self, mounts: Sequence[str], places: Sequence[str], meminfo: int | None = None) -> None:

@@ -88,6 +88,7 @@ class DirectoryJail:
 
     mounts: frozenset[str] = frozenset()
     changes = None
+    has_copier = True
     descriptors = ()
     written_over = staticmethod(plain.nothing_written_over)
     stack = None
@@ -106,10 +107,6 @@ class DirectoryJail:
     @property
     def prefix(self) -> str:
         return self._place.tree
-
-    @property
-    def left(self) -> str:
-        return self._place.left
 
     def enter(self, tree: str, entrance: Sequence[int]) -> None:
         self._place.take(tree)
