@@ -41,9 +41,9 @@ _FIRST = (
     "child takes besides what it does without files"
 )
 _COPIED = (
-    "each child gets a file of its own for each of the parent's, of which half the time is the kernel's; `cp -a` takes "
-    "30 µs of processor time a small file on ext4; a tenth of a second for each gigabyte besides, where the file system "
-    "shares no blocks"
+    "each child gets a file of its own for each of the parent's, and the kernel takes most of that time: `cp -a` takes "
+    "30 µs of processor time for a small file on ext4; a tenth of a second for each gigabyte besides, where the file "
+    "system shares no blocks"
 )
 
 

@@ -10,10 +10,10 @@ from .targets import Targets
 
 
 class Links:
-    """The files of the source that have several names. `target`: where their copies are."""
+    """The files of the source that have several names. `targets`: where their copies are."""
 
-    def __init__(self, target: Targets) -> None:
-        self._target = target
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
         self._first: dict[tuple[int, int], str] = {}  # inode -> the path of its first name in the target
 
     def has(self, status: posix.stat_result) -> bool:
@@ -21,14 +21,14 @@ class Links:
 
     def add(self, status: posix.stat_result, name: str) -> None:
         """The current directory of the target has the file, under this name."""
-        self._first[status.st_dev, status.st_ino] = self._target.path(name)
+        self._first[status.st_dev, status.st_ino] = self._targets.path(name)
 
     def make(self, status: posix.stat_result, name: str) -> bool:
         """Makes `name` another link to the same file, if the target has that already; returns whether it did."""
         if status.st_nlink == 1:
             return False
         first = self._first.get((status.st_dev, status.st_ino))
-        return first is not None and all(_link(target, first, name) for target in self._target.cursors)
+        return first is not None and all(_link(target, first, name) for target in self._targets.cursors)
 
 
 def _link(target: Cursor, path: str, name: str) -> bool:

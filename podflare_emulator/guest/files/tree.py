@@ -129,13 +129,13 @@ class _Synchronization:
         self._resolve = resolve
         self._source = Cursor(source)
         try:
-            self._target = Targets(targets)
+            self._targets = Targets(targets)
             self._changes = None if changes is None else Cursor(changes)
         except OSError:
             self._source.close()
             raise
         self._since = -1 if untouched_since is None else untouched_since
-        self._links = Links(self._target)
+        self._links = Links(self._targets)
         self._skipped: dict[str, set[str]] = {}
         self._leads_to_skipped: dict[str, set[str]] = {}
         self._skip_depth = 0
@@ -147,7 +147,7 @@ class _Synchronization:
             self._skip_depth = max(self._skip_depth, len(parents) + 1)
 
     def close(self) -> None:
-        for cursor in (self._source, self._target, self._changes):
+        for cursor in (self._source, self._targets, self._changes):
             if cursor:
                 cursor.close()
 
@@ -155,7 +155,7 @@ class _Synchronization:
         status = posix.fstat(self._source.fd)
         if status.st_ctime_ns % 1_000_000_000 == 0:
             self._since = -1  # time stamps of whole seconds cannot show what is untouched
-        self._target.unlock_root()
+        self._targets.unlock_root()
         root = _Directory(status, in_place=self._since >= 0, untouched=status.st_ctime_ns <= self._since)
         self._copy_entries(root)
         stack = [root]
@@ -167,12 +167,12 @@ class _Synchronization:
                     stack.append(entered)
                     self._copy_entries(entered)
                 continue
-            if directory.changed or self._target.unlocked:
+            if directory.changed or self._targets.unlocked:
                 self._finish(directory)
             stack.pop()
             if stack:
                 self._source.up()
-                self._target.up()
+                self._targets.up()
                 if self._changes:
                     self._changes.up()
 
@@ -193,8 +193,8 @@ class _Synchronization:
         in_place = parent.in_place and (parent.untouched or untouched)
         try:
             if in_place and parent.untouched:
-                self._target.enter_later(name)
-            elif not self._target.enter(name):
+                self._targets.enter_later(name)
+            elif not self._targets.enter(name):
                 in_place, parent.changed = False, True
         except OSError as error:
             raise self._named(name, error) from error
@@ -216,7 +216,7 @@ class _Synchronization:
         in_place = directory.in_place
         present: set[str] | None = None  # the names in the target; unknown as long as they must be the same
         if not (in_place and directory.untouched):
-            present = set(posix.listdir(self._target.fd))
+            present = set(posix.listdir(self._targets.fd))
             for name in present.difference((entry.name for entry in entries), skipped, kept):
                 self._clear(directory, name)
         since = self._since
@@ -271,11 +271,11 @@ class _Synchronization:
         kind = stat.S_IFREG if status is None else stat.S_IFMT(status.st_mode)
         if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):
             # The target may have its own device here, even a mounted one; anything else must go.
-            if replaces and _kind(name, self._target.fd) != kind:
-                self._target.remove(name)
+            if replaces and _kind(name, self._targets.fd) != kind:
+                self._targets.remove(name)
             return
         if replaces:
-            self._target.remove(name)
+            self._targets.remove(name)
         copied: posix.stat_result | None = None
         if status is None:
             copied = self._copy_file(directory, name, here)
@@ -284,7 +284,7 @@ class _Synchronization:
         elif kind == stat.S_IFREG:
             copied = self._copy_file(directory, name, here)
         else:
-            for index, there in enumerate(self._target.fds):
+            for index, there in enumerate(self._targets.fds):
                 if kind == stat.S_IFLNK:
                     copied = copy_symlink(name, status, here, there, self._resolve, index)
                 else:
@@ -312,7 +312,7 @@ class _Synchronization:
             content = read_small(reader, status)
             attributes = reader if has_attributes(reader) else None
             mode = status.st_mode & 0o777 | 0o600
-            for there in self._target.fds:
+            for there in self._targets.fds:
                 writer = posix.open(name, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, mode, dir_fd=there)
                 try:
                     given = directory.given.get(mode)
@@ -336,7 +336,7 @@ class _Synchronization:
         except OSError:
             reader = None  # moved meanwhile
         try:
-            for there in self._target.fds:
+            for there in self._targets.fds:
                 copy_metadata(reader, there, directory.status)
         except OSError as error:
             raise self._named(None, error) from error
@@ -345,7 +345,7 @@ class _Synchronization:
         """Remove `name` from the target, whatever kind of entry it is."""
         directory.changed = True
         try:
-            self._target.remove(name)
+            self._targets.remove(name)
         except OSError as error:
             raise self._named(name, error) from error
 
