@@ -47,14 +47,33 @@ _COPIED = (
 )
 
 
+_CASES = {
+    "prepared": "fork-prepared",
+    "small state": "fork-small",
+    "100 MB in arrays": "fork-arrays-100-mb",
+    "1 GB in arrays": "fork-arrays-1-gb",
+    "1 GB in byte": "fork-bytes-1-gb",
+    "1 GB in small objects": "fork-objects-1-gb",
+    "10,000 files": "fork-files-10-000",
+    "500 MB of files": "fork-files-500-mb",
+    "an environment": "fork-environment",
+}
+_FLOOR = 0.5
+
+
+def _of_fork(
+    operation: str, measurement: str, limit: float, why_not: str = _CHILD, backends: tuple[str, ...] = ()
+) -> Price:
+    """`limit` is in ms on a machine whose floor is 0.5 ms. As a multiple of the floor it holds for a slower one too."""
+    case = next(case for part, case in _CASES.items() if part in measurement)
+    return Price(operation, case, measurement, limit / _FLOOR, "floor", why_not, backends)
+
+
 def _of_files(held: str) -> tuple[Price, ...]:
     """Layers cost as if nothing were held, and a little; copies what they copy."""
-    case = {"10,000 files": "fork-files-10-000", "500 MB of files": "fork-files-500-mb"}.get(
-        held, "fork-environment"
-    )
     limits = ((1, 6.5, 150), (5, 19, 400))
     return tuple(
-        Price(f"`fork({count})`, {held}", case, f"fork({count}), {held}", limit, "ms", why_not, backends)
+        _of_fork(f"`fork({count})`, {held}", f"fork({count}), {held}", limit, why_not, backends)
         for count, by_layers, by_copies in limits
         for limit, why_not, backends in (
             (by_layers, _FIRST, ("namespace",)),
@@ -87,35 +106,19 @@ PRICES = (
     ),
     Price("`fork(1)`, small state", "fork-small", "fork(1), small state", 2.5, "floor", _CHILD),
     Price("`fork(5)`, small state", "fork-small", "fork(5), small state", 5, "floor", _CHILD),
-    Price("`fork(32)`, small state", "fork-small", "fork(32), small state", 20, "ms", _CHILD),
-    Price(
-        "prepared sandbox: a test's fork of it",
-        "fork-prepared",
-        "fork(1) of a prepared sandbox",
-        1,
-        "ms",
-        backends=("namespace",),
+    _of_fork("`fork(32)`, small state", "fork(32), small state", 20),
+    _of_fork(
+        "prepared sandbox: a test's fork of it", "fork(1) of a prepared sandbox", 1, backends=("namespace",)
     ),
-    Price("`fork(5)`, 100 MB resident", "fork-arrays-100-mb", "fork(5), 100 MB in arrays", 8, "ms", _CHILD),
-    Price(
-        "`fork(5)`, 1 GB in numeric buffers", "fork-arrays-1-gb", "fork(5), 1 GB in arrays", 15, "ms", _CHILD
-    ),
-    Price(
-        "`fork(5)`, 1 GB in bytearrays", "fork-bytes-1-gb", "fork(5), 1 GB in bytearrays", 15, "ms", _CHILD
-    ),
-    Price("`fork(5)`, 1 GB in bytes", "fork-bytes-1-gb", "fork(5), 1 GB in bytes", 15, "ms", _CHILD),
+    _of_fork("`fork(5)`, 100 MB resident", "fork(5), 100 MB in arrays", 8),
+    _of_fork("`fork(5)`, 1 GB in numeric buffers", "fork(5), 1 GB in arrays", 15),
+    _of_fork("`fork(5)`, 1 GB in bytearrays", "fork(5), 1 GB in bytearrays", 15),
+    _of_fork("`fork(5)`, 1 GB in bytes", "fork(5), 1 GB in bytes", 15),
+    _of_fork("`fork(5)`, 1 GB of small objects", "fork(5), 1 GB in small objects", 15),
     *(
         price
         for held in ("10,000 files", "500 MB of files", "an environment with pandas")
         for price in _of_files(held)
-    ),
-    Price(
-        "`fork(5)`, 1 GB of small objects",
-        "fork-objects-1-gb",
-        "fork(5), 1 GB in small objects",
-        15,
-        "ms",
-        _CHILD,
     ),
     Price(
         "idle sandbox, 200 at once",
