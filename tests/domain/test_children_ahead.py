@@ -164,6 +164,7 @@ def test_whoever_forks_again_and_again_has_as_many_ready(n: int) -> None:
 @SLOW
 def test_none_is_ready_where_forks_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "_QUICK", 0)
+    monkeypatch.setattr(children, "_QUICK_EACH", 0)
 
     async def fork_in_a_row() -> None:
         async with family(expect=False) as one:
@@ -171,6 +172,21 @@ def test_none_is_ready_where_forks_are_slow(monkeypatch: pytest.MonkeyPatch) -> 
                 await one.fork()
             await one.is_at_rest()
             assert (one.all_waiting, one.made) == ([], 3)
+
+    asyncio.run(fork_in_a_row())
+
+
+@SLOW
+def test_a_fork_of_many_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_QUICK", 0)
+    monkeypatch.setattr(children, "_QUICK_EACH", 600)
+
+    async def fork_in_a_row() -> None:
+        async with family(expect=False) as one:
+            await one.fork(2)
+            await one.fork(2)
+            waiting = await one.has(2)
+            assert [_guest(child) for child in await one.fork(2)] == waiting
 
     asyncio.run(fork_in_a_row())
 

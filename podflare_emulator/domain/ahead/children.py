@@ -18,8 +18,9 @@ from podflare_emulator.hosting.guests.guest import Guest
 
 _AFTER = 0.001  # seconds: lets a fork be answered before the next children are made
 _KEPT = 2.0  # seconds that several children are kept ready; after that only one is
-# Seconds. A fork that takes longer copies much, which is done ahead only for those who ask for it.
-_QUICK = 0.05
+# Seconds, for all children and for each. A fork that takes longer than both copies much, which is done ahead only for
+# those who ask for it.
+_QUICK, _QUICK_EACH = 0.05, 0.005
 
 Make = Callable[[int], Coroutine[Any, Any, list[Guest]]]
 
@@ -53,7 +54,7 @@ class ForkAhead:
         began = loop.time()
         copies = await self._engine.fork(machine, n)
         if copies.at_rest:
-            brood.forked(n, make, is_quick=loop.time() - began <= _QUICK)
+            brood.forked(n, make, is_quick=loop.time() - began <= max(_QUICK, n * _QUICK_EACH))
         return copies
 
     def expect(self, sandbox: Sandbox) -> None:
