@@ -22,6 +22,7 @@ from .kernel import libc
 _MIB = 1 << 20
 _ARENA = _MIB  # since 3.10, on 64 bits
 _UNKNOWN = (3, 14)
+_ATTEMPTS = 5
 _MALLOC_TUNES_ITS_HEAP = (2, 35)
 _SETTING = "/sys/kernel/mm/transparent_hugepage/enabled"
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -72,25 +73,28 @@ def use_huge_pages() -> bool:
     mapped before must not be freed now. Of arenas an object in each is kept for good, and they are counted, to be sure
     that none is missed. The only other thing is the main thread's stack of frames (3.11), freed at finalization.
     """
+    global _in_use
     if not _can_gain():
         return False
-    pins = _one_in_each_arena()
-    if not pins:
-        return False
-    for pin in pins:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(pin))
     before, malloc, arenas = _ArenaAllocator(), _Allocator(), _ArenaAllocator()
     ctypes.pythonapi.PyObject_GetArenaAllocator(ctypes.byref(before))
     ctypes.pythonapi.PyMem_GetAllocator(_RAW, ctypes.byref(malloc))
     arenas.context, arenas.alloc, arenas.free = malloc.context, malloc.malloc, malloc.free
     _tune()
-    ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(arenas))
-    if _arenas() != len(pins):  # one was mapped since they were counted
-        ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(before))
-        return False
-    global _in_use
-    _in_use = True
-    return True
+    for _ in range(_ATTEMPTS):
+        pins = _one_in_each_arena()
+        if not pins:
+            break
+        for pin in pins:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(pin))
+        ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(arenas))
+        if _arenas() == len(pins):
+            _in_use = True
+            return True
+        ctypes.pythonapi.PyObject_SetArenaAllocator(
+            ctypes.byref(before)
+        )  # one was mapped since they were counted
+    return False
 
 
 def may_have_much() -> bool:

@@ -161,9 +161,9 @@ def test_any_tree_becomes_equal_to_any_other(source: Path, target: Path, seed: i
 
 @pytest.mark.parametrize("seed", range(10))
 def test_several_trees_become_equal_to_another_at_once(source: Path, target: Path, seed: int) -> None:
+    (source / "large").write_bytes(os.urandom(200_000))
     grow(source, random.Random(seed))
     grow(target, random.Random(-seed))
-    (source / "large").write_bytes(os.urandom(200_000))
     with opened(target.parent) as parent:
         try:
             tree.copy(str(target), str(target.parent / "second"))
